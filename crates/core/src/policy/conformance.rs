@@ -1,0 +1,468 @@
+//! The laws of a [`Picker`], as a test that any policy can be run through: those shipped here, and yours.
+//!
+//! Drives a policy through many sets of endpoints, growing and shrinking, with and without roles, with avoided and tried
+//! ones, with load and latencies, and judges every single pick by the [contract](super#the-contract-of-a-picker). All cases
+//! follow from one seed; a failure prints it. Law 6 (no lock, allocation, clock or I/O) cannot be seen from here: test it
+//! with a counting allocator.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use headless_core::Load;
+//! use headless_core::policy::{Candidate, PickArgs, Picker, Policy, conformance};
+//!
+//! /// Always the first that works.
+//! #[derive(Debug)]
+//! struct InOrder;
+//!
+//! impl Policy for InOrder {
+//!     fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Arc<dyn Picker> {
+//!         Arc::new(First(candidates.iter().map(|c| Arc::clone(&c.load)).collect()))
+//!     }
+//! }
+//!
+//! #[derive(Debug)]
+//! struct First(Vec<Arc<Load>>);
+//!
+//! impl Picker for First {
+//!     fn pick(&self, args: &PickArgs<'_>) -> Option<usize> {
+//!         let untried = (0..self.0.len()).filter(|&i| !args.tried.contains(i));
+//!         untried.min_by_key(|&i| self.0[i].is_avoided())
+//!     }
+//! }
+//!
+//! conformance::check(|| InOrder);
+//! ```
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Endpoint, InFlight, Load, Outcome, Role, Route, Timestamp};
+
+use super::{Candidate, PickArgs, Picker, Policy, Tried, mix};
+
+/// Tests that the policies `make` makes obey the laws; see the [module](self).
+///
+/// A role-aware policy must let a primary take a read that no replica can take. For one that does not, use
+/// [`Laws::with_strict_reads`].
+///
+/// # Panics
+///
+/// If a law is broken, naming the law and the case.
+pub fn check<P: Policy>(make: impl FnMut() -> P) {
+    Laws::new().check(make);
+}
+
+/// The laws, with what may be chosen about them. For most policies [`check`] is enough.
+#[derive(Clone, Copy, Debug)]
+pub struct Laws {
+    seed: u64,
+    strict_reads: bool,
+}
+
+impl Laws {
+    /// The laws as [`check`] checks them.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            seed: 0x6865_6164_6c65_7373,
+            strict_reads: false,
+        }
+    }
+
+    /// Other cases: those that follow from `seed`. To replay a failure, or to look for more.
+    #[must_use]
+    pub const fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// For a role-aware policy that never lets a primary take a read: then only replicas fit a read.
+    #[must_use]
+    pub const fn with_strict_reads(mut self) -> Self {
+        self.strict_reads = true;
+        self
+    }
+
+    /// Tests that the policies `make` makes obey the laws.
+    ///
+    /// # Panics
+    ///
+    /// If a law is broken, naming the law and the case.
+    pub fn check<P: Policy>(&self, mut make: impl FnMut() -> P) {
+        for run in 0..RUNS {
+            let mut policy = make();
+            let mut world = World::new(self.seed.wrapping_add(run as u64));
+            let mut before: Option<(Vec<Candidate>, Arc<dyn Picker>)> = None;
+            for step in 0..STEPS {
+                // Every size comes first in some run: a policy must not rely on having seen more, or fewer.
+                let size = if step == 0 {
+                    run % SIZES
+                } else {
+                    world.random.below(SIZES)
+                };
+                world.change_set(size);
+                let set = world.set.clone();
+                let picker = policy.prepare(&set, world.random.next());
+                world.change_loads(policy.latency_window());
+                let trial = Trial {
+                    laws: self,
+                    is_role_aware: policy.is_role_aware(),
+                    run,
+                    step,
+                };
+                trial.pick_often(&set, &*picker, &mut world);
+                // Requests under way still use the picker before, which knows nothing of the change.
+                if let Some((set, picker)) = before.replace((set, picker)) {
+                    trial.pick_often(&set, &*picker, &mut world);
+                }
+            }
+        }
+    }
+}
+
+impl Default for Laws {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Endpoints that come and go, and what happens to them.
+struct World {
+    random: Entropy,
+    set: Vec<Candidate>,
+    in_flight: Vec<InFlight<Arc<Load>>>,
+    now: Timestamp,
+    born: u32,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let random = Entropy::new(seed);
+        Self {
+            random,
+            set: Vec::new(),
+            in_flight: Vec::new(),
+            now: Timestamp::ZERO,
+            born: 0,
+        }
+    }
+
+    /// Replaces some endpoints, keeps the others, and gives out the roles anew.
+    fn change_set(&mut self, size: usize) {
+        let kept = self.random.below(size + 1);
+        while self.set.len() > kept {
+            let gone = self.random.below(self.set.len());
+            self.set.remove(gone);
+        }
+        while self.set.len() < size {
+            let place = self.random.below(self.set.len() + 1);
+            self.set.insert(place, pod(self.born));
+            self.born += 1;
+        }
+        let roles = self.random.below(3);
+        for index in 0..size {
+            self.set[index].role = match (roles, index) {
+                (0, _) => None,
+                (1, 0) => Some(Role::Primary),
+                (1, _) => Some(Role::Replica),
+                _ => [None, Some(Role::Primary), Some(Role::Replica)][self.random.below(3)],
+            };
+        }
+    }
+
+    /// Lets time pass, requests begin and end, latencies be measured, endpoints fail and recover.
+    fn change_loads(&mut self, window: Option<Duration>) {
+        self.now = self.now + Duration::from_millis(self.random.below(40_000) as u64);
+        self.in_flight.clear();
+        let most_in_flight = self.random.below(4);
+        let avoided = self.random.below(4);
+        for candidate in &self.set {
+            for _ in 0..self.random.below(most_in_flight + 1) {
+                self.in_flight.push(InFlight::begin(Arc::clone(&candidate.load)));
+            }
+            if let (Some(window), 0) = (window, self.random.below(2)) {
+                let elapsed = Duration::from_micros(self.random.below(1_000_000) as u64);
+                let outcome = [Outcome::Success, Outcome::Failure, Outcome::Cancelled][self.random.below(3)];
+                candidate.load.observe(elapsed, outcome, self.now, window);
+            }
+            candidate.load.set_avoided(match avoided {
+                0 => false,
+                1 => true,
+                2 => self.random.below(2) == 0,
+                _ => self.random.below(6) != 0,
+            });
+        }
+    }
+}
+
+/// The picks from one set.
+struct Trial<'a> {
+    laws: &'a Laws,
+    is_role_aware: bool,
+    run: usize,
+    step: usize,
+}
+
+impl Trial<'_> {
+    fn pick_often(&self, set: &[Candidate], picker: &dyn Picker, world: &mut World) {
+        for route in [Route::any(), Route::read(), Route::write()] {
+            for first in [
+                0,
+                u64::MAX,
+                world.random.next(),
+                world.random.next(),
+                world.random.next(),
+            ] {
+                let odds = world.random.below(3);
+                let tried = (0..set.len())
+                    .filter(|_| odds != 0 && world.random.below(odds + 1) == 0)
+                    .collect();
+                self.try_all(set, picker, route, first, tried, world);
+            }
+        }
+    }
+
+    /// One request that fails everywhere, until there is nowhere left to try.
+    fn try_all(
+        &self,
+        set: &[Candidate],
+        picker: &dyn Picker,
+        route: Route,
+        first: u64,
+        mut tried: Vec<usize>,
+        world: &mut World,
+    ) {
+        let mut entropy = first;
+        loop {
+            let args = PickArgs::new(route, entropy).at(world.now).after(Tried::of(&tried));
+            let picked = picker.pick(&args);
+            let case = Case {
+                trial: self,
+                set,
+                args,
+                tried: &tried,
+                picked,
+            };
+            if let Some(law) = case.broken_law() {
+                panic!("law {law} is broken.\n{case}");
+            }
+            let Some(index) = picked else { return };
+            // The place of an index in the list says nothing.
+            tried.insert(world.random.below(tried.len() + 1), index);
+            entropy = world.random.next();
+        }
+    }
+}
+
+/// One pick, to be judged.
+struct Case<'a> {
+    trial: &'a Trial<'a>,
+    set: &'a [Candidate],
+    args: PickArgs<'a>,
+    tried: &'a [usize],
+    picked: Option<usize>,
+}
+
+impl Case<'_> {
+    fn broken_law(&self) -> Option<&'static str> {
+        let untried_that_fit = || (0..self.set.len()).filter(|&i| self.fits(i) && !self.tried.contains(&i));
+        let Some(index) = self.picked else {
+            return untried_that_fit().next().is_some().then_some("3 (total)");
+        };
+        if index >= self.set.len() {
+            Some("1 (in range)")
+        } else if self.tried.contains(&index) {
+            Some("2 (never tried twice)")
+        } else if !self.fits(index) {
+            Some("5 (role)")
+        } else if self.set[index].load.is_avoided() && untried_that_fit().any(|i| !self.set[i].load.is_avoided()) {
+            Some("4 (healthy first)")
+        } else {
+            None
+        }
+    }
+
+    /// Whether this candidate may take what is asked for.
+    fn fits(&self, index: usize) -> bool {
+        if !self.trial.is_role_aware {
+            return true;
+        }
+        match (self.args.route.role(), self.set[index].role) {
+            (None, _) => true,
+            (Some(asked), Some(role)) if asked == role => true,
+            (Some(Role::Replica), Some(Role::Primary)) => !self.trial.laws.strict_reads,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Case<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Trial { laws, run, step, .. } = self.trial;
+        writeln!(f, "replay: Laws::with_seed({:#x}), run {run}, step {step}", laws.seed)?;
+        let PickArgs {
+            route, entropy, now, ..
+        } = self.args;
+        writeln!(
+            f,
+            "asked: {route:?}, entropy {entropy:#018x}, now {now:?}, tried {:?}",
+            self.tried
+        )?;
+        writeln!(f, "picked: {:?} of {}", self.picked, self.set.len())?;
+        for (index, candidate) in self.set.iter().enumerate() {
+            writeln!(f, "  {index}: role {:?}, {:?}", candidate.role, candidate.load)?;
+        }
+        Ok(())
+    }
+}
+
+/// A reproducible sequence of random numbers: SplitMix64.
+pub(super) struct Entropy(u64);
+
+impl Entropy {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(mix(seed))
+    }
+
+    pub(super) const fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.0)
+    }
+
+    /// A number in `0..n`, or 0.
+    fn below(&mut self, n: usize) -> usize {
+        super::below(self.next(), n).unwrap_or(0)
+    }
+}
+
+/// Endpoint number `number`: idle, healthy, unmeasured, without a role.
+fn pod(number: u32) -> Candidate {
+    let ip = Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 1).to_bits() + number);
+    Candidate::new(
+        Arc::new(Endpoint::new(SocketAddr::from((ip, 80)))),
+        Arc::new(Load::new()),
+    )
+}
+
+const RUNS: usize = 130;
+const STEPS: usize = 6;
+/// 0 to 12 endpoints.
+const SIZES: usize = 13;
+
+#[cfg(all(test, not(loom)))]
+pub(super) fn pods(n: usize) -> Vec<Candidate> {
+    (0..).take(n).map(pod).collect()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::policy::{Fallback, LeastLoaded, RoleAware};
+
+    /// A policy that breaks what `wrong` makes of a right choice.
+    #[derive(Debug)]
+    struct Broken {
+        is_role_aware: bool,
+        wrong: fn(&[Candidate], &PickArgs<'_>, Option<usize>) -> Option<usize>,
+    }
+
+    #[derive(Debug)]
+    struct BrokenPicker {
+        candidates: Vec<Candidate>,
+        right: Arc<dyn Picker>,
+        wrong: fn(&[Candidate], &PickArgs<'_>, Option<usize>) -> Option<usize>,
+    }
+
+    impl Policy for Broken {
+        fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Arc<dyn Picker> {
+            let right = LeastLoaded.prepare(candidates, entropy);
+            Arc::new(BrokenPicker {
+                candidates: candidates.to_vec(),
+                right,
+                wrong: self.wrong,
+            })
+        }
+
+        fn is_role_aware(&self) -> bool {
+            self.is_role_aware
+        }
+    }
+
+    impl Picker for BrokenPicker {
+        fn pick(&self, args: &PickArgs<'_>) -> Option<usize> {
+            (self.wrong)(&self.candidates, args, self.right.pick(args))
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "law 1 (in range)")]
+    fn an_index_out_of_range_is_found() {
+        let wrong =
+            |set: &[Candidate], _: &PickArgs<'_>, right: Option<usize>| if set.len() == 12 { Some(12) } else { right };
+        check(|| Broken {
+            is_role_aware: false,
+            wrong,
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "law 2 (never tried twice)")]
+    fn a_second_try_is_found() {
+        check(|| Broken {
+            is_role_aware: false,
+            wrong: |set, _, right| right.or(set.len().checked_sub(1)),
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "law 3 (total)")]
+    fn giving_up_early_is_found() {
+        let wrong =
+            |set: &[Candidate], _: &PickArgs<'_>, right: Option<usize>| right.filter(|&i| !set[i].load.is_avoided());
+        check(|| Broken {
+            is_role_aware: false,
+            wrong,
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "law 4 (healthy first)")]
+    fn ignoring_health_is_found() {
+        check(|| Broken {
+            is_role_aware: false,
+            wrong: |set, args, _| (0..set.len()).find(|&i| !args.tried.contains(i)),
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "law 5 (role)")]
+    fn ignoring_roles_is_found() {
+        check(|| Broken {
+            is_role_aware: true,
+            wrong: |_, _, right| right,
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "law 3 (total)")]
+    fn a_strict_policy_must_say_so() {
+        check(|| RoleAware::new(LeastLoaded).fallback(Fallback::Strict));
+    }
+
+    #[test]
+    #[should_panic(expected = "law 5 (role)")]
+    fn a_policy_that_is_not_strict_must_not_say_so() {
+        Laws::new().with_strict_reads().check(|| RoleAware::new(LeastLoaded));
+    }
+
+    #[test]
+    #[should_panic(expected = "Laws::with_seed(0x2a), run ")]
+    fn a_failure_tells_how_to_replay_it() {
+        Laws::new().with_seed(42).check(|| Broken {
+            is_role_aware: false,
+            wrong: |_, _, _| None,
+        });
+    }
+}

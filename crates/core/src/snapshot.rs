@@ -1,0 +1,107 @@
+//! [`Snapshot`]: all ready endpoints of a Service at one time; immutable, sorted, each once. [`Generation`]: which one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Endpoint, EndpointKey};
+
+/// Counts the snapshots of one discovery: 0 before the first, then upwards by one with each change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The one after this.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// The number itself.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The whole ready set of a Service at one time.
+///
+/// Sorted by [`EndpointKey`], no key twice. Never changed: a new set is a new snapshot with the next generation. Endpoints
+/// that stay are shared with the snapshot before, so a change costs what changed.
+///
+/// ```
+/// use headless_core::{Endpoint, Generation, Snapshot};
+///
+/// let endpoint = |k: u32| Endpoint::new(format!("10.0.0.{k}:80").parse().unwrap()).with_pod(format!("web-{k}").parse().unwrap());
+/// let snapshot = Snapshot::new(Generation::default().next(), [endpoint(10), endpoint(2), endpoint(10)]);
+/// let pods: Vec<String> = snapshot.iter().map(|e| e.to_string()).collect();
+/// assert_eq!(pods, ["web-2 (10.0.0.2:80)", "web-10 (10.0.0.10:80)"], "sorted as numbers, each once");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    generation: Generation,
+    endpoints: Arc<[Arc<Endpoint>]>,
+}
+
+impl Snapshot {
+    /// Sorts `endpoints` and drops repeated keys.
+    pub fn new<E: Into<Arc<Endpoint>>>(generation: Generation, endpoints: impl IntoIterator<Item = E>) -> Self {
+        let mut endpoints: Vec<Arc<Endpoint>> = endpoints.into_iter().map(Into::into).collect();
+        endpoints.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+        endpoints.dedup_by(|a, b| a.key() == b.key());
+        Self {
+            generation,
+            endpoints: endpoints.into(),
+        }
+    }
+
+    /// Which snapshot of its discovery this is.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// How many endpoints it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.endpoints.is_empty()
+    }
+
+    /// The endpoints, in the order of their keys.
+    pub fn iter(&self) -> std::slice::Iter<'_, Arc<Endpoint>> {
+        self.endpoints.iter()
+    }
+
+    /// The endpoint with this identity.
+    #[must_use]
+    pub fn get(&self, key: &EndpointKey) -> Option<&Arc<Endpoint>> {
+        let index = self.endpoints.binary_search_by(|e| e.key().cmp(key)).ok()?;
+        self.endpoints.get(index)
+    }
+
+    /// Whether `other` lists the same endpoints, whatever its generation.
+    #[must_use]
+    pub fn same_endpoints(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.endpoints, &other.endpoints) || self.endpoints == other.endpoints
+    }
+}
+
+impl<'a> IntoIterator for &'a Snapshot {
+    type Item = &'a Arc<Endpoint>;
+    type IntoIter = std::slice::Iter<'a, Arc<Endpoint>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
