@@ -1,0 +1,225 @@
+//! One pod as a test sees it: who it is, where it is in its life, what it has served, and the knobs to turn.
+//!
+//! Must not live here: the state behind it (`pod_core`), and who moves it from phase to phase (`life`).
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    error::Error,
+    event::patiently,
+    fault::Failure,
+    pod_core::{PodCore, Stage},
+};
+
+/// Where a pod is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Has an address and listens, has never been ready.
+    Pending,
+    /// Ready: listed in DNS.
+    Ready,
+    /// Was ready and is not now: serves, but is not listed.
+    NotReady,
+    /// Its process is dead and nobody has noticed: listed, and connections are refused.
+    Crashed,
+    /// Being deleted: not listed, serves until its [`Termination`] is over.
+    Terminating,
+    /// All sockets closed, address free.
+    Gone,
+}
+
+impl Phase {
+    pub(crate) fn is_listed(self) -> bool {
+        matches!(self, Self::Ready | Self::Crashed)
+    }
+}
+
+/// How a pod ends when it is deleted. The pod leaves DNS at once; clients learn of it at their next query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Termination {
+    /// The preStop hook: for this long the pod serves as before. Give it more than your clients' poll interval.
+    pub pre_stop: Duration,
+    /// After `pre_stop`: `true` closes the listening socket, and the pod ends with its last connection. `false` goes on
+    /// accepting, each connection for one request, until `grace` is over.
+    pub stop_accepting: bool,
+    /// After `pre_stop`: the longest time for open connections to end.
+    pub grace: Duration,
+}
+
+impl Default for Termination {
+    /// Small enough for demos: 300 ms of preStop, then at most 2 s for open connections.
+    fn default() -> Self {
+        Self {
+            pre_stop: Duration::from_millis(300),
+            stop_accepting: true,
+            grace: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Termination {
+    /// No grace at all: sockets close when the pod leaves DNS.
+    pub fn at_once() -> Self {
+        Self {
+            pre_stop: Duration::ZERO,
+            stop_accepting: true,
+            grace: Duration::ZERO,
+        }
+    }
+}
+
+/// What a pod has served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PodStats {
+    /// Requests received (lines, for the echo application), failed ones included.
+    pub requests: u64,
+    /// Requests received whose answer is not completely handed over yet.
+    pub in_flight: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections open now.
+    pub open: u64,
+    /// Listening sockets: one for each port, and 0 while connections are refused.
+    pub listening: u64,
+}
+
+/// Handle to one incarnation of a pod. A pod restarted under the same name is another `Pod` with another [`uid`](Pod::uid).
+#[derive(Clone, Debug)]
+pub struct Pod {
+    pub(crate) core: Arc<PodCore>,
+}
+
+impl Pod {
+    /// `web-1`, or `api-5d4f8c7b9d-x2x4v`.
+    pub fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    /// The number at the end of a StatefulSet pod's name.
+    pub fn ordinal(&self) -> Option<u32> {
+        self.core.ordinal
+    }
+
+    /// The pod's address.
+    pub fn ip(&self) -> Ipv4Addr {
+        self.core.ip
+    }
+
+    /// The pod's IPv6 address in DNS, in a dual-stack cluster. Nothing listens there.
+    pub fn ipv6(&self) -> Option<Ipv6Addr> {
+        self.core.v6
+    }
+
+    /// The pod's address with its first port, or port 0 if it has none.
+    pub fn addr(&self) -> SocketAddr {
+        let port = self.core.ports.first().copied().unwrap_or_default();
+        (self.core.ip, port).into()
+    }
+
+    /// Different for each pod ever started.
+    pub fn uid(&self) -> u64 {
+        self.core.uid
+    }
+
+    /// Where the pod is in its life now.
+    pub fn phase(&self) -> Phase {
+        self.core.phase()
+    }
+
+    /// What the pod has served so far.
+    pub fn stats(&self) -> PodStats {
+        *self.core.stats.borrow()
+    }
+
+    /// Requests received so far.
+    pub fn requests(&self) -> u64 {
+        self.stats().requests
+    }
+
+    /// Lets each request wait this long before it is answered.
+    pub fn set_latency(&self, latency: Duration) {
+        self.core.knobs.send_modify(|knobs| knobs.latency = latency);
+    }
+
+    /// Keeps requests unanswered from now on, until [`release`](Self::release). They are counted as in flight.
+    pub fn hold(&self) {
+        self.core.knobs.send_modify(|knobs| knobs.held = true);
+    }
+
+    /// Ends [`hold`](Self::hold).
+    pub fn release(&self) {
+        self.core.knobs.send_modify(|knobs| knobs.held = false);
+    }
+
+    /// Lets `count` more chunks of `/stream?step` bodies go out.
+    pub fn release_chunks(&self, count: usize) {
+        self.core.chunks.add_permits(count);
+    }
+
+    /// Makes the pod fail from now on.
+    pub fn fail(&self, failure: Failure) {
+        self.set_failure(Some((failure, None)));
+    }
+
+    /// Makes the next `times` requests fail.
+    pub fn fail_next(&self, times: u32, failure: Failure) {
+        self.set_failure((times > 0).then_some((failure, Some(times))));
+    }
+
+    /// Ends [`fail`](Self::fail). Connections that hung meanwhile go on hanging until they are closed.
+    pub fn heal(&self) {
+        self.set_failure(None);
+    }
+
+    fn set_failure(&self, failure: Option<(Failure, Option<u32>)>) {
+        self.core.knobs.send_modify(|knobs| knobs.failure = failure);
+    }
+
+    /// Resolves when the pod got its SIGTERM: a custom application should then finish and close.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn draining(&self) {
+        self.core.reaches(Stage::Draining).await;
+    }
+
+    /// Waits until the counters are as `wanted` says, for example `|stats| stats.in_flight == 2`.
+    ///
+    /// # Errors
+    /// [`Error::NotSeen`] after 10 s.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn wait_stats(&self, wanted: impl FnMut(&PodStats) -> bool) -> Result<PodStats, Error> {
+        let mut stats = self.core.stats.subscribe();
+        let seen = async {
+            let seen = stats.wait_for(wanted).await;
+            seen.map(|stats| *stats).map_err(|_| Error::Stopped)
+        };
+        let what = || format!("pod {} to count differently than {:?}", self.name(), self.stats());
+        patiently(what, seen).await
+    }
+
+    /// Waits until the pod is in this phase.
+    ///
+    /// # Errors
+    /// [`Error::NotSeen`] after 10 s.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn wait_phase(&self, wanted: Phase) -> Result<(), Error> {
+        let mut phase = self.core.phase.subscribe();
+        let seen = async {
+            let seen = phase.wait_for(|phase| *phase == wanted).await;
+            seen.map(|_| ()).map_err(|_| Error::Stopped)
+        };
+        let what = || format!("pod {} to be {wanted:?} (it is {:?})", self.name(), self.phase());
+        patiently(what, seen).await
+    }
+}
