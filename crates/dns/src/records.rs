@@ -1,0 +1,157 @@
+//! What is asked and what comes back, as plain values, and the trait [`Ask`] between the ladder and the wire.
+//!
+//! No DNS library here (that is `transport.rs` and `failure.rs`) and no decision (that is `lookup.rs`). The tests put a
+//! scripted DNS behind [`Ask`].
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use headless_core::{BoxFuture, Failure, FailureKind, Negative};
+
+/// The record types this crate asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    A,
+    Aaaa,
+    Srv,
+    Ptr,
+}
+
+/// One question: an absolute name in lower case, with its trailing dot, and a type.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Question {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+}
+
+impl Question {
+    pub(crate) fn new(kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+        }
+    }
+
+    /// The address question that can be answered with `ip`.
+    pub(crate) fn forward(ip: IpAddr, name: String) -> Self {
+        Self {
+            kind: if ip.is_ipv4() { Kind::A } else { Kind::Aaaa },
+            name,
+        }
+    }
+
+    /// The PTR question for `ip`. SPEC(RFC 1035 3.5, RFC 3596 2.5): octets, or nibbles, in reverse.
+    pub(crate) fn reverse(ip: IpAddr) -> Self {
+        let name = match ip {
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                format!("{d}.{c}.{b}.{a}.in-addr.arpa.")
+            }
+            IpAddr::V6(ip) => {
+                let nibbles = ip
+                    .octets()
+                    .into_iter()
+                    .rev()
+                    .flat_map(|octet| [octet & 0xf, octet >> 4]);
+                nibbles.map(|nibble| format!("{nibble:x}.")).collect::<String>() + "ip6.arpa."
+            }
+        };
+        Self { kind: Kind::Ptr, name }
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::A => "A",
+            Kind::Aaaa => "AAAA",
+            Kind::Srv => "SRV",
+            Kind::Ptr => "PTR",
+        };
+        write!(f, "{kind} {}", self.name)
+    }
+}
+
+/// A record as far as this crate reads it. Names are in lower case, with their trailing dot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) owner: String,
+    pub(crate) ttl: Duration,
+    pub(crate) data: Data,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Data {
+    Ip(IpAddr),
+    /// Priority and weight are left out: Kubernetes gives them no meaning.
+    Srv {
+        target: String,
+        port: u16,
+    },
+    /// PTR.
+    Name(String),
+    /// CNAME.
+    Alias(String),
+}
+
+/// The records of a positive answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Records {
+    pub(crate) answers: Vec<Record>,
+    pub(crate) additionals: Vec<Record>,
+}
+
+/// An answer without records to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Miss {
+    /// NXDOMAIN or NODATA: an answer, and a fact.
+    Negative(Negative),
+    /// It did not fit, not even over TCP; the records that did were thrown away.
+    Truncated,
+    /// DNS did not say.
+    Failed(Failure),
+}
+
+impl Miss {
+    pub(crate) fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Self::Failed(Failure::new(kind, detail))
+    }
+}
+
+pub(crate) type Reply = Result<Records, Miss>;
+
+/// Puts one question to DNS. Every wait is bounded by the implementation; dropping the future loses nothing but this
+/// answer.
+pub(crate) trait Ask: Send + Sync + 'static {
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply>;
+}
+
+/// Questions under way at the same time when there is one per pod.
+///
+/// Enough to name 1,000 pods in about 63 round trips; few enough that a DNS server does not notice a client that
+/// starts.
+pub(crate) const PARALLEL: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reverse_names() {
+        for (ip, name) in [
+            ("10.1.2.3", "3.2.1.10.in-addr.arpa.".to_owned()),
+            ("fd00::1a", format!("a.1.{}0.0.d.f.ip6.arpa.", "0.".repeat(26))),
+        ] {
+            assert_eq!(Question::reverse(ip.parse().unwrap()), Question::new(Kind::Ptr, name));
+        }
+    }
+
+    #[test]
+    fn a_question_reads_like_a_question() {
+        assert_eq!(
+            Question::new(Kind::Aaaa, "web.shop.svc.").to_string(),
+            "AAAA web.shop.svc."
+        );
+    }
+}
