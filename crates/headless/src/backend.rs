@@ -1,0 +1,72 @@
+//! [`Backend`]: one endpoint with its pool, its load and its state. It lives as long as the endpoint is listed, then drains.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use headless_core::{Connect, Endpoint, HasLoad, Load};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::discovery::Evidence;
+use crate::pool::{self, PoolConfig, PoolState};
+
+/// One endpoint, in use.
+pub(crate) struct Backend<C: Connect> {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) load: Arc<Load>,
+    /// Touched by `pool/` only.
+    pub(crate) state: Mutex<PoolState<C>>,
+    /// Tells dials and probes that the pod is gone.
+    pub(crate) closing: Notify,
+    env: Arc<Env<C>>,
+}
+
+/// What all backends of a balancer share.
+pub(crate) struct Env<C> {
+    pub(crate) service: Arc<str>,
+    pub(crate) connector: C,
+    pub(crate) pool: PoolConfig,
+    pub(crate) latency_window: Option<Duration>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) evidence: Arc<Evidence>,
+    /// Connections end in `Drop`, which may run outside a runtime, and may have to start a dial for a waiter.
+    pub(crate) runtime: Handle,
+    /// Something a waiting `acquire` should look at: a new view, a pod reachable again, the end.
+    pub(crate) changed: Notify,
+    /// A connection of a removed pod came back.
+    pub(crate) drained: Notify,
+}
+
+impl<C: Connect> Backend<C> {
+    pub(crate) fn new(endpoint: Arc<Endpoint>, env: Arc<Env<C>>) -> Self {
+        let state = Mutex::new(pool::new_state(&env.connector, &env.pool));
+        Self {
+            endpoint,
+            load: Arc::new(Load::new()),
+            state,
+            closing: Notify::new(),
+            env,
+        }
+    }
+
+    pub(crate) fn env(&self) -> &Env<C> {
+        &self.env
+    }
+}
+
+impl<C: Connect> HasLoad for Backend<C> {
+    fn load(&self) -> &Load {
+        &self.load
+    }
+}
+
+impl<C: Connect> fmt::Debug for Backend<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend")
+            .field("endpoint", &self.endpoint)
+            .field("load", &self.load)
+            .finish_non_exhaustive()
+    }
+}

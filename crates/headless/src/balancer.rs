@@ -1,0 +1,246 @@
+//! [`Balancer::acquire`]: the hot path, whole.
+//!
+//! ```text
+//!   view.load() ── pick(route, entropy) ── count in flight ── idle connection? ── yes ──► Lease
+//!       │                                                          │ no
+//!       │                     ┌────────────────────────────────────┘
+//!       │                     ▼
+//!       │        wait for this pod's pool: a returned connection or a finished dial, whichever is first
+//!       │                     │ refused (cannot connect, removed, full)
+//!       │                     ▼
+//!       └──────── pick again, among those not tried ── none left ── wait for a change ── deadline ──► AcquireError
+//! ```
+//!
+//! Up to the idle connection nothing waits, locks for long or allocates. Invariant I6: there is no await between a pick and
+//! its count. Who is in the view is `reconcile.rs`; what a pool does is `pool/`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headless_core::policy::{PickArgs, Tried};
+use headless_core::{Connect, EndpointKey, InFlight, Route, Timestamp};
+use tokio::time::{Instant, timeout_at};
+
+use crate::backend::Backend;
+use crate::entropy::entropy;
+use crate::error::AcquireError;
+use crate::lease::Lease;
+use crate::pool::Refusal;
+use crate::reconcile::Shared;
+use crate::view::View;
+
+/// Balances requests over the pods of a Service, with a pool of connections per pod.
+///
+/// `&self` everywhere; a clone is one reference count; there is no channel and no worker between the caller and the pod.
+/// Made by [`Balancer::builder`]. When the last clone is dropped, idle connections close; leases stay valid.
+///
+/// ```no_run
+/// # async fn run(connector: impl headless::Connect) -> Result<(), Box<dyn std::error::Error>> {
+/// use headless::{Balancer, Discovery, Outcome, Route};
+///
+/// let balancer = Balancer::builder(Discovery::start("db.shop.svc:db").await?, connector).build()?;
+/// let lease = balancer.acquire(Route::any()).await?;
+/// println!("talking to {}", lease.endpoint());
+/// lease.finish(Outcome::Success); // without this line the connection would be closed
+/// # Ok(())
+/// # }
+/// ```
+pub struct Balancer<C: Connect> {
+    pub(crate) shared: Arc<Shared<C>>,
+}
+
+impl<C: Connect> Balancer<C> {
+    /// A connection to a pod that fits `route`, chosen by the policy.
+    ///
+    /// Waits, up to the [acquire timeout](crate::BalancerBuilder::acquire_timeout): for the chosen pod's pool; on other pods if
+    /// the chosen one cannot be connected to; for pods, if there are none.
+    ///
+    /// # Errors
+    /// [`AcquireError`], which says what was waited for, and for how long.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves every queue. A dial that it started goes on, and its connection serves the next caller.
+    #[inline]
+    pub async fn acquire(&self, route: Route) -> Result<Lease<C>, AcquireError> {
+        match self.choose(route, Tried::NONE) {
+            Some(choice) => match choice.idle() {
+                Ok(lease) => Ok(lease),
+                Err(choice) => self.acquire_slowly(route, Some(choice), &[]).await,
+            },
+            None => self.acquire_slowly(route, None, &[]).await,
+        }
+    }
+
+    /// As [`acquire`](Self::acquire), but on another pod than those in `avoid` if any other fits: for retries.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    pub async fn acquire_after(&self, route: Route, avoid: &[EndpointKey]) -> Result<Lease<C>, AcquireError> {
+        self.acquire_slowly(route, None, avoid).await
+    }
+
+    /// An idle connection of the pod that the policy chooses, if it has one now. Never waits, dials or allocates.
+    #[inline]
+    #[must_use]
+    pub fn try_acquire(&self, route: Route) -> Option<Lease<C>> {
+        self.choose(route, Tried::NONE)?.idle().ok()
+    }
+
+    /// Picks and counts, in one breath (invariant I6).
+    #[inline]
+    fn choose(&self, route: Route, tried: Tried<'_>) -> Option<Choice<C>> {
+        self.choose_in(&self.shared.view.load(), route, tried)
+    }
+
+    #[inline]
+    fn choose_in(&self, view: &View<C>, route: Route, tried: Tried<'_>) -> Option<Choice<C>> {
+        if route.role().is_some() && !self.shared.role_aware {
+            return None;
+        }
+        let now = match self.shared.env.latency_window {
+            Some(_) => self.shared.env.clock.now(),
+            None => Timestamp::ZERO,
+        };
+        let index = view
+            .picker
+            .pick(&PickArgs::new(route, entropy()).at(now).after(tried))?;
+        let backend = view.backends.get(index)?;
+        Some(Choice {
+            index,
+            now,
+            in_flight: InFlight::begin(Arc::clone(backend)),
+        })
+    }
+
+    /// Everything that waits.
+    #[cold]
+    async fn acquire_slowly(
+        &self,
+        route: Route,
+        mut first: Option<Choice<C>>,
+        avoid: &[EndpointKey],
+    ) -> Result<Lease<C>, AcquireError> {
+        let start = Instant::now();
+        let deadline = start + self.shared.acquire_timeout;
+        if let Some(role) = route.role().filter(|_| !self.shared.role_aware) {
+            return Err(AcquireError::RolesNotConfigured {
+                service: Arc::clone(&self.shared.env.service),
+                role,
+            });
+        }
+        loop {
+            // Listened to before the view is read: what changes afterwards is not missed.
+            let changed = self.shared.env.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let round = match self.round(route, first.take(), avoid, deadline).await {
+                Ok(lease) => return Ok(lease),
+                Err(round) => round,
+            };
+            if round.is_final() || self.shared.is_shut_down() || timeout_at(deadline, changed).await.is_err() {
+                return Err(self.shared.explain(route, round, start.elapsed()));
+            }
+        }
+    }
+
+    /// Tries each pod of the current view that fits, once.
+    async fn round(
+        &self,
+        route: Route,
+        mut first: Option<Choice<C>>,
+        avoid: &[EndpointKey],
+        deadline: Instant,
+    ) -> Result<Lease<C>, Round> {
+        let view = self.shared.view.load_full();
+        let listed = |key: &EndpointKey| view.backends.iter().position(|backend| backend.endpoint.key() == key);
+        let mut tried: Vec<usize> = avoid.iter().filter_map(listed).collect();
+        let avoided = tried.len();
+        let mut round = Round::default();
+        loop {
+            let choice = first.take().or_else(|| self.choose_in(&view, route, Tried::of(&tried)));
+            let Some(choice) = choice else {
+                // Nobody else fits. Those to be avoided are better than nobody, once.
+                if round.tried == 0 && avoided > 0 && !tried.is_empty() {
+                    tried.clear();
+                    continue;
+                }
+                return Err(round);
+            };
+            tried.push(choice.index);
+            round.tried += 1;
+            match timeout_at(deadline, choice.in_flight.on().checkout()).await {
+                Ok(Ok((conn, slot))) => return Ok(choice.lend(conn, slot)),
+                Ok(Err(Refusal::Removed)) => {}
+                Ok(Err(Refusal::Full)) => round.full += 1,
+                Ok(Err(Refusal::Dial(error))) => round.last_dial = Some(error),
+                Err(_elapsed) => {
+                    let backend = choice.in_flight.on();
+                    round.timed_out = Some((Arc::clone(&backend.endpoint), backend.counts()));
+                    return Err(round);
+                }
+            }
+        }
+    }
+}
+
+impl<C: Connect> Clone for Balancer<C> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<C: Connect> fmt::Debug for Balancer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Balancer")
+            .field("service", &self.shared.env.service)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A pod, chosen and counted.
+struct Choice<C: Connect> {
+    index: usize,
+    now: Timestamp,
+    in_flight: InFlight<Arc<Backend<C>>>,
+}
+
+impl<C: Connect> Choice<C> {
+    #[inline]
+    fn idle(self) -> Result<Lease<C>, Self> {
+        match self.in_flight.on().try_checkout() {
+            Some((conn, slot)) => Ok(self.lend(conn, slot)),
+            None => Err(self),
+        }
+    }
+
+    #[inline]
+    fn lend(self, conn: C::Conn, slot: crate::pool::Slot) -> Lease<C> {
+        Lease::new(conn, slot, self.now, self.in_flight)
+    }
+}
+
+/// What one round over all fitting pods came to.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    pub(crate) tried: usize,
+    pub(crate) full: usize,
+    pub(crate) last_dial: Option<crate::pool::DialError>,
+    pub(crate) timed_out: Option<(Arc<headless_core::Endpoint>, crate::pool::Counts)>,
+}
+
+impl Round {
+    /// Whether waiting for a change is pointless: the time is up, or every pod that fits has a full queue.
+    fn is_final(&self) -> bool {
+        self.timed_out.is_some() || (self.tried > 0 && self.full == self.tried)
+    }
+}
+
+/// How long `acquire` waits unless told otherwise: as long as a caller will usually wait for an answer, and longer than a pod
+/// takes to be replaced in DNS.
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

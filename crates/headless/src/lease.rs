@@ -1,0 +1,102 @@
+//! [`Lease`]: a borrowed connection that reports back.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use headless_core::{Connect, Endpoint, InFlight, Outcome, Timestamp};
+
+use crate::backend::Backend;
+use crate::pool::Slot;
+
+/// A connection to one pod, borrowed for one request.
+///
+/// The request counts as load on its pod from the pick until the lease ends. It ends in one of three ways:
+///
+/// * [`finish`](Self::finish): the exchange is complete. The connection goes back to the pool if the connector agrees.
+/// * [`broken`](Self::broken): the connection died. It is closed, with every idle one of this pod, and DNS is asked soon.
+/// * dropped: cancelled somewhere in the middle. An exclusive connection is closed, since nobody knows what it still carries;
+///   of a shared one only the stream ends. The pod does not look fast for it.
+///
+/// Dereferences to the connection.
+#[must_use = "dropping a lease closes its connection; call `finish`"]
+pub struct Lease<C: Connect> {
+    conn: Option<C::Conn>,
+    slot: Slot,
+    started: Timestamp,
+    in_flight: InFlight<Arc<Backend<C>>>,
+}
+
+impl<C: Connect> Lease<C> {
+    pub(crate) fn new(conn: C::Conn, slot: Slot, started: Timestamp, in_flight: InFlight<Arc<Backend<C>>>) -> Self {
+        Self {
+            conn: Some(conn),
+            slot,
+            started,
+            in_flight,
+        }
+    }
+
+    /// The pod it is connected to.
+    #[must_use]
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.in_flight.on().endpoint
+    }
+
+    /// The exchange is complete, and `outcome` tells how the pod did. Synchronous and cheap.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.end(outcome, true);
+    }
+
+    /// The connection died in use. Closes it and the pod's idle ones, and asks the discovery for an early look.
+    pub fn broken(mut self) {
+        let backend = Arc::clone(self.in_flight.on());
+        backend.sweep();
+        backend.env().evidence.failed();
+        self.end(Outcome::Failure, false);
+    }
+
+    fn end(&mut self, outcome: Outcome, complete: bool) {
+        let Some(conn) = self.conn.take() else { return };
+        let backend = self.in_flight.on();
+        let env = backend.env();
+        if let Some(window) = env.latency_window {
+            let now = env.clock.now();
+            backend.load.observe(now.since(self.started), outcome, now, window);
+        }
+        let keep = complete && env.connector.is_reusable(&conn);
+        backend.put_back(conn, self.slot, keep);
+    }
+}
+
+impl<C: Connect> Drop for Lease<C> {
+    fn drop(&mut self) {
+        self.end(Outcome::Cancelled, false);
+    }
+}
+
+impl<C: Connect> Deref for Lease<C> {
+    type Target = C::Conn;
+
+    fn deref(&self) -> &C::Conn {
+        self.conn
+            .as_ref()
+            .unwrap_or_else(|| unreachable!("only the end takes the connection"))
+    }
+}
+
+impl<C: Connect> DerefMut for Lease<C> {
+    fn deref_mut(&mut self) -> &mut C::Conn {
+        self.conn
+            .as_mut()
+            .unwrap_or_else(|| unreachable!("only the end takes the connection"))
+    }
+}
+
+impl<C: Connect> fmt::Debug for Lease<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("endpoint", self.endpoint())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,44 @@
+//! Client-side service discovery and load balancing for Kubernetes headless Services.
+//!
+//! A headless Service (`clusterIP: None`) has no virtual IP: its DNS name answers with the IPs of all ready pods, and nobody
+//! balances for the caller. This crate does, inside the application.
+//!
+//! * [`Discovery`] watches a Service: who its pods are, by name and ordinal, now and as they change.
+//! * [`Balancer`] lends connections to them, from one pool per pod, chosen by a [policy].
+//! * [`tower`] offers both as tower parts: a [`DiscoveryLayer`](tower::DiscoveryLayer) whose service is `Clone` without a
+//!   `Buffer`, and a `Discover` stream for balancers of others.
+//!
+//! For HTTP there is `headless-http`, built on this.
+
+mod backend;
+mod balancer;
+mod builder;
+mod clock;
+mod discovery;
+mod drain;
+mod entropy;
+mod error;
+mod lease;
+mod pool;
+mod reconcile;
+mod stats;
+pub mod tower;
+mod view;
+
+#[doc(no_inline)]
+pub use headless_core::{
+    BoxFuture, Connect, Endpoint, EndpointKey, Event, FoundBy, IpFamily, Ordinal, Outcome, PodName, RefreshConfig,
+    Resolve, Role, RoleRule, Route, Sharing, Snapshot, StaticList, Target, policy,
+};
+#[cfg(feature = "dns")]
+#[doc(no_inline)]
+pub use headless_dns as dns;
+
+pub use crate::balancer::Balancer;
+pub use crate::builder::BalancerBuilder;
+pub use crate::discovery::{Discovery, DiscoveryBuilder, OnStart, Status};
+pub use crate::drain::Drained;
+pub use crate::error::{AcquireError, BuildError, Closed, StartError};
+pub use crate::lease::Lease;
+pub use crate::pool::{DialError, DialFault, PoolConfig};
+pub use crate::stats::{PodStats, Stats};

@@ -1,0 +1,192 @@
+//! Opening connections: one dial as a task that outlives its caller, and the probes of a pod that refused.
+//!
+//! A failed dial does three things at once: it tells the waiters that have nothing else to hope for, it marks the pod as
+//! avoided, and it asks the discovery for an early look. From then on one probe at a time, with back-off, finds out when the
+//! pod is back; callers only go there when nothing better is left.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headless_core::{Connect, Endpoint};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tracing::{Instrument, debug, info};
+
+use super::Refusal;
+use crate::backend::Backend;
+use crate::entropy::entropy;
+
+/// A connection could not be opened: to which pod, and why.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DialError {
+    /// The pod.
+    pub endpoint: Arc<Endpoint>,
+    /// What happened.
+    pub fault: DialFault,
+}
+
+/// What happened to a dial.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum DialFault {
+    /// The connector's error.
+    Failed(Arc<dyn Error + Send + Sync>),
+    /// It took longer than [`dial_timeout`](crate::PoolConfig::dial_timeout).
+    TimedOut(Duration),
+    /// The pod left the set meanwhile.
+    Removed,
+    /// The connector panicked, or the runtime shut down.
+    Abandoned,
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot connect to {}: ", self.endpoint)?;
+        match &self.fault {
+            DialFault::Failed(error) => error.fmt(f),
+            DialFault::TimedOut(after) => write!(f, "no connection within {after:?}"),
+            DialFault::Removed => f.write_str("the pod left the set"),
+            DialFault::Abandoned => {
+                f.write_str("the dial was abandoned (the connector panicked or the runtime shut down)")
+            }
+        }
+    }
+}
+
+impl Error for DialError {}
+
+impl<C: Connect> Backend<C> {
+    /// Starts a dial that is already counted. The task's result says whether it succeeded.
+    pub(super) fn spawn_dial(self: &Arc<Self>) -> JoinHandle<bool> {
+        let mut dial = Dial {
+            backend: Arc::clone(self),
+            pending: true,
+        };
+        let span = tracing::debug_span!("dial", endpoint = %self.endpoint);
+        let task = async move {
+            let result = dial.backend.connect().await;
+            dial.pending = false;
+            match result {
+                Ok(conn) => dial.backend.dial_succeeded(conn),
+                Err(fault) => dial.backend.dial_failed(fault),
+            }
+        };
+        self.env().runtime.spawn(task.instrument(span))
+    }
+
+    async fn connect(&self) -> Result<C::Conn, DialFault> {
+        let closing = self.closing.notified();
+        tokio::pin!(closing);
+        closing.as_mut().enable();
+        if self.is_removed() {
+            return Err(DialFault::Removed);
+        }
+        let limit = self.env().pool.dial_timeout;
+        tokio::select! {
+            () = closing => Err(DialFault::Removed),
+            connected = timeout(limit, self.env().connector.connect(&self.endpoint)) => match connected {
+                Ok(Ok(conn)) => Ok(conn),
+                Ok(Err(error)) => Err(DialFault::Failed(Arc::new(error))),
+                Err(_elapsed) => Err(DialFault::TimedOut(limit)),
+            },
+        }
+    }
+
+    fn dial_succeeded(self: &Arc<Self>, conn: C::Conn) -> bool {
+        let now = self.env().clock.coarse();
+        let placed = self.slots().dialled(conn, now);
+        self.settle(placed, now);
+        self.serve_waiters();
+        self.env().evidence.connected(self.endpoint.key());
+        if self.load.set_avoided(false) {
+            info!(service = %self.env().service, endpoint = %self.endpoint, "pod reachable again");
+            self.env().changed.notify_waiters();
+        }
+        true
+    }
+
+    fn dial_failed(self: &Arc<Self>, fault: DialFault) -> bool {
+        let removed = matches!(fault, DialFault::Removed);
+        let error = DialError {
+            endpoint: Arc::clone(&self.endpoint),
+            fault,
+        };
+        let (told, closed) = {
+            let mut slots = self.slots();
+            (slots.dial_failed(), slots.is_closed())
+        };
+        if !removed && !closed {
+            debug!(service = %self.env().service, endpoint = %self.endpoint, error = %error, "dial failed");
+            self.env().evidence.failed();
+            // Marked before the waiters are told: their next pick must know.
+            if self.load.set_avoided(true) {
+                info!(service = %self.env().service, endpoint = %self.endpoint, error = %error, "pod avoided: unreachable");
+                self.env().runtime.spawn(Arc::clone(self).probe());
+            }
+        }
+        for waiter in told {
+            let _left_already = waiter.send(Err(Refusal::Dial(error.clone())));
+        }
+        false
+    }
+
+    /// Dials, one probe at a time, until the pod answers or is removed.
+    async fn probe(self: Arc<Self>) {
+        for attempt in 0.. {
+            let closing = self.closing.notified();
+            tokio::pin!(closing);
+            closing.as_mut().enable();
+            if self.is_removed() || !self.load.is_avoided() {
+                return;
+            }
+            tokio::select! {
+                () = closing => return,
+                () = sleep(probe_wait(attempt, entropy())) => {}
+            }
+            // At the limit there are connections in use; one of them will show whether the pod lives.
+            let may_dial = self.load.is_avoided() && self.slots().start_probe();
+            if may_dial {
+                // A panic in the connector ends that task, not this one.
+                let _connected = self.spawn_dial().await;
+            }
+        }
+    }
+}
+
+/// A dial under way; if it is dropped unfinished (a panic, a runtime that stops), its slot is given back.
+struct Dial<C: Connect> {
+    backend: Arc<Backend<C>>,
+    pending: bool,
+}
+
+impl<C: Connect> Drop for Dial<C> {
+    fn drop(&mut self) {
+        if self.pending {
+            self.backend.dial_failed(DialFault::Abandoned);
+        }
+    }
+}
+
+/// 200 ms, growing by 1.6 up to 5 s, ±20 % (gRPC's connection back-off, with a cap that fits a poll interval).
+fn probe_wait(attempt: u32, entropy: u64) -> Duration {
+    let grown = 0.2 * 1.6_f64.powi(attempt.min(20).cast_signed());
+    let jitter = 0.8 + 0.4 * (f64::from((entropy >> 32) as u32) / f64::from(u32::MAX));
+    Duration::from_secs_f64(grown.min(5.0) * jitter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_back_off_to_five_seconds_with_jitter() {
+        assert_eq!(probe_wait(0, 0), Duration::from_millis(160));
+        assert_eq!(probe_wait(0, u64::MAX), Duration::from_millis(240));
+        assert_eq!(probe_wait(1, 0), Duration::from_millis(256));
+        assert_eq!(probe_wait(1000, 0), Duration::from_secs(4));
+        assert_eq!(probe_wait(1000, u64::MAX), Duration::from_secs(6));
+    }
+}

@@ -1,0 +1,253 @@
+//! The only writer of a balancer (invariant I1): a new snapshot, or a new rule of roles, becomes backends, a picker and one
+//! [`View`].
+//!
+//! Order of an update: backends for the new pods are made, the policy prepares a picker, the view is published; only then do the
+//! pods that left begin to drain. So additions are usable before removals act, and a draining backend is in no later view (I4).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use headless_core::policy::{Candidate, Policy};
+use headless_core::{Connect, Endpoint, RoleRule, Route, Snapshot, Timestamp};
+use tracing::{info, warn};
+
+use crate::backend::{Backend, Env};
+use crate::balancer::Round;
+use crate::discovery::{Discovery, Subscriber};
+use crate::drain::Draining;
+use crate::entropy::entropy;
+use crate::error::AcquireError;
+use crate::view::{View, ViewCell};
+
+/// What all clones of a balancer share.
+pub(crate) struct Shared<C: Connect> {
+    pub(crate) view: ViewCell<C>,
+    pub(crate) env: Arc<Env<C>>,
+    pub(crate) role_aware: bool,
+    pub(crate) acquire_timeout: Duration,
+    /// Keeps the watch alive.
+    pub(crate) discovery: Discovery,
+    writer: Mutex<Writer<C>>,
+    /// ORDERING: Release on set, Acquire on read: who sees it set sees the empty view stored before.
+    shut_down: AtomicBool,
+}
+
+/// What only the writer touches.
+struct Writer<C: Connect> {
+    policy: Box<dyn Policy>,
+    rule: Option<RoleRule>,
+    snapshot: Arc<Snapshot>,
+    draining: Draining<C>,
+}
+
+impl<C: Connect> Shared<C> {
+    pub(crate) fn new(
+        mut policy: Box<dyn Policy>,
+        rule: Option<RoleRule>,
+        env: Arc<Env<C>>,
+        acquire_timeout: Duration,
+        discovery: Discovery,
+    ) -> Self {
+        let picker = policy.prepare(&[], entropy());
+        let empty = View {
+            generation: headless_core::Generation::default(),
+            backends: Box::default(),
+            roles: Box::default(),
+            picker,
+        };
+        Self {
+            view: ViewCell::new(empty),
+            role_aware: policy.is_role_aware(),
+            acquire_timeout,
+            discovery,
+            writer: Mutex::new(Writer {
+                policy,
+                rule,
+                snapshot: Arc::default(),
+                draining: Draining::default(),
+            }),
+            shut_down: AtomicBool::new(false),
+            env,
+        }
+    }
+
+    /// Makes `snapshot` the set in force.
+    fn reconcile(&self, writer: &mut Writer<C>, snapshot: &Arc<Snapshot>) {
+        let old = self.view.load_full();
+        let (backends, removed) = merge(&old.backends, snapshot, &self.env);
+        self.log(snapshot, &old.backends, &backends, &removed);
+        writer.snapshot = Arc::clone(snapshot);
+        self.publish(writer, backends);
+        let deadline = self.env.clock.now() + self.env.pool.drain_timeout;
+        for backend in removed {
+            writer.draining.begin(backend, deadline);
+        }
+    }
+
+    fn publish(&self, writer: &mut Writer<C>, backends: Box<[Arc<Backend<C>>]>) {
+        let role_of = |endpoint: &Endpoint| writer.rule.as_ref().and_then(|rule| rule.role_of(endpoint));
+        let roles: Box<[_]> = backends.iter().map(|backend| role_of(&backend.endpoint)).collect();
+        let candidate = |(backend, role): (&Arc<Backend<C>>, &Option<_>)| {
+            Candidate::new(Arc::clone(&backend.endpoint), Arc::clone(&backend.load)).with_role(*role)
+        };
+        let candidates: Vec<Candidate> = backends.iter().zip(&roles).map(candidate).collect();
+        let picker = writer.policy.prepare(&candidates, entropy());
+        self.view.store(View {
+            generation: writer.snapshot.generation(),
+            backends,
+            roles,
+            picker,
+        });
+        self.env.changed.notify_waiters();
+    }
+
+    fn log(&self, snapshot: &Snapshot, old: &[Arc<Backend<C>>], new: &[Arc<Backend<C>>], removed: &[Arc<Backend<C>>]) {
+        let (service, generation) = (&*self.env.service, snapshot.generation());
+        let known: std::collections::HashSet<*const Backend<C>> = old.iter().map(Arc::as_ptr).collect();
+        for backend in new.iter().filter(|backend| !known.contains(&Arc::as_ptr(backend))) {
+            info!(service, %generation, endpoint = %backend.endpoint, "endpoint added");
+        }
+        for backend in removed {
+            info!(service, %generation, endpoint = %backend.endpoint, "endpoint removed");
+        }
+    }
+
+    /// Replaces the rule of roles at run time, and publishes the consequences at once.
+    pub(crate) fn set_rule(&self, rule: RoleRule) {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.rule = Some(rule);
+        let backends = self.view.load_full().backends.clone();
+        self.publish(&mut writer, backends);
+    }
+
+    /// Stops giving out connections and begins to drain all pods.
+    pub(crate) fn shut_down(&self) {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let nobody = Snapshot::new(writer.snapshot.generation(), Vec::<Arc<Endpoint>>::new());
+        self.reconcile(&mut writer, &Arc::new(nobody));
+        self.shut_down.store(true, Ordering::Release);
+        self.env.changed.notify_waiters();
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.shut_down.load(Ordering::Acquire)
+    }
+
+    /// The pods that left and still have work: what they are, and how many requests each has.
+    pub(crate) fn draining(&self) -> Vec<(Arc<Endpoint>, usize)> {
+        self.writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .draining
+            .remaining()
+    }
+
+    /// Turns a fruitless round into the error that explains it.
+    pub(crate) fn explain(&self, route: Route, round: Round, waited: Duration) -> AcquireError {
+        let service = Arc::clone(&self.env.service);
+        let limit = self.env.pool.max_waiters_per_pod;
+        if self.is_shut_down() {
+            return AcquireError::ShutDown { service };
+        }
+        if let Some((endpoint, counts)) = round.timed_out {
+            return AcquireError::Timeout {
+                endpoint,
+                waited,
+                busy: counts.busy,
+                dialling: counts.dialling,
+                waiting: counts.waiting,
+                limit: self.env.pool.connections_per_pod,
+            };
+        }
+        if round.full > 0 {
+            return AcquireError::Overloaded { service, limit };
+        }
+        if let Some(last) = round.last_dial {
+            return AcquireError::Unreachable {
+                service,
+                tried: round.tried,
+                waited,
+                last,
+            };
+        }
+        let pods = self.view.load().backends.len();
+        match route.role().filter(|_| pods > 0) {
+            Some(role) => AcquireError::NoSuchRole {
+                service,
+                role,
+                pods,
+                waited,
+            },
+            None => {
+                let status = self.discovery.status();
+                let failure = status
+                    .last_failure
+                    .filter(|_| status.failures > 0)
+                    .map(|(_, failure)| failure.to_string());
+                let reason = status.last_negative.or(failure);
+                AcquireError::NoEndpoints {
+                    service,
+                    waited,
+                    last_good_age: status.last_good_age,
+                    reason,
+                }
+            }
+        }
+    }
+}
+
+impl<C: Connect> Subscriber for Shared<C> {
+    fn apply(&self, snapshot: &Arc<Snapshot>) {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_shut_down() {
+            self.reconcile(&mut writer, snapshot);
+        }
+    }
+
+    fn sweep(&self, now: Timestamp) -> Duration {
+        let idle = self.env.pool.idle_timeout;
+        let before = Timestamp::ZERO + now.since(Timestamp::ZERO).saturating_sub(idle);
+        for backend in &self.view.load_full().backends {
+            backend.expire(before);
+        }
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        for (endpoint, requests) in writer.draining.expire(now) {
+            warn!(service = %self.env.service, %endpoint, requests, "drain deadline passed with requests in flight");
+        }
+        let until_drained = writer.draining.next_deadline().map(|deadline| deadline.since(now));
+        until_drained.map_or(idle / 4, |until| until.min(idle / 4))
+    }
+}
+
+impl<C: Connect> Drop for Shared<C> {
+    fn drop(&mut self) {
+        // The last handle is gone: dials and probes end, idle connections close. Leases keep what they need.
+        for backend in &self.view.load_full().backends {
+            backend.close();
+        }
+    }
+}
+
+/// The backends of `snapshot`: those that stay are the same objects, with their pools and their history. And those that left.
+fn merge<C: Connect>(
+    old: &[Arc<Backend<C>>],
+    snapshot: &Snapshot,
+    env: &Arc<Env<C>>,
+) -> (Box<[Arc<Backend<C>>]>, Vec<Arc<Backend<C>>>) {
+    // Both lists are sorted by key: one pass.
+    let mut removed = Vec::new();
+    let mut olds = old.iter().peekable();
+    let backends = snapshot.iter().map(|endpoint| {
+        while let Some(gone) = olds.next_if(|old| old.endpoint.key() < endpoint.key()) {
+            removed.push(Arc::clone(gone));
+        }
+        match olds.next_if(|old| old.endpoint.key() == endpoint.key()) {
+            Some(stays) => Arc::clone(stays),
+            None => Arc::new(Backend::new(Arc::clone(endpoint), Arc::clone(env))),
+        }
+    });
+    let backends = backends.collect();
+    removed.extend(olds.cloned());
+    (backends, removed)
+}
