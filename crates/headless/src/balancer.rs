@@ -116,6 +116,13 @@ impl<C: Connect> Balancer<C> {
         })
     }
 
+    /// What [`choose`](Self::choose) would choose, for the stress test.
+    #[cfg(test)]
+    pub(crate) fn choose_endpoint(&self, route: Route, tried: Tried<'_>) -> Option<Arc<headless_core::Endpoint>> {
+        self.choose(route, tried)
+            .map(|choice| Arc::clone(&choice.in_flight.on().endpoint))
+    }
+
     /// Everything that waits.
     #[cold]
     async fn acquire_slowly(

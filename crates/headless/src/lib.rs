@@ -22,6 +22,8 @@ mod lease;
 mod pool;
 mod reconcile;
 mod stats;
+#[cfg(test)]
+mod tests;
 pub mod tower;
 mod view;
 

@@ -18,7 +18,7 @@ use crate::discovery::{Discovery, Subscriber};
 use crate::drain::Draining;
 use crate::entropy::entropy;
 use crate::error::AcquireError;
-use crate::view::{View, ViewCell};
+use crate::view::{Backends, View, ViewCell};
 
 /// What all clones of a balancer share.
 pub(crate) struct Shared<C: Connect> {
@@ -85,7 +85,7 @@ impl<C: Connect> Shared<C> {
         }
     }
 
-    fn publish(&self, writer: &mut Writer<C>, backends: Box<[Arc<Backend<C>>]>) {
+    fn publish(&self, writer: &mut Writer<C>, backends: Backends<C>) {
         let role_of = |endpoint: &Endpoint| writer.rule.as_ref().and_then(|rule| rule.role_of(endpoint));
         let roles: Box<[_]> = backends.iter().map(|backend| role_of(&backend.endpoint)).collect();
         let candidate = |(backend, role): (&Arc<Backend<C>>, &Option<_>)| {
@@ -234,7 +234,7 @@ fn merge<C: Connect>(
     old: &[Arc<Backend<C>>],
     snapshot: &Snapshot,
     env: &Arc<Env<C>>,
-) -> (Box<[Arc<Backend<C>>]>, Vec<Arc<Backend<C>>>) {
+) -> (Backends<C>, Vec<Arc<Backend<C>>>) {
     // Both lists are sorted by key: one pass.
     let mut removed = Vec::new();
     let mut olds = old.iter().peekable();

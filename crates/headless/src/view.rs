@@ -23,10 +23,13 @@ type Strategy = arc_swap::DefaultStrategy;
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 type Strategy = std::sync::RwLock<()>;
 
+/// The backends of a view, in the order of the snapshot.
+pub(crate) type Backends<C> = Box<[Arc<Backend<C>>]>;
+
 /// All backends that may be picked, and what picks among them.
 pub(crate) struct View<C: Connect> {
     pub(crate) generation: Generation,
-    pub(crate) backends: Box<[Arc<Backend<C>>]>,
+    pub(crate) backends: Backends<C>,
     pub(crate) roles: Box<[Option<Role>]>,
     pub(crate) picker: Arc<dyn Picker>,
 }

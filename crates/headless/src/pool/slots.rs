@@ -383,3 +383,6 @@ pub(crate) struct Counts {
     pub(crate) waiting: usize,
     pub(crate) opened: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! Tests that need to see inside: what the public API cannot show. The others are in `tests/`.
+
+mod stress;
