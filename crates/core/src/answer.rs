@@ -345,9 +345,16 @@ impl<'a> AnswerBuilder<'a> {
         let missing = |t: &TargetRecords| !t.ports.is_empty() && self.family.choose(t.ips.iter().copied()).is_empty();
         self.targets
             .iter()
-            .filter(|(_, t)| missing(t))
+            .filter(|(name, t)| missing(t) && !self.is_named_after_address(name, t))
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// Whether `name` is `target`'s address written with dashes. Such a name has no other address, and the pod behind it
+    /// may have another such name: a pod without hostname has one for each of its addresses.
+    fn is_named_after_address(&self, name: &str, target: &TargetRecords) -> bool {
+        let pod = self.service.pod_of(name);
+        pod.is_some_and(|pod| target.ips.iter().any(|ip| pod.is_dashed(*ip)))
     }
 
     /// The ports that the SRV records name, each once, sorted.
@@ -375,10 +382,20 @@ impl<'a> AnswerBuilder<'a> {
     /// The answer: one endpoint per pod, port and address of the chosen family, sorted.
     #[must_use]
     pub fn finish(self, ttl: Duration, found_by: FoundBy) -> Answer {
+        // Nobody can tell which two dashed names are one pod; one family for all counts each pod once.
+        let dashed = self
+            .targets
+            .iter()
+            .filter(|(name, t)| !t.ports.is_empty() && self.is_named_after_address(name, t));
+        let dashed: Vec<IpAddr> = dashed.flat_map(|(_, t)| t.ips.iter().copied()).collect();
+        let dashed_v4 = self.family.choose(dashed.iter().copied()).first().map(IpAddr::is_ipv4);
         let mut endpoints = Vec::with_capacity(self.targets.len());
         for (name, target) in &self.targets {
             let Some(pod) = self.service.pod_of(name) else { continue };
             for ip in self.family.choose(target.ips.iter().copied()) {
+                if pod.is_dashed(ip) && dashed_v4 != Some(ip.is_ipv4()) {
+                    continue;
+                }
                 for &port in &target.ports {
                     endpoints.push(named_endpoint(SocketAddr::new(ip, port), pod.clone(), self.set));
                 }
@@ -451,6 +468,28 @@ mod tests {
             records.address(&pod(0), "fd00::1".parse().unwrap());
             records.address(&pod(0), "10.0.0.1".parse().unwrap());
             assert_eq!(finish(records), want, "{family:?}");
+        }
+    }
+
+    /// CoreDNS, for a pod without hostname: one name, and one SRV record, for each of its addresses.
+    #[test]
+    fn a_dual_stack_pod_without_hostname_is_one_endpoint() {
+        for (family, expected) in [
+            (IpFamily::PreferV4, "10-0-0-1 (10.0.0.1:80)"),
+            (IpFamily::V4Only, "10-0-0-1 (10.0.0.1:80)"),
+            (IpFamily::PreferV6, "fd00--1 ([fd00::1]:80)"),
+            (IpFamily::V6Only, "fd00--1 ([fd00::1]:80)"),
+        ] {
+            let service = web();
+            let mut records = AnswerBuilder::new(&service, family);
+            for (label, ip) in [("10-0-0-1", "10.0.0.1"), ("fd00--1", "fd00::1")] {
+                let name = format!("{label}.web.shop.svc.cluster.local.");
+                records.srv(&name, 80);
+                assert_eq!(records.targets_without_address(), [name.trim_end_matches('.')]);
+                records.address(&name, ip.parse().unwrap());
+                assert!(records.targets_without_address().is_empty(), "it has no other address");
+            }
+            assert_eq!(finish(records), [expected], "{family:?}");
         }
     }
 

@@ -410,7 +410,7 @@ mod loom_tests {
             let other = std::sync::Arc::clone(&load);
             let window = Duration::from_secs(10);
             let thread = loom::thread::spawn(move || {
-                other.observe(Duration::from_secs(2), Outcome::Failure, Timestamp::ZERO, window);
+                other.observe(Duration::from_secs(2), Outcome::Success, Timestamp::ZERO, window);
             });
             load.observe(Duration::from_secs(1), Outcome::Success, Timestamp::ZERO, window);
             thread.join().unwrap();

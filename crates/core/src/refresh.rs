@@ -13,7 +13,7 @@
 //! | no such name / no records, nothing known before | empty | the negative TTL, clamped alike |
 //! | no such name / no records, pods known | kept, until [`negatives`](RefreshConfig::negatives) in a row over [`negative_hold`](RefreshConfig::negative_hold) | `min_poll` |
 //! | any failure (SERVFAIL, timeout, …) | kept (invariant I5) | back-off [`retry_first`](RefreshConfig::retry_first) → [`retry_max`](RefreshConfig::retry_max) |
-//! | a connection failed | unchanged | at once, at most every [`early_look`](RefreshConfig::early_look) |
+//! | a connection failed, or a caller waits for a pod | unchanged | at once, at most every [`early_look`](RefreshConfig::early_look) |
 //!
 //! Sources: HAProxy `hold` timers, RFC 8767 (serve stale), Finagle's probation; grpc-go and Envoy show what happens without
 //! (envoy#2691: one NXDOMAIN emptied a cluster). What must not live here: lookups, timers, connections.
@@ -51,7 +51,7 @@ pub struct RefreshConfig {
     /// How long the old pods are kept after every one of them was replaced, if no new one could be connected to before.
     /// Default 10 s.
     pub replace_hold: Duration,
-    /// The least time between two looks, when a failed connection asks for one. Default 1 s.
+    /// The least time between two looks, when a failed connection or a waiting caller asks for one. Default 1 s.
     pub early_look: Duration,
     /// Empty the set when no answer has confirmed it for so long. Default `None`: a working connection is better evidence
     /// than a silent DNS server.
@@ -273,8 +273,9 @@ impl Refresh {
         }
     }
 
-    /// A connection failed: DNS may know why. Looks soon, but not more often than `early_look`.
-    pub fn on_connection_failed(&mut self, now: Timestamp) {
+    /// A connection failed, or a caller finds no pod that fits: DNS may know more by now. Looks soon, but not more often than
+    /// `early_look`.
+    pub fn look_soon(&mut self, now: Timestamp) {
         let earliest = self.last_poll.map_or(now, |last| last + self.config.early_look);
         self.next_poll = self.next_poll.min(earliest.max(now));
     }

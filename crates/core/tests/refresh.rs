@@ -382,12 +382,12 @@ fn a_set_may_be_told_to_go_stale() {
 #[test]
 fn a_failed_connection_brings_the_look_forward_but_at_most_once_a_second() {
     let mut refresh = knowing(&[(0, 1)]);
-    refresh.on_connection_failed(at(0.2));
+    refresh.look_soon(at(0.2));
     assert_eq!(refresh.next_poll(), at(1.0), "not within a second of the last look");
     refresh.on(found(&[(0, 1)]), at(1.0), 0);
-    refresh.on_connection_failed(at(3.0));
+    refresh.look_soon(at(3.0));
     assert_eq!(refresh.next_poll(), at(3.0), "long enough ago: at once");
-    refresh.on_connection_failed(at(3.5));
+    refresh.look_soon(at(3.5));
     assert_eq!(refresh.next_poll(), at(3.0), "never later than it was");
 }
 

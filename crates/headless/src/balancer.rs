@@ -139,18 +139,22 @@ impl<C: Connect> Balancer<C> {
                 role,
             });
         }
+        let mut round = Round::default();
         loop {
             // Listened to before the view is read: what changes afterwards is not missed.
             let changed = self.shared.env.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let round = match self.round(route, first.take(), avoid, deadline).await {
+            round = match self.round(route, first.take(), avoid, deadline).await {
                 Ok(lease) => return Ok(lease),
-                Err(round) => round,
+                Err(next) => next.after(round),
             };
-            if round.is_final() || self.shared.is_shut_down() || timeout_at(deadline, changed).await.is_err() {
+            if round.is_final() || self.shared.is_shut_down() || Instant::now() >= deadline {
                 return Err(self.shared.explain(route, round, start.elapsed()));
             }
+            // Nobody fits, or nobody can be reached: DNS is asked, and the next round comes with a change or in a while.
+            self.shared.env.evidence.look_soon();
+            let _changed = timeout_at(deadline.min(Instant::now() + NEXT_ROUND), changed).await;
         }
     }
 
@@ -242,6 +246,13 @@ pub(crate) struct Round {
 }
 
 impl Round {
+    /// This round, with what the one before had learnt: the deadline may cut the last round short.
+    fn after(mut self, before: Self) -> Self {
+        self.tried = self.tried.max(before.tried);
+        self.last_dial = self.last_dial.or(before.last_dial);
+        self
+    }
+
     /// Whether waiting for a change is pointless: the time is up, or every pod that fits has a full queue.
     fn is_final(&self) -> bool {
         self.timed_out.is_some() || (self.tried > 0 && self.full == self.tried)
@@ -251,3 +262,5 @@ impl Round {
 /// How long `acquire` waits unless told otherwise: as long as a caller will usually wait for an answer, and longer than a pod
 /// takes to be replaced in DNS.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a caller that found nobody waits before it tries everybody again, unless something changes sooner.
+const NEXT_ROUND: Duration = Duration::from_secs(1);

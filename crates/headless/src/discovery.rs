@@ -161,7 +161,7 @@ impl Discovery {
     /// Asks for an early look, at most one a second: for evidence that only the application has, such as a reset in a protocol
     /// that `headless` does not speak.
     pub fn look_soon(&self) {
-        self.shared.evidence.failed();
+        self.shared.evidence.look_soon();
     }
 
     pub(crate) fn clock(&self) -> &Arc<Clock> {
@@ -372,14 +372,14 @@ impl Driver {
 
     /// Takes in what connections have shown meanwhile.
     fn weigh(&mut self) {
-        let (failed, connected) = self.shared.evidence.take();
+        let (look_soon, connected) = self.shared.evidence.take();
         for key in connected {
             if let Some(step) = self.refresh.on_connected(&key) {
                 self.report(&step);
             }
         }
-        if failed {
-            self.refresh.on_connection_failed(self.shared.clock.now());
+        if look_soon {
+            self.refresh.look_soon(self.shared.clock.now());
         }
     }
 
@@ -433,14 +433,14 @@ pub(crate) struct Evidence {
 
 #[derive(Debug, Default)]
 struct Seen {
-    failed: bool,
+    look_soon: bool,
     connected: Vec<EndpointKey>,
 }
 
 impl Evidence {
-    /// A connection failed.
-    pub(crate) fn failed(&self) {
-        self.add(|seen| seen.failed = true);
+    /// A connection failed, or a caller finds no pod that fits: DNS may know more by now.
+    pub(crate) fn look_soon(&self) {
+        self.add(|seen| seen.look_soon = true);
     }
 
     /// A connection to this endpoint was opened.
@@ -459,7 +459,7 @@ impl Evidence {
 
     fn take(&self) -> (bool, Vec<EndpointKey>) {
         let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
-        (seen.failed, seen.connected)
+        (seen.look_soon, seen.connected)
     }
 }
 

@@ -52,7 +52,7 @@ impl<C: Connect> Lease<C> {
     pub fn broken(mut self) {
         let backend = Arc::clone(self.in_flight.on());
         backend.sweep();
-        backend.env().evidence.failed();
+        backend.env().evidence.look_soon();
         self.end(Outcome::Failure, false);
     }
 

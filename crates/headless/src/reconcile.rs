@@ -150,26 +150,28 @@ impl<C: Connect> Shared<C> {
         if self.is_shut_down() {
             return AcquireError::ShutDown { service };
         }
-        if let Some((endpoint, counts)) = round.timed_out {
-            return AcquireError::Timeout {
-                endpoint,
-                waited,
-                busy: counts.busy,
-                dialling: counts.dialling,
-                waiting: counts.waiting,
-                limit: self.env.pool.connections_per_pod,
-            };
-        }
-        if round.full > 0 {
-            return AcquireError::Overloaded { service, limit };
-        }
-        if let Some(last) = round.last_dial {
-            return AcquireError::Unreachable {
-                service,
-                tried: round.tried,
-                waited,
-                last,
-            };
+        match (round.timed_out, round.last_dial) {
+            // A pool whose connections are all in use is the cause; one that has none is a symptom of what the dials said.
+            (Some((endpoint, counts)), last) if last.is_none() || counts.busy > 0 => {
+                return AcquireError::Timeout {
+                    endpoint,
+                    waited,
+                    busy: counts.busy,
+                    dialling: counts.dialling,
+                    waiting: counts.waiting,
+                    limit: self.env.pool.connections_per_pod,
+                };
+            }
+            (_, Some(last)) if round.full == 0 => {
+                return AcquireError::Unreachable {
+                    service,
+                    tried: round.tried,
+                    waited,
+                    last,
+                };
+            }
+            _ if round.full > 0 => return AcquireError::Overloaded { service, limit },
+            _ => {}
         }
         let pods = self.view.load().backends.len();
         match route.role().filter(|_| pods > 0) {

@@ -120,7 +120,7 @@ impl<C: Connect> Backend<C> {
         };
         if !removed && !closed {
             debug!(service = %self.env().service, endpoint = %self.endpoint, error = %error, "dial failed");
-            self.env().evidence.failed();
+            self.env().evidence.look_soon();
             // Marked before the waiters are told: their next pick must know.
             if self.load.set_avoided(true) {
                 info!(service = %self.env().service, endpoint = %self.endpoint, error = %error, "pod avoided: unreachable");

@@ -1,0 +1,57 @@
+//! What a layer can be told about requests and responses: [`RouteRequest`] and [`Classify`], both plain closures.
+
+use headless_core::{Outcome, Route};
+
+/// Says what a request asks for. Every `Fn(&Req) -> Route` does.
+pub trait RouteRequest<Req> {
+    /// The route of `request`.
+    fn route(&self, request: &Req) -> Route;
+}
+
+impl<Req, F: Fn(&Req) -> Route> RouteRequest<Req> for F {
+    fn route(&self, request: &Req) -> Route {
+        self(request)
+    }
+}
+
+/// The default: every request may go to any pod.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnyPod;
+
+impl<Req> RouteRequest<Req> for AnyPod {
+    fn route(&self, _request: &Req) -> Route {
+        Route::any()
+    }
+}
+
+/// Says how a call ended. Every `Fn(&Result<Resp, E>) -> Outcome` does.
+///
+/// | the call gave | and is said to be | then the connection |
+/// |---|---|---|
+/// | a response | [`Success`](Outcome::Success), [`Failure`](Outcome::Failure) | is kept |
+/// | an error | [`Success`](Outcome::Success): an answer, only spelled as an error | is kept |
+/// | an error | [`Failure`](Outcome::Failure) | is broken: see [`Lease::broken`](crate::Lease::broken) |
+/// | either | [`Cancelled`](Outcome::Cancelled): whatever came, the exchange is not complete | is closed |
+pub trait Classify<Resp, E> {
+    /// The outcome of the call that gave `result`.
+    fn classify(&self, result: &Result<Resp, E>) -> Outcome;
+}
+
+impl<Resp, E, F: Fn(&Result<Resp, E>) -> Outcome> Classify<Resp, E> for F {
+    fn classify(&self, result: &Result<Resp, E>) -> Outcome {
+        self(result)
+    }
+}
+
+/// The default: a response is a success, an error is a failure.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ErrorsFail;
+
+impl<Resp, E> Classify<Resp, E> for ErrorsFail {
+    fn classify(&self, result: &Result<Resp, E>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(_) => Outcome::Failure,
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The life of connections, leases and pods, with paused time: what cancelling, draining and closing leave behind.
+//!
+//! The table: {before poll, while waiting, while dialling, after hand-off} × {caller drops, pod drains, balancer closes}.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
+
+mod support;
+
+use std::time::Duration;
+
+use headless::{AcquireError, Balancer, Outcome, Route};
+use tokio::task::JoinHandle;
+
+use self::support::{Dial, FakeDns, FakePods, found, pod};
+
+type Acquired = Result<headless::Lease<FakePods>, AcquireError>;
+
+struct Scene {
+    dns: FakeDns,
+    pods: FakePods,
+    balancer: Balancer<FakePods>,
+}
+
+impl Scene {
+    /// One pod, one connection at most.
+    async fn new() -> Self {
+        let (dns, pods) = (FakeDns::new(found([pod(0, 1)])), FakePods::default());
+        let balancer = Balancer::builder(dns.watch().await, pods.clone())
+            .connections_per_pod(1)
+            .build()
+            .unwrap();
+        Self { dns, pods, balancer }
+    }
+
+    fn spawn_acquire(&self) -> JoinHandle<Acquired> {
+        let balancer = self.balancer.clone();
+        tokio::spawn(async move { balancer.acquire(Route::any()).await })
+    }
+
+    /// The pod is replaced by another; returns when the balancer has seen it.
+    async fn replace_pod(&self) {
+        self.dns.says(found([pod(0, 2)]));
+        self.balancer.discovery().look_soon();
+        let mut discovery = self.balancer.discovery().clone();
+        discovery
+            .wait_for(|snapshot| snapshot.iter().all(|e| *e.key() == *pod(0, 2).key()))
+            .await
+            .unwrap();
+    }
+
+    /// Nothing counted, nothing queued, nothing open but idle connections, and the pool still works.
+    async fn assert_clean(&self) {
+        settle().await;
+        let stats = self.balancer.stats();
+        for pod in &stats.pods {
+            assert_eq!(
+                (pod.in_flight, pod.busy, pod.waiting, pod.dialling),
+                (0, 0, 0, 0),
+                "{pod:?}"
+            );
+        }
+        assert!(stats.draining.is_empty(), "{:?}", stats.draining);
+        assert_eq!(self.pods.open(), stats.pods.iter().map(|pod| pod.idle).sum::<usize>());
+    }
+
+    async fn assert_usable(&self) {
+        self.balancer
+            .acquire(Route::any())
+            .await
+            .unwrap()
+            .finish(Outcome::Success);
+        self.assert_clean().await;
+    }
+}
+
+async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_poll_the_caller_drops() {
+    let scene = Scene::new().await;
+    drop(scene.balancer.acquire(Route::any()));
+    assert_eq!(scene.pods.attempts(), 0);
+    scene.assert_usable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_poll_the_pod_drains() {
+    let scene = Scene::new().await;
+    let acquire = scene.balancer.acquire(Route::any());
+    scene.replace_pod().await;
+    let lease = acquire.await.unwrap();
+    assert_eq!(lease.endpoint().addr(), pod(0, 2).addr(), "it picks when it is polled");
+    lease.finish(Outcome::Success);
+    scene.assert_usable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_poll_the_balancer_closes() {
+    let scene = Scene::new().await;
+    let acquire = scene.balancer.acquire(Route::any());
+    scene.balancer.shutdown(Duration::ZERO).await;
+    assert!(matches!(acquire.await, Err(AcquireError::ShutDown { .. })));
+    scene.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_waiting_the_caller_drops() {
+    let scene = Scene::new().await;
+    let held = scene.balancer.acquire(Route::any()).await.unwrap();
+    let (first, second) = (scene.spawn_acquire(), scene.spawn_acquire());
+    settle().await;
+    first.abort();
+    settle().await;
+    held.finish(Outcome::Success);
+    second.await.unwrap().unwrap().finish(Outcome::Success);
+    scene.assert_usable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_waiting_the_pod_drains() {
+    let scene = Scene::new().await;
+    let held = scene.balancer.acquire(Route::any()).await.unwrap();
+    let waiting = scene.spawn_acquire();
+    settle().await;
+    scene.replace_pod().await;
+    let lease = waiting.await.unwrap().unwrap();
+    assert_eq!(
+        lease.endpoint().addr(),
+        pod(0, 2).addr(),
+        "who waits for a pod that leaves goes to another"
+    );
+    lease.finish(Outcome::Success);
+    assert_eq!(scene.balancer.stats().draining.len(), 1);
+    held.finish(Outcome::Success);
+    assert_eq!(
+        scene.pods.open(),
+        1,
+        "the old pod's connection closed when it came back"
+    );
+    scene.assert_usable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_waiting_the_balancer_closes() {
+    let scene = Scene::new().await;
+    let held = scene.balancer.acquire(Route::any()).await.unwrap();
+    let waiting = scene.spawn_acquire();
+    settle().await;
+    let drained = scene.balancer.shutdown(Duration::from_secs(1)).await;
+    assert_eq!(
+        drained.unfinished.iter().map(|(_, requests)| *requests).sum::<usize>(),
+        1,
+        "reported, not cut"
+    );
+    assert!(matches!(waiting.await.unwrap(), Err(AcquireError::ShutDown { .. })));
+    held.finish(Outcome::Success);
+    scene.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_dialling_the_caller_drops() {
+    let scene = Scene::new().await;
+    scene.pods.set(&pod(0, 1), Dial::Hangs);
+    let acquire = scene.spawn_acquire();
+    settle().await;
+    acquire.abort();
+    settle().await;
+    scene.pods.set(&pod(0, 1), Dial::Succeeds);
+    settle().await;
+    assert_eq!(
+        scene.balancer.stats().pods[0].idle,
+        1,
+        "the dial went on; its connection serves the next"
+    );
+    scene.assert_usable().await;
+    assert_eq!(scene.pods.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_dialling_the_pod_drains() {
+    let scene = Scene::new().await;
+    scene.pods.set(&pod(0, 1), Dial::Hangs);
+    let acquire = scene.spawn_acquire();
+    settle().await;
+    // The dial times out after 2 s, the next look comes after 5 s: it is asked for, so that the removal comes first.
+    scene.dns.says(found([pod(0, 2)]));
+    scene.balancer.discovery().look_soon();
+    let lease = acquire.await.unwrap().unwrap();
+    assert_eq!(lease.endpoint().addr(), pod(0, 2).addr());
+    lease.finish(Outcome::Success);
+    scene.assert_usable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_dialling_the_balancer_closes() {
+    let scene = Scene::new().await;
+    scene.pods.set(&pod(0, 1), Dial::Hangs);
+    let acquire = scene.spawn_acquire();
+    settle().await;
+    scene.balancer.shutdown(Duration::from_secs(1)).await;
+    assert!(matches!(acquire.await.unwrap(), Err(AcquireError::ShutDown { .. })));
+    scene.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_hand_off_the_caller_drops() {
+    let scene = Scene::new().await;
+    let held = scene.balancer.acquire(Route::any()).await.unwrap();
+    let waiting = scene.spawn_acquire();
+    settle().await;
+    held.finish(Outcome::Success);
+    // The connection is in the waiter's hand, and the waiter is never polled again.
+    waiting.abort();
+    settle().await;
+    assert_eq!(
+        (scene.pods.open(), scene.balancer.stats().pods[0].idle),
+        (1, 1),
+        "it went back to the pool"
+    );
+    scene.assert_usable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_hand_off_the_pod_drains() {
+    let scene = Scene::new().await;
+    let lease = scene.balancer.acquire(Route::any()).await.unwrap();
+    scene.replace_pod().await;
+    assert_eq!(
+        scene.balancer.stats().draining,
+        [(std::sync::Arc::clone(lease.endpoint()), 1)]
+    );
+    lease.finish(Outcome::Success);
+    assert_eq!(scene.pods.open(), 0);
+    scene.assert_usable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_hand_off_the_balancer_closes() {
+    let scene = Scene::new().await;
+    let lease = scene.balancer.acquire(Route::any()).await.unwrap();
+    let closing = tokio::spawn({
+        let balancer = scene.balancer.clone();
+        async move { balancer.shutdown(Duration::from_secs(60)).await }
+    });
+    settle().await;
+    assert!(!closing.is_finished(), "it waits for the lease");
+    lease.finish(Outcome::Success);
+    assert!(closing.await.unwrap().unfinished.is_empty());
+    assert_eq!(scene.pods.open(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_dropped_in_the_middle_closes_its_connection() {
+    let scene = Scene::new().await;
+    drop(scene.balancer.acquire(Route::any()).await.unwrap());
+    assert_eq!(scene.pods.open(), 0, "nobody knows what it still carries");
+    scene.assert_usable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_connection_takes_the_idle_ones_along_and_asks_dns_soon() {
+    let (dns, pods) = (FakeDns::new(found([pod(0, 1)])), FakePods::default());
+    let balancer = Balancer::builder(dns.watch().await, pods.clone()).build().unwrap();
+    let leases = [
+        balancer.acquire(Route::any()).await.unwrap(),
+        balancer.acquire(Route::any()).await.unwrap(),
+    ];
+    let [broken, fine] = leases;
+    fine.finish(Outcome::Success);
+    assert_eq!(pods.open(), 2);
+    let looks = dns.looks();
+    broken.broken();
+    assert_eq!(pods.open(), 0);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(dns.looks(), looks + 1, "an early look, a second after the last");
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_close_after_the_idle_timeout() {
+    let scene = Scene::new().await;
+    scene
+        .balancer
+        .acquire(Route::any())
+        .await
+        .unwrap()
+        .finish(Outcome::Success);
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(scene.pods.open(), 1);
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(scene.pods.open(), 0);
+    scene.assert_usable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_past_its_deadline_is_reported_and_forgotten() {
+    let scene = Scene::new().await;
+    let lease = scene.balancer.acquire(Route::any()).await.unwrap();
+    scene.replace_pod().await;
+    assert_eq!(scene.balancer.stats().draining.len(), 1);
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert!(scene.balancer.stats().draining.is_empty());
+    lease.finish(Outcome::Success);
+    scene.assert_usable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reused_address_under_another_name_gets_new_connections() {
+    let scene = Scene::new().await;
+    scene
+        .balancer
+        .acquire(Route::any())
+        .await
+        .unwrap()
+        .finish(Outcome::Success);
+    scene.dns.says(found([pod(7, 1)]));
+    let mut discovery = scene.balancer.discovery().clone();
+    discovery
+        .wait_for(|snapshot| snapshot.iter().any(|e| *e.key() == *pod(7, 1).key()))
+        .await
+        .unwrap();
+    assert_eq!(scene.pods.open(), 0, "the stranger never sees the old connection");
+    let lease = scene.balancer.acquire(Route::any()).await.unwrap();
+    assert_eq!(lease.endpoint().pod().unwrap().as_str(), "web-7");
+    assert_eq!(scene.pods.attempts(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_stops_when_the_last_handle_is_dropped() {
+    let scene = Scene::new().await;
+    scene
+        .balancer
+        .acquire(Route::any())
+        .await
+        .unwrap()
+        .finish(Outcome::Success);
+    let Scene { dns, pods, balancer } = scene;
+    drop(balancer);
+    settle().await;
+    assert_eq!(pods.open(), 0);
+    let looks = dns.looks();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(dns.looks(), looks, "nobody asks DNS any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_outlives_its_balancer() {
+    let scene = Scene::new().await;
+    let lease = scene.balancer.acquire(Route::any()).await.unwrap();
+    let pods = scene.pods.clone();
+    drop(scene);
+    settle().await;
+    assert_eq!(lease.addr, pod(0, 1).addr());
+    lease.finish(Outcome::Success);
+    assert_eq!(pods.open(), 0);
+}
