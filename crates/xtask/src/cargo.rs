@@ -1,0 +1,31 @@
+//! How cargo is called: the same cargo that started this program, at the root of the workspace.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// `cargo <args>`, at the root of the workspace.
+pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(root());
+    command
+}
+
+/// The root of the workspace, wherever the command was started.
+pub(crate) fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here)
+}
+
+/// Where builds go.
+pub(crate) fn target_dir() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// The user's `RUSTFLAGS` (or `RUSTDOCFLAGS`) with one more flag: a step adds to them and does not replace them.
+pub(crate) fn flags_with(variable: &str, flag: &str) -> String {
+    match env::var(variable) {
+        Ok(flags) if !flags.trim().is_empty() => format!("{flags} {flag}"),
+        _ => flag.to_owned(),
+    }
+}

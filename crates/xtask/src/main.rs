@@ -1,0 +1,47 @@
+//! The project's commands: `cargo xtask test`, `lint`, `ci`, `bench`.
+//!
+//! Here: dispatch and exit codes. What is run lives in one file per command, how it is run in `steps`. Standard library
+//! only, so that the first command in a fresh clone starts at once.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
+
+mod args;
+mod bench;
+mod cargo;
+mod knot;
+mod lint;
+mod steps;
+mod test;
+
+use std::process::ExitCode;
+
+use args::Command;
+use steps::Run;
+
+fn main() -> ExitCode {
+    let command = match Command::parse(std::env::args().skip(1)) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("error: {error}\n\n{}", args::HELP);
+            return ExitCode::from(2);
+        }
+    };
+    let mut run = Run::new(command.keeps_going());
+    match command {
+        Command::Help => {
+            println!("{}", args::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Command::Test { .. } => test::run(&mut run),
+        Command::Lint { .. } => lint::run(&mut run),
+        Command::Ci { .. } => {
+            lint::run(&mut run);
+            test::run(&mut run);
+        }
+        Command::Bench { name, rest } => bench::run(&mut run, name.as_deref(), &rest),
+    }
+    if run.summary() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

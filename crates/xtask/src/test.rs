@@ -1,0 +1,41 @@
+//! `cargo xtask test`: everything that can be tested here, after installing what it needs.
+
+use crate::cargo::{cargo, flags_with, target_dir};
+use crate::knot::{self, Knot};
+use crate::steps::Run;
+
+pub(crate) fn run(run: &mut Run) {
+    if run.is_over() {
+        return; // Nothing is installed for tests that will not run.
+    }
+    let mut tests = cargo(["test", "--workspace", "--all-features"]);
+    match knot::provide(run) {
+        Knot::Found(path) => tests.env("PATH", path).env_remove(knot::SKIP),
+        Knot::Missing => tests.env(knot::SKIP, "1"),
+    };
+    run.step("tests", &mut tests);
+    loom_models(run);
+}
+
+/// WHY: without default features, because under this flag tokio has no sockets, without which the DNS library does not
+/// compile. The models need neither.
+///
+/// WHY: a target directory of its own, because the flag is part of every crate's fingerprint; sharing one would build
+/// everything anew at each change between the two.
+fn loom_models(run: &mut Run) {
+    let mut models = cargo([
+        "test",
+        "--release",
+        "-p",
+        "headless-core",
+        "-p",
+        "headless",
+        "--no-default-features",
+        "--lib",
+        "loom",
+    ]);
+    models
+        .env("RUSTFLAGS", flags_with("RUSTFLAGS", "--cfg loom"))
+        .env("CARGO_TARGET_DIR", target_dir().join("loom"));
+    run.step("loom models", &mut models);
+}
