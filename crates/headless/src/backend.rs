@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::discovery::Evidence;
+use crate::driver::Evidence;
 use crate::pool::{self, PoolConfig, PoolState};
 
 /// One endpoint, in use.

@@ -63,13 +63,33 @@ impl<C: Connect> Balancer<C> {
     /// Dropping the future leaves every queue. A dial that it started goes on, and its connection serves the next caller.
     #[inline]
     pub async fn acquire(&self, route: Route) -> Result<Lease<C>, AcquireError> {
-        match self.choose(route, Tried::NONE) {
-            Some(choice) => match choice.idle() {
-                Ok(lease) => Ok(lease),
-                Err(choice) => self.acquire_slowly(route, Some(choice), &[]).await,
-            },
-            None => self.acquire_slowly(route, None, &[]).await,
+        match self.begin(route) {
+            Ok(lease) => Ok(lease),
+            Err(choice) => self.acquire_chosen(route, choice).await,
         }
+    }
+
+    /// The half of [`acquire`](Self::acquire) that never waits. If there is no idle connection, the choice is made all the same:
+    /// [`acquire_chosen`](Self::acquire_chosen) goes on with it, so that a request takes one turn and not two.
+    #[inline]
+    pub(crate) fn begin(&self, route: Route) -> Result<Lease<C>, Option<Choice<C>>> {
+        match self.choose(route, Tried::NONE) {
+            Some(choice) => choice.idle().map_err(Some),
+            None => Err(None),
+        }
+    }
+
+    /// The half of [`acquire`](Self::acquire) that waits.
+    pub(crate) async fn acquire_chosen(
+        &self,
+        route: Route,
+        choice: Option<Choice<C>>,
+    ) -> Result<Lease<C>, AcquireError> {
+        self.acquire_slowly(route, choice, &[]).await
+    }
+
+    pub(crate) fn acquire_timeout(&self) -> Duration {
+        self.shared.acquire_timeout
     }
 
     /// As [`acquire`](Self::acquire), but on another pod than those in `avoid` if any other fits: for retries.
@@ -162,7 +182,7 @@ impl<C: Connect> Balancer<C> {
     async fn round(
         &self,
         route: Route,
-        mut first: Option<Choice<C>>,
+        first: Option<Choice<C>>,
         avoid: &[EndpointKey],
         deadline: Instant,
     ) -> Result<Lease<C>, Round> {
@@ -171,9 +191,14 @@ impl<C: Connect> Balancer<C> {
         let mut tried: Vec<usize> = avoid.iter().filter_map(listed).collect();
         let avoided = tried.len();
         let mut round = Round::default();
+        // The view may have changed since the first choice: its index is that of the pod now, or of nobody.
+        let mut first = first.map(|choice| (listed(choice.in_flight.on().endpoint.key()), choice));
         loop {
-            let choice = first.take().or_else(|| self.choose_in(&view, route, Tried::of(&tried)));
-            let Some(choice) = choice else {
+            let choice = first.take().or_else(|| {
+                let choice = self.choose_in(&view, route, Tried::of(&tried))?;
+                Some((Some(choice.index), choice))
+            });
+            let Some((index, choice)) = choice else {
                 // Nobody else fits. Those to be avoided are better than nobody, once.
                 if round.tried == 0 && avoided > 0 && !tried.is_empty() {
                     tried.clear();
@@ -181,7 +206,7 @@ impl<C: Connect> Balancer<C> {
                 }
                 return Err(round);
             };
-            tried.push(choice.index);
+            tried.extend(index);
             round.tried += 1;
             match timeout_at(deadline, choice.in_flight.on().checkout()).await {
                 Ok(Ok((conn, slot))) => return Ok(choice.lend(conn, slot)),
@@ -215,7 +240,7 @@ impl<C: Connect> fmt::Debug for Balancer<C> {
 }
 
 /// A pod, chosen and counted.
-struct Choice<C: Connect> {
+pub(crate) struct Choice<C: Connect> {
     index: usize,
     now: Timestamp,
     in_flight: InFlight<Arc<Backend<C>>>,

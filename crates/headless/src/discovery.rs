@@ -1,23 +1,20 @@
 //! [`Discovery`]: a running watch of one Service. A cloneable handle to one task, which looks, believes and publishes.
 //!
-//! The task is the single writer of everything that follows from DNS: it drives [`Refresh`] with a [`Resolve`] and timers, and
-//! applies each new [`Snapshot`] to the balancers that hang on it, in the same turn. It ends when the last handle is dropped.
-//! What to believe is `headless-core`'s `refresh.rs`; what a balancer does with it is `reconcile.rs`.
+//! The task is `driver.rs`; it ends when the last handle is dropped. What to believe is `headless-core`'s `refresh`; what a
+//! balancer does with it is `reconcile.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use headless_core::{
-    Belief, BoxFuture, EndpointKey, Event, Failure, FailureKind, FoundBy, Refresh, RefreshConfig, Resolution, Resolve,
-    Snapshot, Step, Timestamp,
-};
-use tokio::sync::{Notify, watch};
-use tokio::time::{sleep_until, timeout};
-use tracing::{Instrument, debug, info, warn};
+use headless_core::{Event, Failure, FoundBy, Refresh, RefreshConfig, Resolve, Snapshot, Timestamp};
+use tokio::sync::watch;
+use tokio::time::sleep_until;
+use tracing::{Instrument, debug, info};
 
 use crate::clock::Clock;
+use crate::driver::{Driver, Evidence, Shared, Subscriber, look};
 use crate::entropy::entropy;
 use crate::error::{Closed, StartError};
 
@@ -44,23 +41,6 @@ pub struct Discovery {
     shared: Arc<Shared>,
     /// Also keeps the task alive: it ends when all receivers are gone.
     snapshots: watch::Receiver<Arc<Snapshot>>,
-}
-
-struct Shared {
-    service: Arc<str>,
-    clock: Arc<Clock>,
-    evidence: Arc<Evidence>,
-    status: Mutex<(Belief, BTreeMap<Event, u64>)>,
-    subscribers: Mutex<Vec<Weak<dyn Subscriber>>>,
-}
-
-/// What the task drives besides the snapshots themselves: balancers.
-pub(crate) trait Subscriber: Send + Sync {
-    /// A new set. Returns when it is in force.
-    fn apply(&self, snapshot: &Arc<Snapshot>);
-
-    /// Time has passed: expire, drain. Returns after how long to come again.
-    fn sweep(&self, now: Timestamp) -> Duration;
 }
 
 impl Discovery {
@@ -172,13 +152,8 @@ impl Discovery {
         &self.shared.evidence
     }
 
-    /// Applies the current snapshot to `subscriber` and all later ones, with none lost in between.
     pub(crate) fn attach(&self, subscriber: &Arc<impl Subscriber + 'static>) {
-        // The lock that the task holds while it publishes: the snapshot cannot change meanwhile.
-        let mut subscribers = self.shared.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        subscriber.apply(&self.snapshot());
-        let weak: Weak<dyn Subscriber> = Arc::downgrade(subscriber) as Weak<dyn Subscriber>;
-        subscribers.push(weak);
+        self.shared.attach(subscriber, || self.snapshot());
     }
 }
 
@@ -301,12 +276,7 @@ impl DiscoveryBuilder {
             subscribers: Mutex::default(),
         });
         let span = tracing::info_span!("discovery", service = %shared.service);
-        let driver = Driver {
-            resolver: self.resolver,
-            refresh,
-            shared: Arc::clone(&shared),
-            publisher,
-        };
+        let driver = Driver::new(self.resolver, refresh, Arc::clone(&shared), publisher);
         tokio::spawn(driver.run().instrument(span));
         Ok(Discovery { shared, snapshots })
     }
@@ -320,151 +290,3 @@ impl fmt::Debug for DiscoveryBuilder {
             .finish_non_exhaustive()
     }
 }
-
-/// One look, bounded: a resolver that never answers is a timeout (invariant I8).
-async fn look(resolver: Arc<dyn Resolve>) -> Resolution {
-    match timeout(LOOK_LIMIT, resolver.resolve()).await {
-        Ok(resolution) => resolution,
-        Err(_elapsed) => Resolution::Failed(Failure::new(
-            FailureKind::Timeout,
-            format!("the lookup of {} did not end within {LOOK_LIMIT:?}", resolver.service()),
-        )),
-    }
-}
-
-/// The task behind all clones of a [`Discovery`].
-struct Driver {
-    resolver: Arc<dyn Resolve>,
-    refresh: Refresh,
-    shared: Arc<Shared>,
-    publisher: watch::Sender<Arc<Snapshot>>,
-}
-
-impl Driver {
-    async fn run(mut self) {
-        let mut looking: Option<BoxFuture<'static, Resolution>> = None;
-        let mut next_sweep = Timestamp::ZERO;
-        loop {
-            let clock = Arc::clone(&self.shared.clock);
-            let poll_due = sleep_until(clock.instant(self.refresh.next_poll()));
-            let tick = self.refresh.next_tick().map_or(next_sweep, |tick| tick.min(next_sweep));
-            tokio::select! {
-                () = self.publisher.closed() => return,
-                resolution = async { match looking.as_mut() { Some(look) => look.await, None => std::future::pending().await } } => {
-                    looking = None;
-                    let step = self.refresh.on(resolution, clock.advance(), entropy());
-                    self.report(&step);
-                }
-                () = poll_due, if looking.is_none() => looking = Some(Box::pin(look(Arc::clone(&self.resolver)))),
-                () = self.shared.evidence.arrived.notified() => self.weigh(),
-                () = sleep_until(clock.instant(tick)) => {
-                    if let Some(step) = self.refresh.tick(clock.advance()) {
-                        self.report(&step);
-                    }
-                }
-            }
-            let now = clock.advance();
-            if now >= next_sweep {
-                next_sweep = now + self.sweep(now);
-            }
-        }
-    }
-
-    /// Takes in what connections have shown meanwhile.
-    fn weigh(&mut self) {
-        let (look_soon, connected) = self.shared.evidence.take();
-        for key in connected {
-            if let Some(step) = self.refresh.on_connected(&key) {
-                self.report(&step);
-            }
-        }
-        if look_soon {
-            self.refresh.look_soon(self.shared.clock.now());
-        }
-    }
-
-    fn report(&self, step: &Step) {
-        let service = &*self.shared.service;
-        match (&step.snapshot, step.event) {
-            (Some(snapshot), event) => {
-                info!(service, event = ?event, generation = %snapshot.generation(), endpoints = snapshot.len(), "pods changed");
-            }
-            (None, Event::NegativeKept | Event::FailureKept) => {
-                let belief = self.refresh.belief();
-                let failure = belief.last_failure.map(|(_, failure)| failure.to_string());
-                let negative = belief.last_negative.map(|negative| negative.to_string());
-                warn!(service, event = ?step.event, failure, negative, "pods kept");
-            }
-            (None, event) => debug!(service, event = ?event, "pods unchanged"),
-        }
-        {
-            let mut status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
-            status.0 = self.refresh.belief();
-            *status.1.entry(step.event).or_insert(0) += 1;
-        }
-        if let Some(snapshot) = &step.snapshot {
-            self.publish(snapshot);
-        }
-    }
-
-    /// Balancers first: whoever is woken by the watch finds the new set in force.
-    fn publish(&self, snapshot: &Arc<Snapshot>) {
-        let mut subscribers = self.shared.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        subscribers.retain(|subscriber| subscriber.upgrade().inspect(|it| it.apply(snapshot)).is_some());
-        self.publisher.send_replace(Arc::clone(snapshot));
-    }
-
-    fn sweep(&self, now: Timestamp) -> Duration {
-        let subscribers = self.shared.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        let waits = subscribers
-            .iter()
-            .filter_map(Weak::upgrade)
-            .map(|subscriber| subscriber.sweep(now));
-        waits.min().unwrap_or(SWEEP_MAX).clamp(SWEEP_MIN, SWEEP_MAX)
-    }
-}
-
-/// What connections have shown: the way from the pools to the task. Never blocks, never grows without bound.
-#[derive(Debug, Default)]
-pub(crate) struct Evidence {
-    seen: Mutex<Seen>,
-    arrived: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Seen {
-    look_soon: bool,
-    connected: Vec<EndpointKey>,
-}
-
-impl Evidence {
-    /// A connection failed, or a caller finds no pod that fits: DNS may know more by now.
-    pub(crate) fn look_soon(&self) {
-        self.add(|seen| seen.look_soon = true);
-    }
-
-    /// A connection to this endpoint was opened.
-    pub(crate) fn connected(&self, key: &EndpointKey) {
-        self.add(|seen| {
-            if !seen.connected.contains(key) {
-                seen.connected.push(key.clone());
-            }
-        });
-    }
-
-    fn add(&self, change: impl FnOnce(&mut Seen)) {
-        change(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
-        self.arrived.notify_one();
-    }
-
-    fn take(&self) -> (bool, Vec<EndpointKey>) {
-        let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
-        (seen.look_soon, seen.connected)
-    }
-}
-
-/// The longest one look may take, above what `headless-dns` needs for all its questions.
-const LOOK_LIMIT: Duration = Duration::from_secs(15);
-/// How often balancers are swept, at least and at most.
-const SWEEP_MIN: Duration = Duration::from_millis(10);
-const SWEEP_MAX: Duration = Duration::from_secs(3600);

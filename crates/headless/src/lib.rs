@@ -16,6 +16,7 @@ mod builder;
 mod clock;
 mod discovery;
 mod drain;
+mod driver;
 mod entropy;
 mod error;
 mod lease;

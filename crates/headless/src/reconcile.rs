@@ -14,8 +14,9 @@ use tracing::{info, warn};
 
 use crate::backend::{Backend, Env};
 use crate::balancer::Round;
-use crate::discovery::{Discovery, Subscriber};
+use crate::discovery::Discovery;
 use crate::drain::Draining;
+use crate::driver::Subscriber;
 use crate::entropy::entropy;
 use crate::error::AcquireError;
 use crate::view::{Backends, View, ViewCell};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use headless_core::policy::{Policy, PowerOfTwo, Random, RoundRobin, Tried};
 use headless_core::{Connect, Endpoint, Generation, Route, Snapshot, StaticList};
 
-use crate::discovery::Subscriber;
+use crate::driver::Subscriber;
 use crate::{Balancer, Discovery};
 
 struct Nothing;
