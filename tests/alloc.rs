@@ -1,0 +1,181 @@
+//! The hot path allocates nothing: counted, not believed. Law 6 of the picker's contract, and the idle `acquire`.
+//!
+//! The one file of the project with `unsafe`: a global allocator cannot be written without.
+#![allow(unsafe_code, reason = "a counting allocator implements an unsafe trait")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use headless::policy::{Candidate, LeastLoaded, PickArgs, Policy, PowerOfTwo, Random, RoleAware, RoundRobin, Tried};
+use headless::{Balancer, Connect, Discovery, Endpoint, Outcome, Role, Route, StaticList};
+use headless_core::{Load, Timestamp};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    // `try_with`: the allocator is called while a thread's locals are torn down, too.
+    let _gone = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
+}
+
+// SAFETY: hands every call on to the system's allocator unchanged, and only counts.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(ptr, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How many allocations of this thread `work` made.
+fn allocations(work: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+/// `web-<k>` at its own address.
+fn pod(k: u32) -> Endpoint {
+    let [_, a, b, c] = k.to_be_bytes();
+    Endpoint::new(([10, a, b, c], 80).into()).with_pod(format!("web-{k}").parse().unwrap())
+}
+
+fn policies() -> Vec<(&'static str, Box<dyn Policy>)> {
+    vec![
+        ("round robin", Box::new(RoundRobin::default())),
+        ("power of two", Box::new(PowerOfTwo::default())),
+        ("power of two by latency", Box::new(PowerOfTwo::latency())),
+        ("random", Box::new(Random)),
+        ("least loaded", Box::new(LeastLoaded)),
+        ("role-aware", Box::new(RoleAware::new(RoundRobin::default()))),
+        ("role-aware by latency", Box::new(RoleAware::new(PowerOfTwo::latency()))),
+    ]
+}
+
+/// The entropy of a test: fixed, and different from pick to pick.
+fn entropy(n: u64) -> u64 {
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31)
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+#[test]
+fn a_pick_allocates_nothing() {
+    for (name, mut policy) in policies() {
+        for n in [1, 3, 100] {
+            let candidates: Vec<Candidate> = (0..n)
+                .map(|k| {
+                    let role = if k == 0 { Role::Primary } else { Role::Replica };
+                    let candidate = Candidate::new(Arc::new(pod(k)), Arc::new(Load::new())).with_role(Some(role));
+                    candidate.load.set_avoided(k % 3 == 1);
+                    candidate
+                })
+                .collect();
+            let picker = policy.prepare(&candidates, 1);
+            let tried = [0];
+            let made = allocations(|| {
+                for i in 0..1000 {
+                    for route in [Route::any(), Route::read(), Route::write()] {
+                        let args = PickArgs::new(route, entropy(i)).at(Timestamp::from_nanos(i));
+                        std::hint::black_box(picker.pick(&args));
+                        std::hint::black_box(picker.pick(&args.after(Tried::of(&tried))));
+                    }
+                }
+            });
+            assert_eq!(made, 0, "{name}, {n} candidates");
+        }
+    }
+}
+
+struct Instant;
+
+impl Connect for Instant {
+    type Conn = ();
+    type Error = Infallible;
+
+    async fn connect(&self, _: &Endpoint) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// A balancer over `n` pods, each with an idle connection.
+async fn warm(n: u32, policy: Box<dyn Policy>) -> Balancer<Instant> {
+    let discovery = Discovery::with(StaticList::new("web", (0..n).map(pod).collect()))
+        .start()
+        .await
+        .unwrap();
+    let balancer = Balancer::builder(discovery, Instant).policy(policy).build().unwrap();
+    let routes = if balancer.is_role_aware() {
+        vec![Route::read(), Route::write()]
+    } else {
+        vec![Route::any()]
+    };
+    while balancer.stats().pods.iter().any(|pod| pod.idle == 0) {
+        for route in &routes {
+            // Held together, so that every pod gets its turn.
+            let leases: Vec<_> = hold(&balancer, *route, n as usize * 2).await;
+            leases.into_iter().for_each(|lease| lease.finish(Outcome::Success));
+        }
+    }
+    balancer
+}
+
+async fn hold(balancer: &Balancer<Instant>, route: Route, n: usize) -> Vec<headless::Lease<Instant>> {
+    let mut leases = Vec::with_capacity(n);
+    for _ in 0..n {
+        leases.push(balancer.acquire(route).await.unwrap());
+    }
+    leases
+}
+
+#[tokio::test]
+async fn an_idle_acquire_and_its_return_allocate_nothing() {
+    for (name, policy) in policies() {
+        let balancer = warm(3, policy).await;
+        let route = if balancer.is_role_aware() {
+            Route::read()
+        } else {
+            Route::any()
+        };
+        let made = allocations(|| {
+            for _ in 0..1000 {
+                let mut acquire = pin!(balancer.acquire(route));
+                let Poll::Ready(lease) = acquire.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+                    panic!("{name}: an idle connection is there, nothing to wait for");
+                };
+                lease.unwrap().finish(Outcome::Success);
+            }
+        });
+        assert_eq!(made, 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_clone_of_the_balancer_allocates_nothing() {
+    let balancer = warm(3, Box::new(PowerOfTwo::default())).await;
+    assert_eq!(allocations(|| drop(std::hint::black_box(balancer.clone()))), 0);
+}
