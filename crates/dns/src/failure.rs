@@ -28,7 +28,8 @@ pub(crate) fn meaning(error: &NetError, question: &Question, server: SocketAddr)
         }
         NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => failed(
             FailureKind::ServFail,
-            "SERVFAIL; it has not synced with the Kubernetes API yet, or lost the server behind it",
+            "SERVFAIL; it has not synced with the Kubernetes API yet, lost the server behind it, or has more records \
+             than fit into the 64 KiB of a message",
         ),
         NetError::Dns(DnsError::ResponseCode(code)) => failed(FailureKind::Refused, &format!("it answered `{code}`")),
         NetError::Timeout => failed(FailureKind::Timeout, "no answer in time"),

@@ -92,7 +92,8 @@ impl<C: Connect> Balancer<C> {
         self.shared.acquire_timeout
     }
 
-    /// As [`acquire`](Self::acquire), but on another pod than those in `avoid` if any other fits: for retries.
+    /// As [`acquire`](Self::acquire), but on another pod than those in `avoid` if any other fits: for retries. Takes the way
+    /// that allocates; a first attempt is better off with [`acquire`](Self::acquire).
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).

@@ -56,7 +56,15 @@ impl fmt::Display for DialError {
     }
 }
 
-impl Error for DialError {}
+impl Error for DialError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.fault {
+            // Its own text is part of ours already; its cause is not.
+            DialFault::Failed(error) => error.source(),
+            DialFault::TimedOut(_) | DialFault::Removed | DialFault::Abandoned => None,
+        }
+    }
+}
 
 impl<C: Connect> Backend<C> {
     /// Starts a dial that is already counted. The task's result says whether it succeeded.

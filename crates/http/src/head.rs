@@ -1,0 +1,223 @@
+//! The head of a request as it goes over the wire: which name it says it is for, and in which form.
+//!
+//! The connection goes to a pod's address; `Host` and `:authority` stay the Service's name, so that servers, virtual hosts and logs
+//! see the name that the user called.
+
+use std::str::FromStr;
+
+use headless_core::{Port, Target};
+use http::header::HOST;
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Method, Uri, Version};
+
+use crate::{Error, Protocol};
+
+/// The name in `Host` and `:authority`.
+#[derive(Clone, Debug)]
+pub(crate) struct Name {
+    authority: Authority,
+    header: HeaderValue,
+    /// What is called, if it is a Service by its full name.
+    target: Option<Target>,
+}
+
+impl Name {
+    /// The Service's full name. A numeric port other than 80 stays; a port name is not part of a URI.
+    pub(crate) fn of_service(service: &str) -> Result<Self, Error> {
+        let target = service.parse::<Target>().ok();
+        let host = match &target {
+            Some(target) if target.port().is_some() => service.rsplit_once(':').map_or(service, |(host, _)| host),
+            _ => service,
+        };
+        let host = host.strip_suffix('.').unwrap_or(host);
+        match target.as_ref().and_then(Target::port) {
+            Some(Port::Number(port)) if port.get() != 80 => Self::new(service, &format!("{host}:{port}")),
+            _ => Self::new(service, host),
+        }
+    }
+
+    /// The name that the user wants.
+    pub(crate) fn new(service: &str, name: &str) -> Result<Self, Error> {
+        let authority = Authority::from_str(name)
+            .ok()
+            .filter(|parsed| !parsed.as_str().contains('@'));
+        let (Some(authority), Ok(header)) = (authority, HeaderValue::from_str(name)) else {
+            let problem = format!("`{name}` is not an authority; write HOST or HOST:PORT, as in `web.shop.svc`");
+            return Err(Error::invalid(service, problem));
+        };
+        let target = service.parse().ok();
+        Ok(Self {
+            authority,
+            header,
+            target,
+        })
+    }
+
+    /// Brings `head` into the form that `protocol` wants.
+    ///
+    /// Afterwards its URI is a path (HTTP/1) or has scheme and authority (HTTP/2), and the name is set unless the user did.
+    pub(crate) fn prepare(&self, head: &mut Parts, protocol: Protocol, service: &str) -> Result<(), Error> {
+        self.check(head, service)?;
+        let path = match head.uri.path_and_query() {
+            Some(path) if !path.as_str().is_empty() => path.clone(),
+            _ => PathAndQuery::from_static("/"),
+        };
+        match protocol {
+            Protocol::Http1 => {
+                head.version = Version::HTTP_11;
+                if head.uri.scheme().is_some() || head.uri.path_and_query() != Some(&path) {
+                    head.uri = Uri::from(path);
+                }
+                head.headers.entry(HOST).or_insert_with(|| self.header.clone());
+            }
+            Protocol::Http2 => {
+                head.version = Version::HTTP_2;
+                // SPEC(RFC 9113 8.3.1): the name travels in `:authority`, not in `Host`.
+                let authority = match head.headers.remove(HOST) {
+                    Some(host) => Authority::try_from(host.as_bytes()).map_err(|_| {
+                        Error::invalid(service, format!("the `Host` header {host:?} is not HOST or HOST:PORT"))
+                    })?,
+                    None => self.authority.clone(),
+                };
+                let mut uri = http::uri::Parts::default();
+                uri.scheme = Some(Scheme::HTTP);
+                uri.authority = Some(authority);
+                uri.path_and_query = Some(path);
+                head.uri = Uri::from_parts(uri).map_err(|error| Error::invalid(service, error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses what would silently go somewhere else than it says.
+    fn check(&self, head: &Parts, service: &str) -> Result<(), Error> {
+        if head.method == Method::CONNECT {
+            return Err(Error::invalid(
+                service,
+                "CONNECT asks for a tunnel; this client sends requests",
+            ));
+        }
+        if let Some(scheme) = head.uri.scheme()
+            && *scheme != Scheme::HTTP
+        {
+            let problem = format!(
+                "`{}` asks for `{scheme}`; this client speaks `http`; write a path, as in `/cart/42`",
+                head.uri
+            );
+            return Err(Error::invalid(service, problem));
+        }
+        if let Some(asked) = head.uri.authority()
+            && !self.is(asked)
+        {
+            let problem = format!(
+                "the URI names `{asked}`, this client calls `{}`; write a path, as in `/cart/42`, or set `authority(..)`, or make a \
+                 client for that Service",
+                self.authority
+            );
+            return Err(Error::invalid(service, problem));
+        }
+        Ok(())
+    }
+
+    /// Whether a URI with this authority means this client's Service: the name in use or one of the Service's own names, full or
+    /// short, and no other port.
+    fn is(&self, asked: &Authority) -> bool {
+        if asked.as_str().contains('@') {
+            return false;
+        }
+        let same_port = match asked.port_u16() {
+            Some(port) => port == self.authority.port_u16().unwrap_or(80),
+            None => true,
+        };
+        same_port && (asked.host().eq_ignore_ascii_case(self.authority.host()) || self.is_service(asked.host()))
+    }
+
+    fn is_service(&self, host: &str) -> bool {
+        let (Some(mine), Ok(asked)) = (&self.target, host.parse::<Target>()) else {
+            return false;
+        };
+        asked.service() == mine.service()
+            && (asked.namespace().is_none() || asked.namespace() == mine.namespace())
+            && (asked.zone().is_none() || asked.zone() == mine.zone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(protocol: Protocol, uri: &str, host: Option<&str>) -> Result<Parts, String> {
+        let mut request = http::Request::builder().uri(uri);
+        if let Some(host) = host {
+            request = request.header(HOST, host);
+        }
+        let mut head = request.body(()).unwrap().into_parts().0;
+        let name = Name::of_service("web.shop.svc.cluster.local:8080").unwrap();
+        match name.prepare(&mut head, protocol, "web.shop.svc.cluster.local:8080") {
+            Ok(()) => Ok(head),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn the_name_is_the_service_with_a_numeric_port() {
+        for (service, name) in [
+            ("web", "web"),
+            ("web.shop.svc:http", "web.shop.svc"),
+            ("web.shop.svc.cluster.local.", "web.shop.svc.cluster.local"),
+            ("web.shop:8080", "web.shop:8080"),
+            ("web.shop:80", "web.shop"),
+        ] {
+            assert_eq!(Name::of_service(service).unwrap().authority.as_str(), name);
+        }
+    }
+
+    #[test]
+    fn http1_gets_a_path_and_a_host() {
+        for uri in [
+            "/cart?x=1",
+            "http://web/cart?x=1",
+            "http://web.shop.svc.cluster.local/cart?x=1",
+            "http://WEB.shop.svc:8080/cart?x=1",
+        ] {
+            let head = prepared(Protocol::Http1, uri, None).unwrap();
+            assert_eq!(head.uri.to_string(), "/cart?x=1");
+            assert_eq!(head.headers[HOST], "web.shop.svc.cluster.local:8080");
+        }
+        let head = prepared(Protocol::Http1, "http://web.shop.svc", Some("shop.example")).unwrap();
+        assert_eq!(head.uri.to_string(), "/");
+        assert_eq!(head.headers[HOST], "shop.example", "the user's own stays");
+    }
+
+    #[test]
+    fn http2_gets_a_whole_uri() {
+        let head = prepared(Protocol::Http2, "/cart?x=1", None).unwrap();
+        assert_eq!(head.uri.to_string(), "http://web.shop.svc.cluster.local:8080/cart?x=1");
+        let head = prepared(Protocol::Http2, "/cart", Some("shop.example")).unwrap();
+        assert_eq!(head.uri.to_string(), "http://shop.example/cart");
+        assert!(!head.headers.contains_key(HOST));
+        let head = prepared(Protocol::Http2, "*", None).unwrap();
+        assert_eq!(head.uri.path(), "*");
+    }
+
+    #[test]
+    fn another_server_is_refused() {
+        for uri in [
+            "http://other/",
+            "http://web.other/",
+            "http://web.shop.svc:9090/",
+            "https://web.shop.svc/",
+            "http://u@web.shop.svc/",
+        ] {
+            let error = prepared(Protocol::Http1, uri, None).unwrap_err();
+            assert!(
+                error.starts_with("cannot call `web.shop.svc.cluster.local:8080`: "),
+                "{error}"
+            );
+            assert!(error.contains("write a path"), "{error}");
+        }
+        assert!(Name::new("web", "no spaces").is_err());
+        assert!(Name::new("web", "user@web").is_err());
+    }
+}

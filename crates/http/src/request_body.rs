@@ -1,0 +1,183 @@
+//! [`RequestBody`]: the one body type that goes to hyper, so that the client has no type parameter. Bytes in memory stay what they
+//! are, which is what makes a request repeatable; anything else is a boxed stream.
+
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Empty, Full};
+
+use crate::error::BoxError;
+
+/// The body of a request: nothing, bytes in memory, or a stream.
+///
+/// Only a body in memory can be sent a second time, so only such a request is ever repeated after it may have left
+/// (see [`Client`](crate::Client#retries)).
+///
+/// ```
+/// use headless_http::RequestBody;
+///
+/// assert!(RequestBody::from(()).is_replayable());
+/// assert!(RequestBody::from("qty=2").is_replayable());
+/// ```
+pub struct RequestBody(Kind);
+
+enum Kind {
+    /// `None`: empty, or sent already.
+    Full(Option<Bytes>),
+    Streaming(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>),
+}
+
+impl RequestBody {
+    /// A body of any type. One that is empty, or a [`Full`] of bytes, is kept as bytes and not boxed.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if body.is_end_stream() {
+            return Self::from(());
+        }
+        let mut slot = Some(body);
+        if let Some(own) = taken::<Self>(&mut slot) {
+            return own;
+        }
+        if let Some(full) = taken::<Full<Bytes>>(&mut slot) {
+            return Self::from(full);
+        }
+        match slot {
+            Some(body) => Self(Kind::Streaming(Box::pin(body.map_err(Into::into)))),
+            None => Self::from(()),
+        }
+    }
+
+    /// Whether it is in memory and can be sent again.
+    #[must_use]
+    pub const fn is_replayable(&self) -> bool {
+        matches!(self.0, Kind::Full(_))
+    }
+
+    /// The same bytes once more; `None` for a stream.
+    pub(crate) fn copy(&self) -> Option<Self> {
+        match &self.0 {
+            Kind::Full(bytes) => Some(Self(Kind::Full(bytes.clone()))),
+            Kind::Streaming(_) => None,
+        }
+    }
+}
+
+/// The content of `slot` if it is a `T`. Both types are known when this is compiled, so it costs nothing.
+fn taken<T: 'static>(slot: &mut dyn Any) -> Option<T> {
+    slot.downcast_mut::<Option<T>>().and_then(Option::take)
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Streaming(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Full(bytes) => bytes.is_none(),
+            Kind::Streaming(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Streaming(body) => body.size_hint(),
+        }
+    }
+}
+
+impl From<Bytes> for RequestBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(Kind::Full((!bytes.is_empty()).then_some(bytes)))
+    }
+}
+
+impl From<()> for RequestBody {
+    fn from((): ()) -> Self {
+        Self(Kind::Full(None))
+    }
+}
+
+impl From<Vec<u8>> for RequestBody {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<String> for RequestBody {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for RequestBody {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+impl From<Empty<Bytes>> for RequestBody {
+    fn from(_: Empty<Bytes>) -> Self {
+        ().into()
+    }
+}
+
+impl From<Full<Bytes>> for RequestBody {
+    fn from(mut full: Full<Bytes>) -> Self {
+        // A `Full` gives its bytes in its first frame, and never waits.
+        let frame = Pin::new(&mut full).poll_frame(&mut Context::from_waker(Waker::noop()));
+        match frame {
+            Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default().into(),
+            _ => ().into(),
+        }
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Full(bytes) => write!(f, "RequestBody({} bytes)", bytes.as_ref().map_or(0, Bytes::len)),
+            Kind::Streaming(_) => f.write_str("RequestBody(stream)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_memory_is_not_boxed() {
+        assert!(RequestBody::new(Empty::new()).is_replayable());
+        assert!(RequestBody::new(Full::new(Bytes::new())).is_replayable());
+        let full = RequestBody::new(Full::new(Bytes::from_static(b"12345")));
+        assert!(full.is_replayable());
+        assert_eq!(full.size_hint().exact(), Some(5));
+        let own = RequestBody::new(RequestBody::from("12345"));
+        assert_eq!(own.size_hint().exact(), Some(5));
+        assert!(own.copy().is_some());
+    }
+
+    #[test]
+    fn anything_else_is_a_stream() {
+        let frames = Full::new(Bytes::from_static(b"12345")).map_frame(|frame| frame);
+        let stream = RequestBody::new(frames);
+        assert!(!stream.is_replayable());
+        assert!(stream.copy().is_none());
+        assert_eq!(format!("{stream:?}"), "RequestBody(stream)");
+    }
+}

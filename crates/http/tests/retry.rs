@@ -1,0 +1,290 @@
+//! What is sent again, what is not, and what the error says.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{Web, get};
+use futures_util::future::join_all;
+use futures_util::stream;
+use headless::Ordinal;
+use headless::policy::RoundRobin;
+use headless_http::{Client, Error, Protocol, RequestBody};
+use headless_testkit::{App, Failure, Pod, Roll};
+use http::Request;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
+
+async fn round_robin(web: &Web, protocol: Protocol) -> Client {
+    let builder = web.builder().await.protocol(protocol);
+    builder.policy(RoundRobin::default()).build().unwrap()
+}
+
+/// A body that is not in memory.
+fn streamed(frames: Vec<Result<&'static str, std::io::Error>>) -> RequestBody {
+    let frames = frames.into_iter();
+    let frames = frames.map(|frame| frame.map(|text| Frame::data(Bytes::from_static(text.as_bytes()))));
+    RequestBody::new(StreamBody::new(stream::iter(frames)))
+}
+
+#[tokio::test]
+async fn reads_survive_the_death_of_a_pod_with_idle_connections() {
+    for protocol in PROTOCOLS {
+        let web = Web::start(3).await;
+        let client = round_robin(&web, protocol).await;
+        for _ in 0..6 {
+            get(&client).await.unwrap();
+        }
+        // DNS goes on listing it.
+        web.set.kill("web-1").await.unwrap();
+        for _ in 0..30 {
+            assert_ne!(get(&client).await.unwrap(), "web-1");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_may_have_been_processed_goes_to_another_pod() {
+    for protocol in PROTOCOLS {
+        let web = Web::start(3).await;
+        let client = round_robin(&web, protocol).await;
+        let web_1 = web.set.pod("web-1").unwrap();
+        web_1.fail(Failure::CloseConnection);
+        for _ in 0..6 {
+            assert_ne!(get(&client).await.unwrap(), "web-1");
+        }
+        assert!(web_1.requests() > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_read_of_the_only_pod_gets_a_new_connection() {
+    for protocol in PROTOCOLS {
+        let web = Web::start(1).await;
+        let client = round_robin(&web, protocol).await;
+        get(&client).await.unwrap();
+        let pod = web.set.pod("web-0").unwrap();
+        pod.fail_next(1, Failure::CloseConnection);
+        get(&client).await.unwrap();
+        assert_eq!(pod.requests(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_may_have_been_processed_is_not_repeated() {
+    for protocol in PROTOCOLS {
+        let web = Web::start(2).await;
+        let client = round_robin(&web, protocol).await;
+        for pod in web.set.pods() {
+            pod.fail(Failure::CloseConnection);
+        }
+        let error = client.post("/", "order").await.unwrap_err();
+        assert!(!error.is_not_sent(), "{error}");
+        assert!(matches!(error, Error::Send { attempts: 1, .. }), "{error}");
+        assert!(error.to_string().contains("may have been processed"), "{error}");
+        assert!(error.endpoint().is_some());
+        assert_eq!(web.requests().values().sum::<u64>(), 1);
+    }
+}
+
+#[tokio::test]
+async fn retries_have_a_limit() {
+    let web = Web::start(5).await;
+    for (max_retries, attempts_made) in [(0, 1), (2, 3)] {
+        let before: u64 = web.requests().values().sum();
+        for pod in web.set.pods() {
+            pod.fail(Failure::CloseConnection);
+        }
+        let client = web.builder().await.max_retries(max_retries).build().unwrap();
+        let error = client.get("/").await.unwrap_err();
+        assert!(
+            matches!(error, Error::Send { attempts, .. } if attempts == attempts_made),
+            "{error}"
+        );
+        let requests = web.requests().values().sum::<u64>() - before;
+        assert_eq!(requests, attempts_made as u64);
+    }
+    assert!(
+        web.requests().values().all(|&count| count <= 2),
+        "each attempt on another pod"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_is_not_sent_twice() {
+    let web = Web::start(2).await;
+    let client = round_robin(&web, Protocol::Http1).await;
+    let request = |body| Request::options("/echo").body(body).unwrap();
+    let reply = client
+        .request(request(streamed(vec![Ok("12"), Ok("345")])))
+        .await
+        .unwrap();
+    assert!(reply.text().await.unwrap().contains("body: 5\n"));
+    for pod in web.set.pods() {
+        pod.fail(Failure::CloseConnection);
+    }
+    let error = client.request(request(streamed(vec![Ok("12")]))).await.unwrap_err();
+    assert!(matches!(error, Error::Send { attempts: 1, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_that_fails_is_not_the_pods_fault() {
+    for protocol in PROTOCOLS {
+        let web = Web::start(1).await;
+        let client = round_robin(&web, protocol).await;
+        let body = streamed(vec![Ok("12"), Err(std::io::Error::other("disk"))]);
+        let error = client
+            .request(Request::post("/").body(body).unwrap())
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::RequestBody { .. }), "{error:?}");
+        assert!(!error.is_not_sent());
+        get(&client).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_never_left_goes_elsewhere() {
+    // Answers after the head of a request, and leaves the rest unread.
+    let web = Web::start_with(
+        1,
+        App::custom(|pod, mut socket| async move {
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"\r\n\r\n") {
+                match socket.read_u8().await {
+                    Ok(byte) => seen.push(byte),
+                    Err(_) => return,
+                }
+            }
+            socket
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                .await
+                .unwrap();
+            pod.draining().await;
+        }),
+    )
+    .await;
+    let client = web.client().await;
+    let endless = RequestBody::new(StreamBody::new(
+        stream::pending::<Result<Frame<Bytes>, std::io::Error>>(),
+    ));
+    let first = client.request(Request::post("/").body(endless).unwrap()).await.unwrap();
+    assert!(first.bytes().await.unwrap().is_empty());
+    assert_eq!(
+        client.balancer().stats().pods[0].idle,
+        1,
+        "still busy with the upload, which is found out later"
+    );
+    assert_eq!(client.post("/", "order").await.unwrap().status(), 200);
+    assert_eq!(web.accepted(), 2);
+}
+
+/// HTTP/2 pods of which `web-0` resets each stream.
+async fn resetting(reason: h2::Reason) -> Web {
+    let serve = move |pod: Pod, socket| async move {
+        let mut connection = h2::server::handshake(socket).await.unwrap();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            match pod.name() {
+                "web-0" => respond.send_reset(reason),
+                _ => drop(respond.send_response(http::Response::new(()), true).unwrap()),
+            }
+        }
+    };
+    Web::start_with(2, App::custom(serve)).await
+}
+
+#[tokio::test]
+async fn a_refused_stream_goes_elsewhere_whatever_the_method() {
+    let web = resetting(h2::Reason::REFUSED_STREAM).await;
+    let client = round_robin(&web, Protocol::Http2).await;
+    for _ in 0..6 {
+        let reply = client.post("/", "order").await.unwrap();
+        assert_eq!(reply.endpoint().ordinal(), Some(Ordinal::new(1)));
+    }
+    assert_eq!(web.accepted(), 2, "no connection broke");
+}
+
+#[tokio::test]
+async fn a_reset_stream_may_have_been_processed() {
+    let web = resetting(h2::Reason::INTERNAL_ERROR).await;
+    let client = round_robin(&web, Protocol::Http2).await;
+    let mut failed = 0;
+    for _ in 0..6 {
+        match client.post("/", "order").await {
+            Ok(reply) => assert_eq!(reply.endpoint().ordinal(), Some(Ordinal::new(1))),
+            Err(error) => {
+                failed += 1;
+                assert!(!error.is_not_sent());
+            }
+        }
+        let reply = client.get("/").await.unwrap();
+        assert_eq!(reply.endpoint().ordinal(), Some(Ordinal::new(1)));
+    }
+    assert!(failed > 0);
+    assert_eq!(web.accepted(), 2, "no connection broke");
+}
+
+#[tokio::test]
+async fn the_request_timeout_says_who_had_the_request() {
+    let web = Web::start(1).await;
+    let limit = Duration::from_millis(50);
+    let client = web
+        .builder()
+        .await
+        .request_timeout(limit)
+        .connections_per_pod(1)
+        .build()
+        .unwrap();
+    let pod = web.set.pod("web-0").unwrap();
+    pod.hold();
+    let error = client.get("/").await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { endpoint: Some(_), .. }), "{error:?}");
+    assert!(!error.is_not_sent());
+    // The only connection is taken: the next request is not sent.
+    let patient = web
+        .builder()
+        .await
+        .connections_per_pod(1)
+        .request_timeout(limit)
+        .build()
+        .unwrap();
+    pod.release();
+    let held = patient.get("/stream?step").await.unwrap();
+    let error = patient.get("/").await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { endpoint: None, .. }), "{error:?}");
+    assert!(error.is_not_sent());
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_loses_nothing() {
+    for protocol in PROTOCOLS {
+        let web = Web::start(3).await;
+        let client = web.builder().await.protocol(protocol).build().unwrap();
+        let (over, done) = (AtomicBool::new(false), AtomicU64::new(0));
+        let worker = async || {
+            while !over.load(Relaxed) {
+                get(&client).await.unwrap();
+                done.fetch_add(1, Relaxed);
+            }
+        };
+        let load = join_all((0..8).map(|_| worker()));
+        let roll = async {
+            web.set.roll(Roll::default()).await.unwrap();
+            over.store(true, Relaxed);
+        };
+        tokio::join!(load, roll);
+        assert!(
+            done.load(Relaxed) > 100,
+            "{protocol:?}: {} requests",
+            done.load(Relaxed)
+        );
+    }
+}

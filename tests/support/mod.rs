@@ -1,0 +1,4 @@
+//! Help for the scenarios: one module per need.
+
+pub mod knot;
+pub mod looks;
