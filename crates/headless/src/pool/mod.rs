@@ -101,9 +101,12 @@ impl<C: Connect> Backend<C> {
     #[inline]
     pub(crate) fn put_back(self: &Arc<Self>, conn: C::Conn, slot: Slot, keep: bool) {
         let now = self.env().clock.coarse();
-        let placed = self.slots().put_back(conn, slot, keep, now, &self.inspector());
+        let (placed, removed) = {
+            let mut slots = self.slots();
+            (slots.put_back(conn, slot, keep, now, &self.inspector()), slots.is_closed())
+        };
         self.settle(placed, now);
-        if self.is_removed() {
+        if removed {
             self.env().drained.notify_waiters();
         }
     }
