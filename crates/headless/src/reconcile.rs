@@ -76,8 +76,12 @@ impl<C: Connect> Shared<C> {
     /// Makes `snapshot` the set in force.
     fn reconcile(&self, writer: &mut Writer<C>, snapshot: &Arc<Snapshot>) {
         let old = self.view.load_full();
-        let (backends, removed) = merge(&old.backends, snapshot, &self.env);
-        self.log(snapshot, &old.backends, &backends, &removed);
+        let Merged {
+            backends,
+            added,
+            removed,
+        } = merge(&old.backends, snapshot, &self.env);
+        self.log(snapshot, &added, &removed);
         writer.snapshot = Arc::clone(snapshot);
         self.publish(writer, backends);
         let deadline = self.env.clock.now() + self.env.pool.drain_timeout;
@@ -103,10 +107,9 @@ impl<C: Connect> Shared<C> {
         self.env.changed.notify_waiters();
     }
 
-    fn log(&self, snapshot: &Snapshot, old: &[Arc<Backend<C>>], new: &[Arc<Backend<C>>], removed: &[Arc<Backend<C>>]) {
+    fn log(&self, snapshot: &Snapshot, added: &[Arc<Backend<C>>], removed: &[Arc<Backend<C>>]) {
         let (service, generation) = (&*self.env.service, snapshot.generation());
-        let known: std::collections::HashSet<*const Backend<C>> = old.iter().map(Arc::as_ptr).collect();
-        for backend in new.iter().filter(|backend| !known.contains(&Arc::as_ptr(backend))) {
+        for backend in added {
             info!(service, %generation, endpoint = %backend.endpoint, "endpoint added");
         }
         for backend in removed {
@@ -232,14 +235,17 @@ impl<C: Connect> Drop for Shared<C> {
     }
 }
 
-/// The backends of `snapshot`: those that stay are the same objects, with their pools and their history. And those that left.
-fn merge<C: Connect>(
-    old: &[Arc<Backend<C>>],
-    snapshot: &Snapshot,
-    env: &Arc<Env<C>>,
-) -> (Backends<C>, Vec<Arc<Backend<C>>>) {
-    // Both lists are sorted by key: one pass.
-    let mut removed = Vec::new();
+/// What a new snapshot makes of the backends.
+struct Merged<C: Connect> {
+    /// All of the new snapshot, in its order. Those that stay are the same objects, with their pools and their history.
+    backends: Backends<C>,
+    added: Vec<Arc<Backend<C>>>,
+    removed: Vec<Arc<Backend<C>>>,
+}
+
+/// One pass over both, as both are sorted by key.
+fn merge<C: Connect>(old: &[Arc<Backend<C>>], snapshot: &Snapshot, env: &Arc<Env<C>>) -> Merged<C> {
+    let (mut added, mut removed) = (Vec::new(), Vec::new());
     let mut olds = old.iter().peekable();
     let backends = snapshot.iter().map(|endpoint| {
         while let Some(gone) = olds.next_if(|old| old.endpoint.key() < endpoint.key()) {
@@ -247,10 +253,18 @@ fn merge<C: Connect>(
         }
         match olds.next_if(|old| old.endpoint.key() == endpoint.key()) {
             Some(stays) => Arc::clone(stays),
-            None => Arc::new(Backend::new(Arc::clone(endpoint), Arc::clone(env))),
+            None => {
+                let new = Arc::new(Backend::new(Arc::clone(endpoint), Arc::clone(env)));
+                added.push(Arc::clone(&new));
+                new
+            }
         }
     });
     let backends = backends.collect();
     removed.extend(olds.cloned());
-    (backends, removed)
+    Merged {
+        backends,
+        added,
+        removed,
+    }
 }

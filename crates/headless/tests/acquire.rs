@@ -9,7 +9,7 @@ use headless::policy::{Fallback, PowerOfTwo, RoleAware, RoundRobin};
 use headless::{AcquireError, Balancer, BuildError, Outcome, PoolConfig, Role, RoleRule, Route};
 use tokio::time::Instant;
 
-use self::support::{Dial, FakeDns, FakePods, failed, found, nothing, pod};
+use self::support::{Dial, FakeDns, FakePods, failed, found, nothing, pass, pod};
 
 async fn balancer(dns: &FakeDns, pods: &FakePods) -> Balancer<FakePods> {
     Balancer::builder(dns.watch().await, pods.clone())
@@ -67,7 +67,7 @@ async fn a_pod_that_refuses_is_skipped_then_avoided_then_taken_back() {
     );
 
     pods.set(&pod(1, 2), Dial::Succeeds);
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    pass(Duration::from_millis(250)).await;
     assert!(
         !balancer.stats().pods[1].avoided,
         "a probe of ours found it, no caller had to"
@@ -90,7 +90,7 @@ async fn a_pod_that_refuses_is_probed_by_one_dial_at_a_time_with_growing_waits()
         balancer.acquire(Route::any()).await.unwrap().finish(Outcome::Success);
     }
     let before = pods.attempts();
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    pass(Duration::from_secs(60)).await;
     let probes = pods.attempts() - before;
     assert!(
         (14..=24).contains(&probes),
@@ -113,7 +113,7 @@ async fn all_pods_down_waits_and_succeeds_as_soon_as_one_is_back() {
                 .map(|lease| lease.endpoint().to_string())
         }
     });
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    pass(Duration::from_secs(1)).await;
     assert!(!waiting.is_finished());
     pods.set(&pod(1, 2), Dial::Succeeds);
     assert_eq!(waiting.await.unwrap().unwrap(), "web-1 (10.0.0.2:80)");
@@ -167,7 +167,7 @@ async fn a_connector_that_panics_is_a_refusal_and_the_pool_stays_usable() {
         lease.finish(Outcome::Success);
     }
     pods.set(&pod(0, 1), Dial::Succeeds);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    pass(Duration::from_secs(1)).await;
     assert!(!balancer.stats().pods[0].avoided, "probed back to life");
 }
 
@@ -243,7 +243,7 @@ async fn dns_failing_for_a_minute_loses_nothing() {
     let balancer = balancer(&dns, &pods).await;
     dns.says(failed());
     for _ in 0..600 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        pass(Duration::from_millis(100)).await;
         balancer.acquire(Route::any()).await.unwrap().finish(Outcome::Success);
     }
     assert!(balancer.discovery().status().failures > 10);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use headless::{AcquireError, Balancer, Outcome, Route};
 use tokio::task::JoinHandle;
 
-use self::support::{Dial, FakeDns, FakePods, found, pod};
+use self::support::{Dial, FakeDns, FakePods, found, pass, pod};
 
 type Acquired = Result<headless::Lease<FakePods>, AcquireError>;
 
@@ -274,7 +274,7 @@ async fn a_broken_connection_takes_the_idle_ones_along_and_asks_dns_soon() {
     let looks = dns.looks();
     broken.broken();
     assert_eq!(pods.open(), 0);
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    pass(Duration::from_millis(1100)).await;
     assert_eq!(dns.looks(), looks + 1, "an early look, a second after the last");
 }
 
@@ -287,9 +287,9 @@ async fn idle_connections_close_after_the_idle_timeout() {
         .await
         .unwrap()
         .finish(Outcome::Success);
-    tokio::time::sleep(Duration::from_secs(40)).await;
+    pass(Duration::from_secs(40)).await;
     assert_eq!(scene.pods.open(), 1);
-    tokio::time::sleep(Duration::from_secs(40)).await;
+    pass(Duration::from_secs(40)).await;
     assert_eq!(scene.pods.open(), 0);
     scene.assert_usable().await;
 }
@@ -300,7 +300,7 @@ async fn a_drain_past_its_deadline_is_reported_and_forgotten() {
     let lease = scene.balancer.acquire(Route::any()).await.unwrap();
     scene.replace_pod().await;
     assert_eq!(scene.balancer.stats().draining.len(), 1);
-    tokio::time::sleep(Duration::from_secs(31)).await;
+    pass(Duration::from_secs(31)).await;
     assert!(scene.balancer.stats().draining.is_empty());
     lease.finish(Outcome::Success);
     scene.assert_usable().await;
@@ -341,7 +341,7 @@ async fn everything_stops_when_the_last_handle_is_dropped() {
     settle().await;
     assert_eq!(pods.open(), 0);
     let looks = dns.looks();
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    pass(Duration::from_secs(60)).await;
     assert_eq!(dns.looks(), looks, "nobody asks DNS any more");
 }
 

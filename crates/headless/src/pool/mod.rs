@@ -103,7 +103,10 @@ impl<C: Connect> Backend<C> {
         let now = self.env().clock.coarse();
         let (placed, removed) = {
             let mut slots = self.slots();
-            (slots.put_back(conn, slot, keep, now, &self.inspector()), slots.is_closed())
+            (
+                slots.put_back(conn, slot, keep, now, &self.inspector()),
+                slots.is_closed(),
+            )
         };
         self.settle(placed, now);
         if removed {

@@ -110,18 +110,139 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let next = match this.state.as_mut().project() {
+            let lease = match this.state.as_mut().project() {
                 StateProj::Leased { lease } => {
                     let mut lease = taken(lease);
-                    let start = match Service::<Req>::poll_ready(&mut *lease, cx) {
-                        Poll::Ready(Ok(())) => None,
-                        Poll::Ready(Err(error)) => Some(Start::Dead(lease, error)),
-                        Poll::Pending => Some(Start::Leased(lease)),
+                    let start = match lease.poll_ready(cx) {
+                        Poll::Ready(Ok(())) => Ok(lease),
+                        Poll::Ready(Err(error)) => Err(Start::Dead(lease, error)),
+                        Poll::Pending => Err(Start::Leased(lease)),
                     };
-                    todo!()
+                    match start {
+                        Ok(lease) => lease,
+                        Err(start) => {
+                            let lease = Box::pin(prepare(Arc::clone(this.shared), *this.route, start));
+                            this.state.set(State::Waiting { lease });
+                            continue;
+                        }
+                    }
                 }
-                _ => todo!(),
+                StateProj::Waiting { lease } => match ready!(lease.as_mut().poll(cx)) {
+                    Ok(lease) => lease,
+                    Err(error) => {
+                        this.state.set(State::Done);
+                        return Poll::Ready(Err(error));
+                    }
+                },
+                StateProj::Called { response, lease } => {
+                    let result = ready!(response.poll(cx));
+                    let lease = taken(lease);
+                    // The response's future ends before the next request gets its connection.
+                    this.state.set(State::Done);
+                    end(lease, this.shared.classify.classify(&result), result.is_err());
+                    return Poll::Ready(result.map_err(Error::Service));
+                }
+                StateProj::Done => unreachable!("polled after it was done"),
             };
+            let mut lease = lease;
+            let response = lease.call(taken(this.request));
+            let lease = Some(lease);
+            this.state.set(State::Called { response, lease });
         }
+    }
+}
+
+/// Tells the pool what became of the call: the table in [`Classify`].
+fn end<D: Connect>(lease: Lease<D>, outcome: Outcome, is_error: bool) {
+    match outcome {
+        Outcome::Success => lease.finish(outcome),
+        Outcome::Failure if is_error => lease.broken(),
+        Outcome::Failure => lease.finish(outcome),
+        _ => drop(lease),
+    }
+}
+
+/// Where the waiting begins.
+enum Start<D: Connect, E> {
+    /// The pod is chosen, if there was one to choose, and has no idle connection.
+    Chosen(Option<Choice<D>>),
+    /// There is a connection, and its service is not ready yet.
+    Leased(Lease<D>),
+    /// There was one, and its service says that it is dead.
+    Dead(Lease<D>, E),
+}
+
+/// All that has to be waited for: a connection whose service is ready. Bounded by the acquire timeout, once to get a connection
+/// and once to have it ready (invariant I8).
+async fn prepare<Req, D, R, C>(
+    shared: Arc<Shared<D, R, C>>,
+    route: Route,
+    start: Start<D, ErrorOf<D, Req>>,
+) -> Prepared<D, Req>
+where
+    D: Connect,
+    D::Conn: Service<Req>,
+{
+    let balancer = shared.balancer.as_ref().map_err(|error| Error::Build(error.clone()))?;
+    let (mut lease, mut dead) = match start {
+        Start::Chosen(choice) => (
+            balancer.acquire_chosen(route, choice).await.map_err(Error::Acquire)?,
+            None,
+        ),
+        Start::Leased(lease) => (lease, None),
+        Start::Dead(lease, error) => (lease, Some(error)),
+    };
+    let began = Instant::now();
+    let deadline = began + balancer.acquire_timeout();
+    let mut tried = Vec::new();
+    loop {
+        let asked = match dead.take() {
+            Some(error) => Ok(Err(error)),
+            None => timeout_at(deadline, poll_fn(|cx| lease.poll_ready(cx))).await,
+        };
+        let error = match asked {
+            Ok(Ok(())) => return Ok(lease),
+            Ok(Err(error)) => error,
+            Err(_elapsed) => {
+                let (endpoint, waited) = (Arc::clone(lease.endpoint()), began.elapsed());
+                return Err(Error::Timeout { endpoint, waited });
+            }
+        };
+        tried.push(lease.endpoint().key().clone());
+        lease.broken();
+        if tried.len() == ATTEMPTS {
+            return Err(Error::NotReady(error));
+        }
+        // The request has not left: another pod may have it, or this one again on a new connection.
+        lease = match timeout_at(deadline, balancer.acquire_after(route, &tried)).await {
+            Ok(Ok(lease)) => lease,
+            Ok(Err(_)) | Err(_) => return Err(Error::NotReady(error)),
+        };
+    }
+}
+
+/// What a state holds until the step that leaves it.
+fn taken<T>(option: &mut Option<T>) -> T {
+    option
+        .take()
+        .unwrap_or_else(|| unreachable!("taken by the step that leaves the state, once"))
+}
+
+impl<Req, D, R, C> fmt::Debug for ResponseFuture<Req, D, R, C>
+where
+    D: Connect,
+    D::Conn: Service<Req>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Leased { .. } => "leased",
+            State::Waiting { .. } => "waiting",
+            State::Called { .. } => "called",
+            State::Done => "done",
+        };
+        f.debug_struct("ResponseFuture")
+            .field("route", &self.route)
+            .field("state", &state)
+            .finish_non_exhaustive()
     }
 }

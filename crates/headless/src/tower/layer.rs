@@ -33,8 +33,8 @@ use crate::pool::PoolConfig;
 /// #     type Response = u64;
 /// #     type Error = std::io::Error;
 /// #     type Future = std::future::Ready<std::io::Result<u64>>;
-/// #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> { todo!() }
-/// #     fn call(&mut self, _: Query) -> Self::Future { todo!() }
+/// #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> { std::task::Poll::Ready(Ok(())) }
+/// #     fn call(&mut self, _: Query) -> Self::Future { std::future::ready(Ok(1)) }
 /// # }
 /// # async fn dial(pod: Endpoint) -> std::io::Result<Session> { let _ = pod; Ok(Session) }
 /// # fn run(db: Discovery) -> Result<(), Box<dyn std::error::Error>> {
@@ -199,7 +199,11 @@ impl<R, C, K> DiscoveryLayer<R, C, K> {
         C: Clone,
         K: Clone,
     {
-        Ok(Balanced::with(self.build(make)?, self.route.clone(), self.classify.clone()))
+        Ok(Balanced::with(
+            self.build(make)?,
+            self.route.clone(),
+            self.classify.clone(),
+        ))
     }
 
     fn build<M>(&self, make: M) -> Result<Balancer<MakeConnector<M, K>>, BuildError>

@@ -60,8 +60,6 @@ mod layer;
 mod make;
 mod rules;
 mod service;
-#[cfg(test)]
-mod tests;
 
 pub use self::discover::{Changes, Discover};
 pub use self::error::Error;

@@ -1,5 +1,5 @@
 //! Fakes for paused-time tests: a resolver and a connector that do as they are told, and note what was asked of them.
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 use std::collections::HashMap;
@@ -11,6 +11,11 @@ use std::time::Duration;
 use headless::{BoxFuture, Connect, Discovery, Endpoint, FoundBy, OnStart, Resolve, Sharing};
 use headless_core::{Answer, Failure, FailureKind, Negative, NegativeKind, Resolution};
 use tokio::sync::Notify;
+
+/// Lets paused time pass: every timer due until then fires, in order, at once.
+pub async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
 
 /// `web-<k>` at `10.0.0.<ip>:80`.
 pub fn pod(k: u8, ip: u8) -> Endpoint {
