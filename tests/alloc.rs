@@ -6,13 +6,16 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::future::ready;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use headless::policy::{Candidate, LeastLoaded, PickArgs, Policy, PowerOfTwo, Random, RoleAware, RoundRobin, Tried};
+use headless::tower::DiscoveryLayer;
 use headless::{Balancer, Connect, Discovery, Endpoint, Outcome, Role, Route, StaticList};
 use headless_core::{Load, Timestamp};
+use tower::{Layer, Service, service_fn};
 
 struct Counting;
 
@@ -178,4 +181,32 @@ async fn an_idle_acquire_and_its_return_allocate_nothing() {
 async fn a_clone_of_the_balancer_allocates_nothing() {
     let balancer = warm(3, Box::new(PowerOfTwo::default())).await;
     assert_eq!(allocations(|| drop(std::hint::black_box(balancer.clone()))), 0);
+}
+
+#[tokio::test]
+async fn a_clone_of_the_tower_service_and_its_idle_call_allocate_nothing_whatever_the_number_of_pods() {
+    for n in [1, 3, 1000] {
+        let discovery = Discovery::with(StaticList::new("web", (0..n).map(pod).collect()))
+            .start()
+            .await
+            .unwrap();
+        let made = service_fn(|_: Endpoint| async {
+            Ok::<_, Infallible>(service_fn(|(): ()| ready(Ok::<_, Infallible>(()))))
+        });
+        let service = DiscoveryLayer::new(discovery).policy(RoundRobin::default()).layer(made);
+        for _ in 0..n {
+            service.clone().call(()).await.unwrap();
+        }
+        let allocated = allocations(|| {
+            for _ in 0..100 {
+                let mut call = pin!(service.clone().call(()));
+                let answer = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                assert!(
+                    matches!(answer, Poll::Ready(Ok(()))),
+                    "an idle service is there, nothing to wait for"
+                );
+            }
+        });
+        assert_eq!(allocated, 0, "{n} pods");
+    }
 }

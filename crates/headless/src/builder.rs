@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headless_core::policy::{Policy, PowerOfTwo};
-use headless_core::{Connect, RoleRule};
-use tokio::runtime::Handle;
+use headless_core::{Connect, RoleRule, Sharing};
 use tokio::sync::Notify;
 
 use crate::backend::Env;
@@ -77,15 +76,18 @@ impl<C: Connect> BalancerBuilder<C> {
     ///
     /// # Errors
     /// [`BuildError`]: a setting that cannot work; roles by ordinal for pods that have no ordinals.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
     pub fn build(self) -> Result<Balancer<C>, BuildError> {
         self.pool.check()?;
         if self.acquire_timeout.is_zero() {
             return Err(BuildError::Config {
                 field: "acquire_timeout",
                 rule: "it must be longer than zero",
+            });
+        }
+        if self.connector.sharing() == Sharing::Streams(0) {
+            return Err(BuildError::Config {
+                field: "streams",
+                rule: "a shared connection must carry at least 1 request",
             });
         }
         let roles = match self.roles {
@@ -109,7 +111,7 @@ impl<C: Connect> BalancerBuilder<C> {
             latency_window: self.policy.latency_window(),
             clock: Arc::clone(self.discovery.clock()),
             evidence: Arc::clone(self.discovery.evidence()),
-            runtime: Handle::current(),
+            runtime: self.discovery.runtime().clone(),
             changed: Notify::new(),
             drained: Notify::new(),
         });

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use headless_core::{Event, Failure, FoundBy, Refresh, RefreshConfig, Resolve, Snapshot, Timestamp};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tracing::{Instrument, debug, info};
@@ -148,6 +149,10 @@ impl Discovery {
         &self.shared.clock
     }
 
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.shared.runtime
+    }
+
     pub(crate) fn evidence(&self) -> &Arc<Evidence> {
         &self.shared.evidence
     }
@@ -272,6 +277,7 @@ impl DiscoveryBuilder {
             service,
             clock,
             evidence: Arc::default(),
+            runtime: Handle::current(),
             status: Mutex::new((refresh.belief(), counters)),
             subscribers: Mutex::default(),
         });

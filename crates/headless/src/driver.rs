@@ -11,6 +11,7 @@ use headless_core::{
     Belief, BoxFuture, EndpointKey, Event, Failure, FailureKind, Refresh, Resolution, Resolve, Snapshot, Step,
     Timestamp,
 };
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep_until, timeout};
 use tracing::{debug, info, warn};
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) service: Arc<str>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) evidence: Arc<Evidence>,
+    /// Where dials run, wherever they are started from.
+    pub(crate) runtime: Handle,
     /// Why the set is believed, and how often each rule applied.
     pub(crate) status: Mutex<(Belief, BTreeMap<Event, u64>)>,
     pub(crate) subscribers: Mutex<Vec<Weak<dyn Subscriber>>>,

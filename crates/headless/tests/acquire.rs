@@ -482,6 +482,8 @@ async fn settings_that_cannot_work_are_refused_by_name() {
             "{error:?}"
         );
     }
+    let streamless = Balancer::builder(dns.watch().await, FakePods::with_streams(0)).build();
+    assert!(matches!(streamless, Err(BuildError::Config { field: "streams", .. })));
     let built = Balancer::builder(dns.watch().await, FakePods::default())
         .acquire_timeout(Duration::ZERO)
         .build();

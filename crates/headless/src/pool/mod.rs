@@ -24,7 +24,7 @@ pub(crate) type PoolState<C> = Slots<<C as Connect>::Conn, oneshot::Sender<Resul
 pub(crate) fn new_state<C: Connect>(connector: &C, config: &PoolConfig) -> PoolState<C> {
     let streams = match connector.sharing() {
         headless_core::Sharing::Exclusive => 1,
-        headless_core::Sharing::Streams(streams) => streams.max(1),
+        headless_core::Sharing::Streams(streams) => streams,
     };
     Slots::new(config.connections_per_pod, streams, config.max_waiters_per_pod)
 }

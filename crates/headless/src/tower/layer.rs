@@ -174,7 +174,7 @@ impl<R, C, K> DiscoveryLayer<R, C, K> {
     }
 
     /// The made services are `Clone`, their clones share one connection, and it carries up to `streams` requests at a time
-    /// (at least 1). When all are taken another one is made, up to [`connections_per_pod`](Self::connections_per_pod).
+    /// (0 is refused). When all are taken another one is made, up to [`connections_per_pod`](Self::connections_per_pod).
     #[must_use]
     pub fn shared(self, streams: usize) -> DiscoveryLayer<R, C, Multiplexed> {
         DiscoveryLayer {
@@ -189,9 +189,6 @@ impl<R, C, K> DiscoveryLayer<R, C, K> {
     ///
     /// # Errors
     /// [`BuildError`]: a setting that cannot work; roles by ordinal for pods that have no ordinals.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
     pub fn try_layer<M>(&self, make: M) -> Result<Balanced<MakeConnector<M, K>, R, C>, BuildError>
     where
         MakeConnector<M, K>: Connect,
@@ -226,8 +223,6 @@ impl<R, C, K> DiscoveryLayer<R, C, K> {
     }
 }
 
-/// # Panics
-/// Outside a tokio runtime.
 impl<M, R, C, K> Layer<M> for DiscoveryLayer<R, C, K>
 where
     MakeConnector<M, K>: Connect,

@@ -89,8 +89,17 @@ pub enum Dial {
 }
 
 /// Connections to pods that behave as told; counts what is open.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct FakePods(Arc<State>);
+
+impl Default for FakePods {
+    fn default() -> Self {
+        Self::with_streams(EXCLUSIVE)
+    }
+}
+
+/// Stands for connections that are not shared at all.
+const EXCLUSIVE: usize = usize::MAX;
 
 #[derive(Default)]
 struct State {
@@ -104,9 +113,9 @@ struct State {
 impl FakePods {
     /// Pods whose connections carry several requests each.
     pub fn with_streams(streams: usize) -> Self {
-        let pods = Self::default();
-        pods.0.streams.store(streams, Ordering::SeqCst);
-        pods
+        let state = State::default();
+        state.streams.store(streams, Ordering::SeqCst);
+        Self(Arc::new(state))
     }
 
     /// From now on; a dial that hangs goes on with it.
@@ -194,7 +203,7 @@ impl Connect for FakePods {
 
     fn sharing(&self) -> Sharing {
         match self.0.streams.load(Ordering::SeqCst) {
-            0 | 1 => Sharing::Exclusive,
+            EXCLUSIVE => Sharing::Exclusive,
             streams => Sharing::Streams(streams),
         }
     }
