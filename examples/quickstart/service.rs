@@ -1,0 +1,119 @@
+//! `--service`: the same client against a Service that exists.
+
+use std::error::Error;
+
+use headless::Discovery;
+use headless::dns::DnsResolver;
+use headless_http::Client;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::args::ServiceArgs;
+use crate::chart;
+use crate::discovered::Discovered;
+use crate::load::{Load, Mix};
+use crate::report::{latency_json, requests_json};
+use crate::screen::Screen;
+use crate::tally::Tally;
+
+/// Enough for shares that one can look at.
+const REQUESTS: u64 = 1000;
+
+/// Discovers the Service and sends it requests, once or again and again. `false`: a request failed.
+pub(crate) async fn run(args: &ServiceArgs) -> Result<bool, Box<dyn Error>> {
+    let mut screen = Screen::new(args.json);
+    let discovery = discover(args).await?;
+    // No policy named: power of two choices by requests in flight.
+    let client = Client::builder(discovery.clone()).build()?;
+    let Some(pause) = args.every else {
+        return Ok(round(args, &discovery, &client, &mut screen).await);
+    };
+    // The discovery goes on between the rounds, so each shows the pods of its time.
+    let rounds = async {
+        loop {
+            round(args, &discovery, &client, &mut screen).await;
+            sleep(pause).await;
+        }
+    };
+    tokio::select! {
+        () = rounds => Ok(true),
+        stopped = asked_to_stop() => Ok(stopped.map(|()| true)?),
+    }
+}
+
+/// Outside the options, this is `Discovery::start(&args.service)`.
+async fn discover(args: &ServiceArgs) -> Result<Discovery, Box<dyn Error>> {
+    let mut resolver = DnsResolver::builder(args.service.parse()?);
+    for nameserver in &args.nameservers {
+        resolver = resolver.nameserver(*nameserver);
+    }
+    if let Some(namespace) = &args.namespace {
+        resolver = resolver.namespace(namespace);
+    }
+    if let Some(zone) = &args.zone {
+        resolver = resolver.zone(zone);
+    }
+    if let Some(set) = &args.stateful_set {
+        resolver = resolver.stateful_set(set);
+    }
+    Ok(Discovery::with(resolver.build()?).start().await?)
+}
+
+async fn round(args: &ServiceArgs, discovery: &Discovery, client: &Client, screen: &mut Screen) -> bool {
+    let discovered = Discovered::now(discovery);
+    screen.title("Discovered");
+    screen.line(&discovered.to_text());
+    let tally = Load::run(client, Mix::Reads, args.requests.unwrap_or(REQUESTS)).await;
+    screen.title("GET / by power of two choices");
+    screen.line(&chart::shares(&tally, |_| ""));
+    let statuses: Vec<_> = tally
+        .statuses
+        .iter()
+        .map(|(status, count)| format!("{count} × {status}"))
+        .collect();
+    screen.line(&format!(
+        "\n  status: {}\n  failed: {}",
+        statuses.join(", "),
+        tally.failed
+    ));
+    for error in &tally.errors {
+        eprintln!("quickstart: {error}");
+    }
+    if args.json {
+        println!("{}", to_json(&discovered, &tally));
+    }
+    tally.failed == 0
+}
+
+fn to_json(discovered: &Discovered, tally: &Tally) -> Value {
+    let statuses = tally
+        .statuses
+        .iter()
+        .map(|(status, count)| (status.to_string(), json!(count)));
+    json!({
+        "discovered": discovered.to_json(),
+        "policies": { "power_of_two": requests_json(tally) },
+        "latency_ms": { "power_of_two": latency_json(tally) },
+        "statuses": Value::from_iter(statuses),
+        "requests": tally.requests,
+        "failed": tally.failed,
+        "errors": tally.errors,
+    })
+}
+
+/// SIGTERM is what Kubernetes sends. A container's first process must ask for it, or the signal does nothing.
+#[cfg(unix)]
+async fn asked_to_stop() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}
+
+#[cfg(not(unix))]
+async fn asked_to_stop() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
