@@ -172,14 +172,11 @@ fn program() -> &'static PathBuf {
             .expect("cargo starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let messages = String::from_utf8(output.stdout).expect("JSON is text");
-        let messages = messages
+        let mut messages = messages
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let ours = |message: &Value| message["target"]["name"] == "quickstart" && message["executable"].is_string();
-        let built = messages
-            .filter(ours)
-            .next_back()
-            .expect("cargo says where the program is");
+        let built = messages.rfind(ours).expect("cargo says where the program is");
         built["executable"].as_str().map(PathBuf::from).expect("a path")
     })
 }
