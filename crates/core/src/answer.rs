@@ -213,7 +213,7 @@ impl fmt::Display for FailureKind {
             Self::Malformed => "DNS answer unreadable",
             Self::TooLarge => "DNS answer too large",
             Self::Foreign => "DNS answer about another name",
-            Self::Misconfigured => "cannot be resolved as configured",
+            Self::Misconfigured => "name and cluster do not fit together",
         })
     }
 }

@@ -2,9 +2,10 @@
 //! the pools of `headless` call it.
 
 use std::error::Error;
+use std::fmt;
 use std::future::Future;
 
-use crate::Endpoint;
+use crate::{BoxFuture, Endpoint};
 
 /// Opens connections to one endpoint, and says how they may be used.
 ///
@@ -40,7 +41,65 @@ pub trait Connect: Send + Sync + 'static {
         let _ = conn;
         None
     }
+
+    /// A grip on the connection from outside, for the drain deadline: what a removed pod has not finished by then is cut.
+    /// Asked once, when the connection is opened. Without one, the default, late requests are reported and left alone.
+    fn abort_handle(&self, conn: &Self::Conn) -> Option<Box<dyn AbortHandle>> {
+        let _ = conn;
+        None
+    }
 }
+
+/// Ends a connection that somebody else is using.
+pub trait AbortHandle: Send + Sync + 'static {
+    /// Closes the connection; whoever uses it gets an error. More than once is as good as once.
+    fn abort(&self);
+
+    /// Whether the connection is closed already, so that the handle can be forgotten.
+    fn is_finished(&self) -> bool;
+}
+
+/// Checks, each time a connection is opened, that the pod behind the address is still who DNS said.
+///
+/// Within the time an answer may be cached, an address can pass from one pod to another. Where that must not happen unseen (a
+/// database's pods), a check refuses the connection before it carries anything. `headless-dns` has one that asks DNS backwards; a
+/// protocol that tells a name of its own (a certificate, a handshake) can do better.
+pub trait Identify: Send + Sync + 'static {
+    /// Whether `endpoint` is who it should be. Not being able to tell is no contradiction: that is `Ok`.
+    ///
+    /// # Cancel safety
+    /// The future is dropped when the dial timeout passes, which the check shares with the connection.
+    fn identify<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), Impostor>>;
+}
+
+impl Identify for Box<dyn Identify> {
+    fn identify<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), Impostor>> {
+        (**self).identify(endpoint)
+    }
+}
+
+/// The address belongs to somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Impostor {
+    /// Who is there, in the words of the check.
+    pub found: String,
+}
+
+impl Impostor {
+    /// `found` is at the address, and not the pod that was expected.
+    pub fn new(found: impl Into<String>) -> Self {
+        Self { found: found.into() }
+    }
+}
+
+impl fmt::Display for Impostor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the address belongs to {} now", self.found)
+    }
+}
+
+impl Error for Impostor {}
 
 /// How many requests one connection carries at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,7 +35,7 @@ pub use answer::{
     Answer, AnswerBuilder, Failure, FailureKind, FoundBy, IpFamily, Negative, NegativeKind, Resolution, can_be_a_pod,
     named_endpoint, nameless_addresses,
 };
-pub use connect::{Connect, Sharing};
+pub use connect::{AbortHandle, Connect, Identify, Impostor, Sharing};
 pub use diff::Diff;
 pub use endpoint::{Endpoint, EndpointKey};
 pub use load::{HasLoad, InFlight, Latency, Load, Outcome};

@@ -1,4 +1,4 @@
-//! One test per row of the table in `refresh.rs`, with time written down, and the properties that hold over all rows.
+//! One test per row of the table in `src/refresh/mod.rs`, with time written down, and the properties that hold over all rows.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 use std::sync::Arc;
@@ -34,6 +34,13 @@ fn answer(pods: &[(u8, u8)]) -> Answer {
 
 fn found(pods: &[(u8, u8)]) -> Resolution {
     Resolution::Found(answer(pods))
+}
+
+/// `web-0`, with a TTL of so many seconds.
+fn with_ttl(ttl: f64) -> Resolution {
+    let mut answer = answer(&[(0, 1)]);
+    answer.ttl = Duration::from_secs_f64(ttl);
+    Resolution::Found(answer)
 }
 
 fn nothing(kind: NegativeKind) -> Resolution {
@@ -110,15 +117,274 @@ fn the_next_look_follows_the_ttl_within_its_bounds_and_jitters() {
         (3.0, 0, 3.0),
         (30.0, 0, 5.0),
         (86_400.0, 0, 5.0),
+        (1e15, 0, 5.0),
         (3.0, u64::MAX, 3.3),
     ] {
         let mut refresh = Refresh::new(RefreshConfig::default());
-        let mut answer = answer(&[(0, 1)]);
-        answer.ttl = Duration::from_secs_f64(ttl);
-        refresh.on(Resolution::Found(answer), at(0.0), entropy);
-        let wait = refresh.next_poll().since(at(0.0)).as_secs_f64();
+        refresh.on(with_ttl(ttl), at(0.0), 0);
+        refresh.on(with_ttl(ttl), at(1e3), entropy);
+        let wait = refresh.next_poll().since(at(1e3)).as_secs_f64();
         assert!((wait - next).abs() < 1e-6, "TTL {ttl}: {wait} != {next}");
     }
+}
+
+#[test]
+fn the_same_ttl_each_time_is_no_cache_and_is_polled_often() {
+    let mut refresh = Refresh::new(RefreshConfig::default());
+    for look in 0..20 {
+        let now = f64::from(look) * 5.0;
+        refresh.on(with_ttl(30.0), at(now), 0);
+        assert_eq!(refresh.next_poll(), at(now + 5.0));
+        assert!(!refresh.belief().cached);
+    }
+}
+
+#[test]
+fn an_aged_ttl_is_a_caches_and_is_waited_for() {
+    let mut refresh = Refresh::new(RefreshConfig::default());
+    let mut looks = 0;
+    let mut now = 0.0;
+    while now < 300.0 {
+        // A cache that is filled by our own look, at multiples of 30 s or just after.
+        refresh.on(with_ttl(30.0 - now % 30.0), at(now), 0);
+        looks += 1;
+        now = refresh.next_poll().since(at(0.0)).as_secs_f64();
+    }
+    assert_eq!(
+        looks, 20,
+        "two per TTL: one that fills the cache, one that shows that there is one"
+    );
+
+    refresh.on(with_ttl(30.0), at(300.0), 0);
+    refresh.on(with_ttl(25.0), at(305.0), u64::MAX);
+    assert!(refresh.belief().cached);
+    let wait = refresh.next_poll().since(at(305.0)).as_secs_f64();
+    assert!((29.999..=30.0).contains(&wait), "25 s and up to 5 s of jitter: {wait}");
+}
+
+#[test]
+fn a_cached_ttl_is_waited_for_no_longer_than_allowed() {
+    let mut refresh = Refresh::new(RefreshConfig::default());
+    refresh.on(with_ttl(86_400.0), at(0.0), 0);
+    refresh.on(with_ttl(86_395.0), at(5.0), 0);
+    assert_eq!(refresh.next_poll(), at(35.0), "max_cached_poll");
+
+    let mut config = RefreshConfig::default();
+    config.max_cached_poll = Duration::ZERO;
+    let mut refresh = Refresh::new(config);
+    refresh.on(with_ttl(30.0), at(0.0), 0);
+    refresh.on(with_ttl(25.0), at(5.0), 0);
+    assert_eq!(refresh.next_poll(), at(10.0), "the detection can be switched off");
+}
+
+#[test]
+fn a_ttl_that_was_lowered_is_taken_for_a_cache_only_for_a_while() {
+    let mut refresh = Refresh::new(RefreshConfig::default());
+    refresh.on(with_ttl(60.0), at(0.0), 0);
+    let cached = (1..=20).map(|look| {
+        refresh.on(with_ttl(30.0), at(f64::from(look) * 100.0), 0);
+        refresh.belief().cached
+    });
+    assert_eq!(cached.collect::<Vec<_>>(), [vec![true; 8], vec![false; 12]].concat());
+}
+
+#[test]
+fn behind_a_cache_early_looks_are_rarer() {
+    let mut refresh = Refresh::new(RefreshConfig::default());
+    refresh.on(with_ttl(30.0), at(0.0), 0);
+    refresh.on(with_ttl(25.0), at(5.0), 0);
+    refresh.look_soon(at(6.0));
+    assert_eq!(
+        refresh.next_poll(),
+        at(10.0),
+        "it may be one of several caches: 5 s after the last look"
+    );
+    refresh.on(failed(FailureKind::Timeout), at(10.0), 0);
+    refresh.look_soon(at(10.1));
+    assert_eq!(
+        refresh.next_poll(),
+        at(10.2),
+        "a failure is no cache's answer: the back-off is sooner"
+    );
+    for _ in 0..8 {
+        refresh.on(failed(FailureKind::Timeout), at(11.0), 0);
+    }
+    refresh.look_soon(at(11.1));
+    assert_eq!(refresh.next_poll(), at(12.0));
+}
+
+#[test]
+fn the_wait_after_the_start_is_drawn_from_its_whole_length() {
+    for resolution in [found(&[(0, 1)]), nothing(NegativeKind::NoSuchName)] {
+        let mut waits = (0..10u64).map(|tenth| {
+            let mut refresh = Refresh::new(RefreshConfig::default());
+            refresh.on(resolution.clone(), at(0.0), u64::MAX / 10 * tenth);
+            refresh.next_poll().since(at(0.0)).as_secs_f64()
+        });
+        for (tenth, wait) in (0..10).zip(&mut waits) {
+            let due = 0.01 + 4.99 * (1.0 - 0.1 * f64::from(tenth));
+            assert!((wait - due).abs() < 1e-6, "{wait} != {due}");
+        }
+    }
+    let mut refresh = Refresh::new(RefreshConfig::default());
+    refresh.on(found(&[(0, 1)]), at(0.0), u64::MAX);
+    assert_eq!(
+        refresh.next_poll(),
+        at(0.01),
+        "however small the draw, the next look lies ahead"
+    );
+    refresh.on(found(&[(0, 1)]), at(0.01), u64::MAX);
+    assert!(refresh.next_poll() > at(5.0), "once is enough");
+}
+
+#[test]
+fn the_wait_after_an_early_look_is_drawn_from_its_whole_length() {
+    let mut refresh = knowing(&[(0, 1)]);
+    refresh.look_soon(at(2.0));
+    refresh.on(found(&[(0, 1)]), at(2.0), 1 << 63);
+    assert_eq!(refresh.next_poll(), at(5.0), "from early_look to the whole wait");
+    refresh.on(found(&[(0, 1)]), at(5.0), 1 << 63);
+    assert_eq!(refresh.next_poll(), at(10.25), "an ordinary wait again");
+}
+
+#[test]
+fn an_answer_above_the_limit_is_refused_and_the_set_kept() {
+    let mut config = RefreshConfig::default();
+    config.max_endpoints = 2;
+    let mut refresh = Refresh::new(config);
+    refresh.on(found(&[(0, 1), (1, 2)]), at(0.0), 0);
+    is(
+        &refresh.on(found(&[(5, 5), (6, 6), (7, 7)]), at(5.0), 0),
+        Event::TooMany,
+        None,
+    );
+    assert_eq!(pods(refresh.snapshot()), ["web-0@10.0.0.1", "web-1@10.0.0.2"]);
+    let belief = refresh.belief();
+    assert_eq!((belief.failures, belief.last_good), (1, Some(at(0.0))));
+    assert_eq!(
+        belief.last_failure.unwrap().1.to_string(),
+        "DNS answer too large: the answer has 3 endpoints, and `max_endpoints` allows 2"
+    );
+    is(&refresh.on(found(&[(0, 1), (1, 2)]), at(6.0), 0), Event::Found, None);
+    assert_eq!(refresh.belief().failures, 0);
+}
+
+#[test]
+fn an_answer_above_the_limit_at_the_start_leaves_nothing_known() {
+    let mut refresh = Refresh::new(RefreshConfig::default());
+    let pods = (0..10_001).map(|i: u32| Endpoint::new((std::net::Ipv4Addr::from_bits(0x0a00_0000 + i), 80).into()));
+    let answer = Answer::new(pods.collect(), Duration::from_secs(5), FoundBy::Addresses);
+    is(&refresh.on(Resolution::Found(answer), at(0.0), 0), Event::TooMany, None);
+    assert_eq!(refresh.snapshot().generation().get(), 0);
+    assert!(refresh.next_poll() > at(0.0));
+    let (_, failure) = refresh.belief().last_failure.unwrap();
+    assert_eq!(failure.kind, FailureKind::TooLarge);
+    assert!(
+        failure.detail.contains("10001") && failure.detail.contains("`max_endpoints`"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn truncated_answers_do_not_add_up_beyond_the_limit() {
+    let mut config = RefreshConfig::default();
+    config.max_endpoints = 3;
+    let mut refresh = Refresh::new(config);
+    refresh.on(found(&[(0, 1), (1, 2)]), at(0.0), 0);
+    let truncated = |pods: &[(u8, u8)]| Resolution::Found(answer(pods).truncated());
+    assert_eq!(
+        refresh.on(truncated(&[(2, 3), (1, 2)]), at(1.0), 0).event,
+        Event::Truncated
+    );
+    assert_eq!(
+        refresh.on(truncated(&[(0, 1), (1, 2)]), at(2.0), 0).event,
+        Event::Truncated
+    );
+    is(&refresh.on(truncated(&[(3, 4)]), at(3.0), 0), Event::TooMany, None);
+    assert_eq!(refresh.snapshot().len(), 3);
+}
+
+#[test]
+fn a_gap_in_the_ordinals_renumbers_nobody() {
+    let ordinals = |refresh: &Refresh| -> Vec<_> {
+        let numbers = refresh.snapshot().iter().map(|e| e.ordinal().unwrap().get());
+        numbers.collect()
+    };
+    let mut refresh = knowing(&[(0, 1), (1, 2), (2, 3)]);
+    refresh.on(found(&[(0, 1), (2, 3)]), at(5.0), 0);
+    assert_eq!(ordinals(&refresh), [0, 2], "web-1 is not ready; web-2 is still web-2");
+    refresh.on(found(&[(0, 1), (1, 9), (2, 3)]), at(10.0), 0);
+    assert_eq!(ordinals(&refresh), [0, 1, 2]);
+}
+
+#[test]
+fn ordinals_may_start_anywhere() {
+    let refresh = knowing(&[(5, 1), (6, 2)]);
+    let ordinals: Vec<_> = refresh.snapshot().iter().map(|e| e.ordinal().unwrap().get()).collect();
+    assert_eq!(ordinals, [5, 6], "spec.ordinals.start: 5");
+}
+
+#[test]
+fn two_sets_under_one_service_are_told_apart_by_name() {
+    let both = |ips: [u8; 2]| {
+        let pods = ["blue-0", "green-0"].into_iter().zip(ips);
+        let pods = pods.map(|(pod, ip)| Endpoint::new(([10, 0, 0, ip], 80).into()).with_pod(pod.parse().unwrap()));
+        Resolution::Found(Answer::new(pods.collect(), Duration::from_secs(5), FoundBy::NamedPort))
+    };
+    let mut refresh = Refresh::new(RefreshConfig::default());
+    is(
+        &refresh.on(both([1, 2]), at(0.0), 0),
+        Event::Found,
+        Some(&["blue-0@10.0.0.1", "green-0@10.0.0.2"]),
+    );
+    let step = refresh.on(both([2, 1]), at(5.0), 0);
+    is(&step, Event::Found, Some(&["blue-0@10.0.0.2", "green-0@10.0.0.1"]));
+}
+
+#[test]
+fn one_pod_with_several_addresses_is_several_endpoints() {
+    let mut refresh = knowing(&[(0, 1), (0, 2), (1, 3)]);
+    let step = refresh.on(found(&[(0, 2), (1, 3)]), at(5.0), 0);
+    is(&step, Event::Found, Some(&["web-0@10.0.0.2", "web-1@10.0.0.3"]));
+}
+
+#[test]
+fn a_dashed_address_that_looks_like_an_ordinal_is_none() {
+    let dashed = Endpoint::new(([10, 1, 2, 3], 80).into()).with_pod("10-1-2-3".parse().unwrap());
+    let elsewhere = Endpoint::new(([10, 9, 9, 9], 80).into()).with_pod("web-3".parse().unwrap());
+    let answer = Answer::new(vec![dashed, elsewhere], Duration::from_secs(5), FoundBy::ServiceSrv);
+    let mut refresh = Refresh::new(RefreshConfig::default());
+    refresh.on(Resolution::Found(answer), at(0.0), 0);
+    let ordinals: Vec<_> = refresh
+        .snapshot()
+        .iter()
+        .map(|e| e.ordinal().map(|it| it.get()))
+        .collect();
+    assert_eq!(pods(refresh.snapshot()), ["10-1-2-3@10.1.2.3", "web-3@10.9.9.9"]);
+    assert_eq!(
+        ordinals,
+        [None, Some(3)],
+        "10-1-2-3 is an address, not number 3 of the set 10-1-2"
+    );
+}
+
+#[test]
+fn an_answer_about_another_name_is_a_failure_that_keeps_the_set() {
+    let mut refresh = knowing(&[(0, 1), (1, 2)]);
+    is(
+        &refresh.on(failed(FailureKind::Foreign), at(5.0), 0),
+        Event::FailureKept,
+        None,
+    );
+    let (when, failure) = refresh.belief().last_failure.unwrap();
+    assert_eq!((when, failure.kind), (at(5.0), FailureKind::Foreign));
+    assert_eq!(refresh.next_poll(), at(5.2));
+}
+
+#[test]
+fn an_answer_without_endpoints_is_a_negative() {
+    let mut refresh = knowing(&[(0, 1)]);
+    is(&refresh.on(found(&[]), at(5.0), 0), Event::NegativeKept, None);
 }
 
 #[test]
@@ -277,7 +543,11 @@ fn no_such_name_empties_a_known_set_only_after_three_in_a_row_over_fifteen_secon
                 Event::NegativeKept,
                 None,
             );
-            assert_eq!(refresh.next_poll(), at(f64::from(second) + 1.0));
+            assert_eq!(
+                refresh.next_poll(),
+                at(f64::from(second) + 5.0),
+                "a storm costs no more than calm"
+            );
         }
         is(&refresh.on(nothing(kind), at(16.0), 0), Event::Emptied, Some(&[]));
     }
@@ -393,22 +663,24 @@ fn a_failed_connection_brings_the_look_forward_but_at_most_once_a_second() {
 
 #[derive(Clone, Debug)]
 enum Input {
-    Found(Vec<(u8, u8)>),
+    Found(Vec<(u8, u8)>, u64),
     Truncated(Vec<(u8, u8)>),
     Failed(usize),
     Negative,
     Connected(u8, u8),
+    LookSoon,
     Tick,
 }
 
 fn input() -> impl Strategy<Value = Input> {
     let pods = || proptest::collection::vec((0u8..8, 0u8..6), 1..8);
     prop_oneof![
-        4 => pods().prop_map(Input::Found),
+        4 => (pods(), prop_oneof![Just(5), Just(30), 0u64..60, any::<u64>()]).prop_map(|(pods, ttl)| Input::Found(pods, ttl)),
         2 => pods().prop_map(Input::Truncated),
         3 => (0..FailureKind::ALL.len()).prop_map(Input::Failed),
         3 => Just(Input::Negative),
         1 => (0u8..8, 0u8..6).prop_map(|(pod, ip)| Input::Connected(pod, ip)),
+        1 => Just(Input::LookSoon),
         2 => Just(Input::Tick),
     ]
 }
@@ -421,15 +693,25 @@ proptest! {
         for (input, pause) in inputs {
             now += pause;
             let before = Arc::clone(refresh.snapshot());
-            let is_lookup = !matches!(input, Input::Connected(..) | Input::Tick);
+            let is_lookup = !matches!(input, Input::Connected(..) | Input::LookSoon | Input::Tick);
             let is_failure = matches!(input, Input::Failed(_));
-            let listed = match &input { Input::Found(pods) | Input::Truncated(pods) => pods.clone(), _ => vec![] };
+            let listed = match &input { Input::Found(pods, _) | Input::Truncated(pods) => pods.clone(), _ => vec![] };
+            let planned = refresh.next_poll();
+            let is_look_soon = matches!(input, Input::LookSoon);
             let step = match input {
-                Input::Found(pods) => Some(refresh.on(found(&pods), at(now), entropy)),
+                Input::Found(pods, ttl) => {
+                    let mut answer = answer(&pods);
+                    answer.ttl = Duration::from_secs(ttl);
+                    Some(refresh.on(Resolution::Found(answer), at(now), entropy))
+                }
                 Input::Truncated(pods) => Some(refresh.on(Resolution::Found(answer(&pods).truncated()), at(now), entropy)),
                 Input::Failed(kind) => Some(refresh.on(failed(FailureKind::ALL[kind]), at(now), entropy)),
                 Input::Negative => Some(refresh.on(nothing(NegativeKind::NoSuchName), at(now), entropy)),
                 Input::Connected(pod, ip) => refresh.on_connected(endpoint((pod, ip)).key()),
+                Input::LookSoon => {
+                    refresh.look_soon(at(now));
+                    None
+                }
                 Input::Tick => refresh.tick(at(now)),
             };
             let after = refresh.snapshot();
@@ -450,7 +732,11 @@ proptest! {
             prop_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "sorted, each once");
             if is_lookup {
                 prop_assert!(refresh.next_poll() > at(now), "the next look lies ahead");
-                prop_assert!(refresh.next_poll() <= at(now + 6.0), "and not far");
+                let furthest = if refresh.belief().cached { 35.0 } else { 6.0 };
+                prop_assert!(refresh.next_poll() <= at(now + furthest), "and not far");
+            }
+            if is_look_soon {
+                prop_assert!(refresh.next_poll() <= planned, "evidence never puts a look off");
             }
         }
     }

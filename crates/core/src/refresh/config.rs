@@ -6,11 +6,14 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RefreshConfig {
-    /// Never ask more often than this, except after a failed connection. Default 1 s: a TTL of 0 must not spin.
+    /// Never ask more often than this, except for evidence and once after the start. Default 1 s: a TTL of 0 must not spin.
     pub min_poll: Duration,
     /// Ask at least this often. Default 5 s: kubeadm serves a TTL of 30 s with no cache behind it, so asking sooner finds
     /// new pods sooner; gRPC's waiting for a connection to break is the field's most reported gap (grpc#12295).
     pub max_poll: Duration,
+    /// Through a cache: wait for its TTL to run out, but ask at least this often. Default 30 s, what Kubernetes' caches keep at
+    /// most; a longer TTL is somebody's mistake. Asking sooner only asks the cache.
+    pub max_cached_poll: Duration,
     /// Each wait is longer by a random part of up to this share. Default 0.1: so that clients do not march in step.
     pub poll_jitter: f64,
     /// The wait after a first failure. Default 250 ms; doubles with each further one, ±20 %.
@@ -30,6 +33,9 @@ pub struct RefreshConfig {
     /// Empty the set when no answer has confirmed it for so long. Default `None`: a working connection is better evidence
     /// than a silent DNS server.
     pub max_stale: Option<Duration>,
+    /// Refuse an answer with more endpoints. Default 10,000: twice what fits into any DNS message (4,090 addresses), so only a
+    /// wrong or hostile server meets it; what is far above would cost memory and pick quality before anyone noticed.
+    pub max_endpoints: usize,
 }
 
 impl Default for RefreshConfig {
@@ -37,6 +43,7 @@ impl Default for RefreshConfig {
         Self {
             min_poll: Duration::from_secs(1),
             max_poll: Duration::from_secs(5),
+            max_cached_poll: Duration::from_secs(30),
             poll_jitter: 0.1,
             retry_first: Duration::from_millis(250),
             retry_max: Duration::from_secs(5),
@@ -45,6 +52,7 @@ impl Default for RefreshConfig {
             replace_hold: Duration::from_secs(10),
             early_look: Duration::from_secs(1),
             max_stale: None,
+            max_endpoints: 10_000,
         }
     }
 }

@@ -6,29 +6,37 @@
 //! | event | belief | next look |
 //! |---|---|---|
 //! | pods found, few or none missing | the new set, at once | TTL, within [`min_poll`](RefreshConfig::min_poll) and [`max_poll`](RefreshConfig::max_poll), plus jitter |
+//! | the TTL is below the largest one seen: a cache has counted it down | as above | when it runs out, at most [`max_cached_poll`](RefreshConfig::max_cached_poll), plus up to `max_poll` |
+//! | TTL 0, or absurdly long | as above | `min_poll`; `max_poll` |
+//! | more than [`max_endpoints`](RefreshConfig::max_endpoints) | kept; the answer is refused as a failure | as after a failure |
 //! | answer truncated | adds, never removes | as above |
 //! | more than half missing (of 3 or more) | adds at once; removes when a second answer agrees | `min_poll` |
 //! | every pod replaced | adds at once; the old stay until a new one has been connected to, or [`replace_hold`](RefreshConfig::replace_hold) | as above |
 //! | the same IP is now another pod, the same pod has another IP | the old endpoint goes at once, whatever else holds | |
-//! | no such name / no records, nothing known before | empty | the negative TTL, clamped alike |
-//! | no such name / no records, pods known | kept, until [`negatives`](RefreshConfig::negatives) in a row over [`negative_hold`](RefreshConfig::negative_hold) | `min_poll` |
+//! | no such name / no records, nothing known before | empty | the negative TTL, within `min_poll` and `max_poll` |
+//! | no such name / no records, pods known | kept, until [`negatives`](RefreshConfig::negatives) in a row over [`negative_hold`](RefreshConfig::negative_hold) | as above: a storm costs no more than calm |
 //! | any failure (SERVFAIL, timeout, …) | kept (invariant I5) | back-off [`retry_first`](RefreshConfig::retry_first) → [`retry_max`](RefreshConfig::retry_max) |
-//! | a connection failed, or a caller waits for a pod | unchanged | at once, at most every [`early_look`](RefreshConfig::early_look) |
+//! | a connection failed, or a caller waits for a pod | unchanged | at once, at most every [`early_look`](RefreshConfig::early_look); behind a cache, `max_poll` |
+//! | the start, and after an early look | | the whole wait is drawn at random, up to its length: clients that looked at once do not stay in step |
 //!
 //! Sources: HAProxy `hold` timers, RFC 8767 (serve stale), Finagle's probation; grpc-go and Envoy show what happens without
 //! (envoy#2691: one NXDOMAIN emptied a cluster). What must not live here: lookups, timers, connections.
 
+mod belief;
 mod config;
+mod fate;
+mod schedule;
 
-use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::belief::{Belief, Event, Step};
 pub use self::config::RefreshConfig;
+use self::fate::Fate;
+use self::schedule::Schedule;
 use crate::{
-    Answer, Endpoint, EndpointKey, Failure, FoundBy, Generation, Negative, NegativeKind, PodName, Resolution, Snapshot,
-    Timestamp,
+    Answer, Endpoint, EndpointKey, Failure, FailureKind, FoundBy, Generation, Negative, NegativeKind, Resolution,
+    Snapshot, Timestamp,
 };
 
 /// The state machine of belief for one Service.
@@ -59,8 +67,7 @@ pub struct Refresh {
     /// No longer listed, not yet let go.
     held: Vec<Held>,
     known: bool,
-    next_poll: Timestamp,
-    last_poll: Option<Timestamp>,
+    schedule: Schedule,
     last_good: Option<Timestamp>,
     found_by: Option<FoundBy>,
     ttl: Option<Duration>,
@@ -90,64 +97,6 @@ struct NegativeRun {
     since: Timestamp,
 }
 
-/// What one event led to.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Step {
-    /// Which rule applied.
-    pub event: Event,
-    /// The new belief, if it changed.
-    pub snapshot: Option<Arc<Snapshot>>,
-}
-
-/// The rules, by name. One tracing event and one counter each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Event {
-    /// Pods were found and taken as they are.
-    Found,
-    /// The answer was cut short: it only added.
-    Truncated,
-    /// More than half is missing: removals wait for a second answer.
-    ShrinkHeld,
-    /// Every pod was replaced: the old ones are kept until a new one works.
-    ReplaceHeld,
-    /// What was held is let go: confirmed, connected, or out of time.
-    Released,
-    /// DNS says there are no pods, and none were known.
-    Empty,
-    /// DNS says there are no pods; the known ones are kept for now.
-    NegativeKept,
-    /// DNS said so often and long enough: the set is empty.
-    Emptied,
-    /// DNS did not say; what is known is kept.
-    FailureKept,
-    /// DNS did not say, and nothing has confirmed the set for longer than allowed.
-    Stale,
-}
-
-/// What is believed and why, for status pages and error messages.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Belief {
-    /// When pods were last found.
-    pub last_good: Option<Timestamp>,
-    /// How they were found.
-    pub found_by: Option<FoundBy>,
-    /// The TTL of that answer.
-    pub ttl: Option<Duration>,
-    /// Failures since the last answer of any kind.
-    pub failures: u32,
-    /// The last failure, and when it happened.
-    pub last_failure: Option<(Timestamp, Failure)>,
-    /// The last negative answer, if the last answer was one.
-    pub last_negative: Option<Negative>,
-    /// Endpoints kept although the last answer did not list them.
-    pub held: usize,
-    /// When DNS is asked next.
-    pub next_poll: Timestamp,
-}
-
 impl Refresh {
     /// Nothing known; the first look is due at once.
     #[must_use]
@@ -158,8 +107,7 @@ impl Refresh {
             listed: Vec::new(),
             held: Vec::new(),
             known: false,
-            next_poll: Timestamp::ZERO,
-            last_poll: None,
+            schedule: Schedule::new(),
             last_good: None,
             found_by: None,
             ttl: None,
@@ -179,7 +127,7 @@ impl Refresh {
     /// When to look next.
     #[must_use]
     pub fn next_poll(&self) -> Timestamp {
-        self.next_poll
+        self.schedule.next()
     }
 
     /// When [`tick`](Self::tick) has something to do, if ever.
@@ -211,18 +159,20 @@ impl Refresh {
             last_failure: self.last_failure.clone(),
             last_negative: self.last_negative.clone(),
             held: self.held.len(),
-            next_poll: self.next_poll,
+            cached: self.schedule.is_cached(),
+            next_poll: self.schedule.next(),
         }
     }
 
     /// A lookup has ended. `entropy` is 64 random bits, for the jitter.
     pub fn on(&mut self, resolution: Resolution, now: Timestamp, entropy: u64) -> Step {
-        self.last_poll = Some(now);
+        self.schedule.looked(now);
         match resolution {
             Resolution::Found(answer) if answer.endpoints.is_empty() => {
                 let nothing = Negative::new(NegativeKind::NoData, Some(answer.ttl), "a lookup");
                 self.on_negative(nothing, now, entropy)
             }
+            Resolution::Found(answer) if self.is_too_many(&answer) => self.on_too_many(&answer, now, entropy),
             Resolution::Found(answer) => self.on_found(answer, now, entropy),
             Resolution::None(negative) => self.on_negative(negative, now, entropy),
             Resolution::Failed(failure) => self.on_failure(failure, now, entropy),
@@ -230,10 +180,9 @@ impl Refresh {
     }
 
     /// A connection failed, or a caller finds no pod that fits: DNS may know more by now. Looks soon, but not more often than
-    /// `early_look`.
+    /// `early_look`; behind a cache, which says the same until its TTL runs out, not more often than `max_poll`.
     pub fn look_soon(&mut self, now: Timestamp) {
-        let earliest = self.last_poll.map_or(now, |last| last + self.config.early_look);
-        self.next_poll = self.next_poll.min(earliest.max(now));
+        self.schedule.look_soon(&self.config, now);
     }
 
     /// A connection to `endpoint` was opened: if it is one of the new pods, the replaced ones may go.
@@ -268,7 +217,7 @@ impl Refresh {
         self.negative_run = None;
         self.last_negative = None;
         self.failures = 0;
-        self.schedule(answer.ttl, now, entropy);
+        self.schedule.after_answer(&self.config, answer.ttl, now, entropy);
 
         let truncated = answer.truncated;
         let new = Snapshot::new(Generation::default(), answer.endpoints);
@@ -311,7 +260,7 @@ impl Refresh {
                 Event::ReplaceHeld,
             )
         } else if self.listed.len() >= SHRINK_FROM && missing.len() * 2 > self.listed.len() {
-            self.next_poll = self.next_poll.min(now + self.config.min_poll);
+            self.schedule.no_later_than(now + self.config.min_poll);
             (Some(Until::NextAnswer), Event::ShrinkHeld)
         } else {
             (None, Event::Found)
@@ -326,20 +275,17 @@ impl Refresh {
 
     fn on_negative(&mut self, negative: Negative, now: Timestamp, entropy: u64) -> Step {
         self.failures = 0;
-        let ttl = negative.ttl.unwrap_or(self.config.min_poll);
+        self.schedule.after_negative(&self.config, negative.ttl, now, entropy);
         self.last_negative = Some(negative);
         if self.current.is_empty() {
-            self.schedule(ttl, now, entropy);
             return self.publish(Event::Empty);
         }
         let run = self.negative_run.get_or_insert(NegativeRun { count: 0, since: now });
         run.count = run.count.saturating_add(1);
         if run.count >= self.config.negatives && now.since(run.since) >= self.config.negative_hold {
-            self.schedule(ttl, now, entropy);
             self.forget();
             return self.publish(Event::Emptied);
         }
-        self.schedule(self.config.min_poll, now, entropy);
         Step {
             event: Event::NegativeKept,
             snapshot: None,
@@ -347,24 +293,39 @@ impl Refresh {
     }
 
     fn on_failure(&mut self, failure: Failure, now: Timestamp, entropy: u64) -> Step {
-        let doublings = self.failures.min(16);
         self.failures = self.failures.saturating_add(1);
+        self.schedule.after_failure(&self.config, self.failures, now, entropy);
         self.last_failure = Some((now, failure));
-        let wait = self
-            .config
-            .retry_first
-            .saturating_mul(1 << doublings)
-            .min(self.config.retry_max);
-        self.next_poll = now + wait.mul_f64(0.8 + 0.4 * unit(entropy));
         Step {
             event: Event::FailureKept,
             snapshot: None,
         }
     }
 
-    fn schedule(&mut self, ttl: Duration, now: Timestamp, entropy: u64) {
-        let wait = ttl.clamp(self.config.min_poll, self.config.max_poll.max(self.config.min_poll));
-        self.next_poll = now + wait.mul_f64(1.0 + self.config.poll_jitter * unit(entropy));
+    /// Whether this answer, or what it adds up to with the truncated ones before it, is above the limit.
+    fn is_too_many(&self, answer: &Answer) -> bool {
+        let new = |endpoint: &&Endpoint| self.current.get(endpoint.key()).is_none();
+        let limit = self.config.max_endpoints;
+        answer.endpoints.len() > limit
+            || (answer.truncated && self.current.len() + answer.endpoints.iter().filter(new).count() > limit)
+    }
+
+    /// Refuses the answer, as a failure that says which limit it met.
+    fn on_too_many(&mut self, answer: &Answer, now: Timestamp, entropy: u64) -> Step {
+        let (count, limit) = (answer.endpoints.len(), self.config.max_endpoints);
+        let detail = if count > limit {
+            format!("the answer has {count} endpoints, and `max_endpoints` allows {limit}")
+        } else {
+            let known = self.current.len();
+            format!(
+                "{count} endpoints of a truncated answer and the {known} known are more than `max_endpoints`, {limit}"
+            )
+        };
+        let step = self.on_failure(Failure::new(FailureKind::TooLarge, detail), now, entropy);
+        Step {
+            event: Event::TooMany,
+            ..step
+        }
     }
 
     fn forget(&mut self) {
@@ -388,39 +349,6 @@ impl Refresh {
             snapshot: Some(Arc::clone(&self.current)),
         }
     }
-}
-
-/// A new answer, indexed by address and by pod, to ask what became of an old endpoint.
-struct Fate<'a> {
-    by_addr: HashMap<SocketAddr, &'a EndpointKey>,
-    pods: HashSet<&'a PodName>,
-}
-
-impl<'a> Fate<'a> {
-    fn under(new: &'a Snapshot) -> Self {
-        Self {
-            by_addr: new.iter().map(|endpoint| (endpoint.addr(), endpoint.key())).collect(),
-            pods: new.iter().filter_map(|endpoint| endpoint.pod()).collect(),
-        }
-    }
-
-    /// The address now belongs to another pod: whoever keeps talking to it talks to a stranger.
-    fn is_other_pod_now(&self, old: &Endpoint) -> bool {
-        self.by_addr.get(&old.addr()).is_some_and(|key| *key != old.key())
-    }
-
-    /// The old endpoint is certainly gone: its address is another pod's now, or its pod lives elsewhere (a StatefulSet runs
-    /// at most one pod of a name), so there is nothing to hold on to.
-    fn is_superseded(&self, old: &Endpoint) -> bool {
-        self.is_other_pod_now(old) || old.pod().is_some_and(|pod| self.pods.contains(pod))
-    }
-}
-
-/// A number in [0, 1) from the upper 53 bits.
-fn unit(entropy: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit an f64 exactly")]
-    let upper = (entropy >> 11) as f64;
-    upper / (1u64 << 53) as f64
 }
 
 /// Below this size a drop is too ordinary to doubt: 2 → 1 is a scale-down, not half a lost answer.

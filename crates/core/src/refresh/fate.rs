@@ -1,0 +1,32 @@
+//! [`Fate`]: what a new answer says about an endpoint that it does not list. The questions only; the rules are in `mod.rs`.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+
+use crate::{Endpoint, EndpointKey, PodName, Snapshot};
+
+/// A new answer, indexed by address and by pod, to ask what became of an old endpoint.
+pub(super) struct Fate<'a> {
+    by_addr: HashMap<SocketAddr, &'a EndpointKey>,
+    pods: HashSet<&'a PodName>,
+}
+
+impl<'a> Fate<'a> {
+    pub(super) fn under(new: &'a Snapshot) -> Self {
+        Self {
+            by_addr: new.iter().map(|endpoint| (endpoint.addr(), endpoint.key())).collect(),
+            pods: new.iter().filter_map(|endpoint| endpoint.pod()).collect(),
+        }
+    }
+
+    /// The address now belongs to another pod: whoever keeps talking to it talks to a stranger.
+    pub(super) fn is_other_pod_now(&self, old: &Endpoint) -> bool {
+        self.by_addr.get(&old.addr()).is_some_and(|key| *key != old.key())
+    }
+
+    /// The old endpoint is certainly gone: its address is another pod's now, or its pod lives elsewhere (a StatefulSet runs
+    /// at most one pod of a name), so there is nothing to hold on to.
+    pub(super) fn is_superseded(&self, old: &Endpoint) -> bool {
+        self.is_other_pod_now(old) || old.pod().is_some_and(|pod| self.pods.contains(pod))
+    }
+}
