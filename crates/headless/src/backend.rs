@@ -1,10 +1,10 @@
 //! [`Backend`]: one endpoint with its pool, its load and its state. It lives as long as the endpoint is listed, then drains.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use headless_core::{Connect, Endpoint, HasLoad, Load};
+use headless_core::{AbortHandle, Connect, Endpoint, HasLoad, Identify, Load};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -18,6 +18,8 @@ pub(crate) struct Backend<C: Connect> {
     pub(crate) load: Arc<Load>,
     /// Touched by `pool/` only.
     pub(crate) state: Mutex<PoolState<C>>,
+    /// Grips on the connections that may be open, for the drain deadline. Touched when one is opened, never by a request.
+    aborts: Mutex<Vec<Box<dyn AbortHandle>>>,
     /// Tells dials and probes that the pod is gone.
     pub(crate) closing: Notify,
     env: Arc<Env<C>>,
@@ -27,6 +29,7 @@ pub(crate) struct Backend<C: Connect> {
 pub(crate) struct Env<C> {
     pub(crate) service: Arc<str>,
     pub(crate) connector: C,
+    pub(crate) identify: Option<Box<dyn Identify>>,
     pub(crate) pool: PoolConfig,
     pub(crate) latency_window: Option<Duration>,
     pub(crate) clock: Arc<Clock>,
@@ -46,6 +49,7 @@ impl<C: Connect> Backend<C> {
             endpoint,
             load: Arc::new(Load::new()),
             state,
+            aborts: Mutex::default(),
             closing: Notify::new(),
             env,
         }
@@ -53,6 +57,20 @@ impl<C: Connect> Backend<C> {
 
     pub(crate) fn env(&self) -> &Env<C> {
         &self.env
+    }
+
+    /// A connection was opened; it can be cut by `handle`.
+    pub(crate) fn opened(&self, handle: Box<dyn AbortHandle>) {
+        let mut aborts = self.aborts.lock().unwrap_or_else(PoisonError::into_inner);
+        aborts.retain(|handle| !handle.is_finished());
+        aborts.push(handle);
+    }
+
+    /// Closes every connection, whoever is using it.
+    pub(crate) fn cut(&self) {
+        for handle in self.aborts.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            handle.abort();
+        }
     }
 }
 

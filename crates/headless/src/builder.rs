@@ -1,10 +1,11 @@
 //! [`BalancerBuilder`]: the settings of a balancer, checked before anything is made.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use headless_core::policy::{Policy, PowerOfTwo};
-use headless_core::{Connect, RoleRule, Sharing};
+use headless_core::{Connect, Identify, RoleRule, Sharing};
 use tokio::sync::Notify;
 
 use crate::backend::Env;
@@ -15,7 +16,6 @@ use crate::pool::PoolConfig;
 use crate::reconcile::Shared;
 
 /// Settings of a [`Balancer`].
-#[derive(Debug)]
 #[must_use = "nothing is balanced before `build`"]
 pub struct BalancerBuilder<C: Connect> {
     discovery: Discovery,
@@ -24,6 +24,7 @@ pub struct BalancerBuilder<C: Connect> {
     roles: Option<RoleRule>,
     pool: PoolConfig,
     acquire_timeout: Duration,
+    identify: Option<Box<dyn Identify>>,
 }
 
 impl<C: Connect> Balancer<C> {
@@ -36,6 +37,7 @@ impl<C: Connect> Balancer<C> {
             roles: None,
             pool: PoolConfig::default(),
             acquire_timeout: ACQUIRE_TIMEOUT,
+            identify: None,
         }
     }
 }
@@ -69,6 +71,13 @@ impl<C: Connect> BalancerBuilder<C> {
     /// How long an `acquire` may wait, all in all. Default 5 s.
     pub fn acquire_timeout(mut self, limit: Duration) -> Self {
         self.acquire_timeout = limit;
+        self
+    }
+
+    /// Checks each new connection before it carries anything: a pod that is not who DNS said is refused, and avoided like one
+    /// that cannot be reached. Default: none; DNS is believed, within its TTL.
+    pub fn identify(mut self, check: impl Identify) -> Self {
+        self.identify = Some(Box::new(check));
         self
     }
 
@@ -107,6 +116,7 @@ impl<C: Connect> BalancerBuilder<C> {
         let env = Arc::new(Env {
             service: self.discovery.service().into(),
             connector: self.connector,
+            identify: self.identify,
             pool: self.pool,
             latency_window: self.policy.latency_window(),
             clock: Arc::clone(self.discovery.clock()),
@@ -124,6 +134,18 @@ impl<C: Connect> BalancerBuilder<C> {
         ));
         self.discovery.attach(&shared);
         Ok(Balancer { shared })
+    }
+}
+
+impl<C: Connect> fmt::Debug for BalancerBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BalancerBuilder")
+            .field("discovery", &self.discovery)
+            .field("policy", &self.policy)
+            .field("roles", &self.roles)
+            .field("pool", &self.pool)
+            .field("acquire_timeout", &self.acquire_timeout)
+            .finish_non_exhaustive()
     }
 }
 

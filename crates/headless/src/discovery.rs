@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::driver::{Driver, Evidence, Shared, Subscriber, look};
 use crate::entropy::entropy;
 use crate::error::{Closed, StartError};
+use crate::registry::{self, Running};
 
 /// A running watch of one Service: who its pods are, now and as they change.
 ///
@@ -48,7 +49,8 @@ impl Discovery {
     /// Watches the Service `target`, resolved by DNS as a pod of the cluster would: `web`, `web.shop`, `web.shop.svc:http`.
     ///
     /// Fails fast: one look, and an error if that finds no pod. [`Discovery::with`] can wait instead, and takes a resolver
-    /// with other settings (name server, namespace, pinned StatefulSet).
+    /// with other settings (name server, namespace, pinned StatefulSet). A watch of the same Service that runs already is joined
+    /// ([`shared`](DiscoveryBuilder::shared)).
     ///
     /// # Errors
     /// [`StartError`]: the name cannot be read, no name server is configured, DNS fails, or the Service has no ready pod.
@@ -61,7 +63,7 @@ impl Discovery {
         let resolver = crate::dns::DnsResolver::builder(target)
             .build()
             .map_err(|e| StartError::Resolver(Box::new(e)))?;
-        Self::with(resolver).start().await
+        Self::with(resolver).shared().start().await
     }
 
     /// A watch that looks with `resolver`; settings follow.
@@ -70,7 +72,12 @@ impl Discovery {
             resolver: Arc::new(resolver),
             refresh: RefreshConfig::default(),
             on_start: OnStart::FailFast,
+            shared: false,
         }
+    }
+
+    pub(crate) const fn from_parts(shared: Arc<Shared>, snapshots: watch::Receiver<Arc<Snapshot>>) -> Self {
+        Self { shared, snapshots }
     }
 
     /// The pods believed to be ready now. Never waits.
@@ -121,6 +128,7 @@ impl Discovery {
             held: belief.held,
             found_by: belief.found_by,
             ttl: belief.ttl,
+            cached: belief.cached,
             last_good_age: belief.last_good.map(|at| now.since(at)),
             next_poll_in: belief.next_poll.since(now),
             failures: belief.failures,
@@ -187,6 +195,8 @@ pub struct Status {
     pub found_by: Option<FoundBy>,
     /// The TTL of the last good answer.
     pub ttl: Option<Duration>,
+    /// Whether a cache sits between this program and the cluster's DNS: nothing fresher comes before the TTL runs out.
+    pub cached: bool,
     /// How long ago pods were last found.
     pub last_good_age: Option<Duration>,
     /// When DNS is asked next.
@@ -221,6 +231,7 @@ pub struct DiscoveryBuilder {
     resolver: Arc<dyn Resolve>,
     refresh: RefreshConfig,
     on_start: OnStart,
+    shared: bool,
 }
 
 impl DiscoveryBuilder {
@@ -236,6 +247,13 @@ impl DiscoveryBuilder {
         self
     }
 
+    /// Joins the shared watch of the same Service on the same runtime, if one runs already, whatever its settings: for programs
+    /// in which many parts watch one Service, each by itself. The same Service is what [`Resolve::service`] names the same.
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
     /// Looks for the first time, then goes on in the background.
     ///
     /// # Errors
@@ -248,29 +266,11 @@ impl DiscoveryBuilder {
     /// Outside a tokio runtime with time enabled.
     pub async fn start(self) -> Result<Discovery, StartError> {
         let service: Arc<str> = self.resolver.service().into();
-        let clock = Arc::new(Clock::start());
-        let mut refresh = Refresh::new(self.refresh);
-        let deadline = match self.on_start {
-            OnStart::FailFast | OnStart::Empty => Timestamp::ZERO,
-            OnStart::WaitUpTo(limit) => Timestamp::ZERO + limit,
-        };
-        let mut counters = BTreeMap::new();
-        loop {
-            let resolution = look(Arc::clone(&self.resolver)).await;
-            let failed = StartError::from_resolution(&service, &resolution);
-            let step = refresh.on(resolution, clock.advance(), entropy());
-            *counters.entry(step.event).or_insert(0) += 1;
-            match failed {
-                Some(error) if self.on_start != OnStart::Empty => {
-                    if refresh.next_poll() > deadline {
-                        return Err(error);
-                    }
-                    debug!(service = %service, error = %error, "no pods yet");
-                    sleep_until(clock.instant(refresh.next_poll())).await;
-                }
-                _ => break,
-            }
+        if let Some(running) = self.shared.then(|| registry::find(&service)).flatten() {
+            return Ok(running);
         }
+        let clock = Arc::new(Clock::start());
+        let (refresh, counters) = self.first_look(&service, &clock).await?;
         let (publisher, snapshots) = watch::channel(Arc::clone(refresh.snapshot()));
         info!(service = %service, endpoints = refresh.snapshot().len(), "watching");
         let shared = Arc::new(Shared {
@@ -281,10 +281,51 @@ impl DiscoveryBuilder {
             status: Mutex::new((refresh.belief(), counters)),
             subscribers: Mutex::default(),
         });
+        let publisher = Arc::new(publisher);
+        let running = Running {
+            shared: Arc::downgrade(&shared),
+            publisher: Arc::downgrade(&publisher),
+        };
         let span = tracing::info_span!("discovery", service = %shared.service);
         let driver = Driver::new(self.resolver, refresh, Arc::clone(&shared), publisher);
         tokio::spawn(driver.run().instrument(span));
-        Ok(Discovery { shared, snapshots })
+        let service = Arc::clone(&shared.service);
+        let discovery = Discovery { shared, snapshots };
+        Ok(if self.shared {
+            registry::enter(&service, discovery, running)
+        } else {
+            discovery
+        })
+    }
+
+    /// Looks until there is something to begin with, or an error to return.
+    async fn first_look(
+        &self,
+        service: &Arc<str>,
+        clock: &Clock,
+    ) -> Result<(Refresh, BTreeMap<Event, u64>), StartError> {
+        let mut refresh = Refresh::new(self.refresh.clone());
+        let mut counters = BTreeMap::new();
+        let deadline = match self.on_start {
+            OnStart::FailFast | OnStart::Empty => Timestamp::ZERO,
+            OnStart::WaitUpTo(limit) => Timestamp::ZERO + limit,
+        };
+        loop {
+            let resolution = look(Arc::clone(&self.resolver)).await;
+            let failed = StartError::from_resolution(service, &resolution);
+            let step = refresh.on(resolution, clock.advance(), entropy());
+            *counters.entry(step.event).or_insert(0) += 1;
+            let refused = || refresh.belief().last_failure.filter(|_| step.event == Event::TooMany);
+            let failed = failed.or_else(|| refused().map(|(_, failure)| StartError::unresolved(service, failure)));
+            let Some(error) = failed.filter(|_| self.on_start != OnStart::Empty) else {
+                return Ok((refresh, counters));
+            };
+            if refresh.next_poll() > deadline {
+                return Err(error);
+            }
+            debug!(service = %service, error = %error, "no pods yet");
+            sleep_until(clock.instant(refresh.next_poll())).await;
+        }
     }
 }
 

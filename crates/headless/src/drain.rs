@@ -1,4 +1,4 @@
-//! The pods that left: no new request, finish what is under way, close when idle or report at the deadline.
+//! The pods that left: no new request, finish what is under way, close when idle; at the deadline the rest is cut and reported.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,13 +28,14 @@ impl<C: Connect> Draining<C> {
         }
     }
 
-    /// Forgets what has finished, and what has had its time; returns the latter, with the requests it still has.
+    /// Forgets what has finished; cuts what has had its time, and returns it with the requests that it still had.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<(Arc<Endpoint>, usize)> {
         let mut late = Vec::new();
         self.0.retain(|(backend, deadline)| {
             let requests = backend.in_use();
             if requests > 0 && *deadline <= now {
                 late.push((Arc::clone(&backend.endpoint), requests));
+                backend.cut();
             }
             requests > 0 && *deadline > now
         });
@@ -74,7 +75,7 @@ impl<C: Connect> Balancer<C> {
     /// Stops giving out connections and waits until those lent have come back, `limit` at most.
     ///
     /// Every `acquire` from now on, and those waiting, end with [`AcquireError::ShutDown`](crate::AcquireError::ShutDown).
-    /// Leases stay valid; what is unfinished at the limit is reported, not cut.
+    /// What is unfinished at the limit is cut, if the connector can, and reported.
     ///
     /// # Cancel safety
     /// The shutdown itself happens at once; dropping the future only stops the waiting.
@@ -88,7 +89,7 @@ impl<C: Connect> Balancer<C> {
             let unfinished = self.shared.draining();
             if unfinished.is_empty() || timeout_at(deadline, drained).await.is_err() {
                 return Drained {
-                    unfinished: self.shared.draining(),
+                    unfinished: self.shared.cut_draining(),
                 };
             }
         }

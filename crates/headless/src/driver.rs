@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::entropy::entropy;
+use crate::registry;
 
 /// What the task drives besides the snapshots themselves: balancers.
 pub(crate) trait Subscriber: Send + Sync {
@@ -67,7 +68,8 @@ pub(crate) struct Driver {
     resolver: Arc<dyn Resolve>,
     refresh: Refresh,
     shared: Arc<Shared>,
-    publisher: watch::Sender<Arc<Snapshot>>,
+    publisher: Arc<watch::Sender<Arc<Snapshot>>>,
+    next_sweep: Timestamp,
 }
 
 impl Driver {
@@ -75,25 +77,32 @@ impl Driver {
         resolver: Arc<dyn Resolve>,
         refresh: Refresh,
         shared: Arc<Shared>,
-        publisher: watch::Sender<Arc<Snapshot>>,
+        publisher: Arc<watch::Sender<Arc<Snapshot>>>,
     ) -> Self {
         Self {
             resolver,
             refresh,
             shared,
             publisher,
+            next_sweep: Timestamp::ZERO,
         }
     }
 
     pub(crate) async fn run(mut self) {
         let mut looking: Option<BoxFuture<'static, Resolution>> = None;
-        let mut next_sweep = Timestamp::ZERO;
         loop {
             let clock = Arc::clone(&self.shared.clock);
             let poll_due = sleep_until(clock.instant(self.refresh.next_poll()));
-            let tick = self.refresh.next_tick().map_or(next_sweep, |tick| tick.min(next_sweep));
+            let tick = self
+                .refresh
+                .next_tick()
+                .map_or(self.next_sweep, |tick| tick.min(self.next_sweep));
             tokio::select! {
-                () = self.publisher.closed() => return,
+                () = self.publisher.closed() => {
+                    if registry::leave(&self.publisher) {
+                        return;
+                    }
+                }
                 resolution = async { match looking.as_mut() { Some(look) => look.await, None => std::future::pending().await } } => {
                     looking = None;
                     let step = self.refresh.on(resolution, clock.advance(), entropy());
@@ -108,8 +117,8 @@ impl Driver {
                 }
             }
             let now = clock.advance();
-            if now >= next_sweep {
-                next_sweep = now + self.sweep(now);
+            if now >= self.next_sweep {
+                self.next_sweep = now + self.sweep(now);
             }
         }
     }
@@ -127,13 +136,13 @@ impl Driver {
         }
     }
 
-    fn report(&self, step: &Step) {
+    fn report(&mut self, step: &Step) {
         let service = &*self.shared.service;
         match (&step.snapshot, step.event) {
             (Some(snapshot), event) => {
                 info!(service, event = ?event, generation = %snapshot.generation(), endpoints = snapshot.len(), "pods changed");
             }
-            (None, Event::NegativeKept | Event::FailureKept) => {
+            (None, Event::NegativeKept | Event::FailureKept | Event::TooMany) => {
                 let belief = self.refresh.belief();
                 let failure = belief.last_failure.map(|(_, failure)| failure.to_string());
                 let negative = belief.last_negative.map(|negative| negative.to_string());
@@ -148,6 +157,8 @@ impl Driver {
         }
         if let Some(snapshot) = &step.snapshot {
             self.publish(snapshot);
+            // Pods that left have a deadline now; the sweep says when to come again.
+            self.next_sweep = Timestamp::ZERO;
         }
     }
 

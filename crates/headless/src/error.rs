@@ -5,7 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless_core::{Endpoint, Failure, FoundBy, NameError, Negative, Resolution, Role};
+use headless_core::{Endpoint, Failure, FailureKind, FoundBy, NameError, Negative, Resolution, Role};
 use thiserror::Error as ThisError;
 
 use crate::pool::DialError;
@@ -32,7 +32,7 @@ pub enum StartError {
         negative: Negative,
     },
     /// DNS did not say.
-    #[error("cannot resolve {service}: {failure}")]
+    #[error("cannot resolve {service}: {failure}{}", what_to_check(failure.kind))]
     Unresolved {
         /// What was looked up.
         service: Arc<str>,
@@ -42,6 +42,13 @@ pub enum StartError {
 }
 
 impl StartError {
+    pub(crate) fn unresolved(service: &Arc<str>, failure: Failure) -> Self {
+        Self::Unresolved {
+            service: Arc::clone(service),
+            failure,
+        }
+    }
+
     pub(crate) fn from_resolution(service: &Arc<str>, resolution: &Resolution) -> Option<Self> {
         let service = Arc::clone(service);
         match resolution {
@@ -176,4 +183,17 @@ pub enum AcquireError {
         /// What was watched.
         service: Arc<str>,
     },
+}
+
+/// What to look at, where the failure itself does not say.
+const fn what_to_check(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Timeout | FailureKind::Io => {
+            "; check the name server's address, and that UDP and TCP port 53 are open to it (NetworkPolicy)"
+        }
+        FailureKind::ServFail | FailureKind::Refused => {
+            "; check that this is the cluster's name server, and that it is healthy"
+        }
+        _ => "",
+    }
 }

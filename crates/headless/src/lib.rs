@@ -22,6 +22,7 @@ mod error;
 mod lease;
 mod pool;
 mod reconcile;
+mod registry;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -30,8 +31,8 @@ mod view;
 
 #[doc(no_inline)]
 pub use headless_core::{
-    BoxFuture, Connect, Endpoint, EndpointKey, Event, FoundBy, IpFamily, Ordinal, Outcome, PodName, RefreshConfig,
-    Resolve, Role, RoleRule, Route, Sharing, Snapshot, StaticList, Target, policy,
+    AbortHandle, BoxFuture, Connect, Endpoint, EndpointKey, Event, FoundBy, Identify, Impostor, IpFamily, Ordinal,
+    Outcome, PodName, RefreshConfig, Resolve, Role, RoleRule, Route, Sharing, Snapshot, StaticList, Target, policy,
 };
 #[cfg(feature = "dns")]
 #[doc(no_inline)]

@@ -147,6 +147,12 @@ impl<C: Connect> Shared<C> {
             .remaining()
     }
 
+    /// Cuts what still drains, and says what it was.
+    pub(crate) fn cut_draining(&self) -> Vec<(Arc<Endpoint>, usize)> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.draining.expire(Timestamp::from_nanos(u64::MAX))
+    }
+
     /// Turns a fruitless round into the error that explains it.
     pub(crate) fn explain(&self, route: Route, round: Round, waited: Duration) -> AcquireError {
         let service = Arc::clone(&self.env.service);
@@ -219,7 +225,7 @@ impl<C: Connect> Subscriber for Shared<C> {
         }
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         for (endpoint, requests) in writer.draining.expire(now) {
-            warn!(service = %self.env.service, %endpoint, requests, "drain deadline passed with requests in flight");
+            warn!(service = %self.env.service, %endpoint, requests, "drain deadline passed: cut");
         }
         let until_drained = writer.draining.next_deadline().map(|deadline| deadline.since(now));
         until_drained.map_or(idle / 4, |until| until.min(idle / 4))

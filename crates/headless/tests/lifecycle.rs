@@ -5,9 +5,13 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use headless::{AcquireError, Balancer, Outcome, Route};
+use headless::{
+    AcquireError, Balancer, BoxFuture, Discovery, Endpoint, Identify, Impostor, Outcome, RefreshConfig, Route,
+};
 use tokio::task::JoinHandle;
 
 use self::support::{Dial, FakeDns, FakePods, found, pass, pod};
@@ -152,9 +156,9 @@ async fn while_waiting_the_balancer_closes() {
     let drained = scene.balancer.shutdown(Duration::from_secs(1)).await;
     assert_eq!(
         drained.unfinished.iter().map(|(_, requests)| *requests).sum::<usize>(),
-        1,
-        "reported, not cut"
+        1
     );
+    assert!(held.aborted.load(Ordering::SeqCst), "cut, and reported");
     assert!(matches!(waiting.await.unwrap(), Err(AcquireError::ShutDown { .. })));
     held.finish(Outcome::Success);
     scene.assert_clean().await;
@@ -228,10 +232,7 @@ async fn after_hand_off_the_pod_drains() {
     let scene = Scene::new().await;
     let lease = scene.balancer.acquire(Route::any()).await.unwrap();
     scene.replace_pod().await;
-    assert_eq!(
-        scene.balancer.stats().draining,
-        [(std::sync::Arc::clone(lease.endpoint()), 1)]
-    );
+    assert_eq!(scene.balancer.stats().draining, [(Arc::clone(lease.endpoint()), 1)]);
     lease.finish(Outcome::Success);
     assert_eq!(scene.pods.open(), 0);
     scene.assert_usable().await;
@@ -295,15 +296,42 @@ async fn idle_connections_close_after_the_idle_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_past_its_deadline_is_reported_and_forgotten() {
+async fn a_drain_past_its_deadline_is_cut_and_forgotten() {
     let scene = Scene::new().await;
     let lease = scene.balancer.acquire(Route::any()).await.unwrap();
     scene.replace_pod().await;
     assert_eq!(scene.balancer.stats().draining.len(), 1);
-    pass(Duration::from_secs(31)).await;
+    pass(Duration::from_secs(29)).await;
+    assert!(
+        !lease.aborted.load(Ordering::SeqCst),
+        "it may finish until the deadline"
+    );
+    pass(Duration::from_secs(2)).await;
+    assert!(lease.aborted.load(Ordering::SeqCst));
     assert!(scene.balancer.stats().draining.is_empty());
     lease.finish(Outcome::Success);
     scene.assert_usable().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_spares_the_same_pod_that_came_back_meanwhile() {
+    let scene = Scene::new().await;
+    let old = scene.balancer.acquire(Route::any()).await.unwrap();
+    scene.replace_pod().await;
+    scene.dns.says(found([pod(0, 1)]));
+    scene.balancer.discovery().look_soon();
+    let mut discovery = scene.balancer.discovery().clone();
+    discovery
+        .wait_for(|snapshot| snapshot.iter().any(|e| *e.key() == *pod(0, 1).key()))
+        .await
+        .unwrap();
+    let new = scene.balancer.acquire(Route::any()).await.unwrap();
+    pass(Duration::from_secs(31)).await;
+    assert!(old.aborted.load(Ordering::SeqCst));
+    assert!(
+        !new.aborted.load(Ordering::SeqCst),
+        "same name, same address, another life"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -355,4 +383,87 @@ async fn a_lease_outlives_its_balancer() {
     assert_eq!(lease.addr, pod(0, 1).addr());
     lease.finish(Outcome::Success);
     assert_eq!(pods.open(), 0);
+}
+
+/// Says that an address belongs to somebody else, until told otherwise.
+#[derive(Clone, Default)]
+struct Check(Arc<AtomicBool>);
+
+impl Identify for Check {
+    fn identify<'a>(&'a self, _: &'a Endpoint) -> BoxFuture<'a, Result<(), Impostor>> {
+        let fine = self.0.load(Ordering::SeqCst);
+        Box::pin(async move { if fine { Ok(()) } else { Err(Impostor::new("web-9")) } })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_not_who_dns_said_is_refused_before_anything_is_sent() {
+    let (dns, pods, check) = (FakeDns::new(found([pod(0, 1)])), FakePods::default(), Check::default());
+    let balancer = Balancer::builder(dns.watch().await, pods.clone())
+        .identify(check.clone())
+        .build()
+        .unwrap();
+    let error = balancer.acquire(Route::any()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("cannot connect to web-0 (10.0.0.1:80): the address belongs to web-9 now"),
+        "{text}"
+    );
+    assert_eq!(pods.open(), 0);
+    check.0.store(true, Ordering::SeqCst);
+    balancer.acquire(Route::any()).await.unwrap().finish(Outcome::Success);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_connection_that_ends_in_use_asks_dns_soon() {
+    let (dns, pods) = (FakeDns::new(found([pod(0, 1)])), FakePods::with_streams(10));
+    let balancer = Balancer::builder(dns.watch().await, pods.clone()).build().unwrap();
+    let lease = balancer.acquire(Route::any()).await.unwrap();
+    let looks = dns.looks();
+    lease.usable.store(false, Ordering::SeqCst);
+    lease.finish(Outcome::Success);
+    pass(Duration::from_millis(1100)).await;
+    assert_eq!(dns.looks(), looks + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shared_watches_of_one_service_cost_one_poll() {
+    let dns = FakeDns::new(found([pod(0, 1)]));
+    let mut watches = Vec::new();
+    for _ in 0..100 {
+        watches.push(Discovery::with(dns.clone()).shared().start().await.unwrap());
+    }
+    assert_eq!(dns.looks(), 1);
+    pass(Duration::from_secs(30)).await;
+    assert!(
+        (5..=7).contains(&dns.looks()),
+        "{} looks of all hundred in 30 s",
+        dns.looks()
+    );
+    dns.says(found([pod(0, 1), pod(1, 2)]));
+    for watch in &mut watches {
+        assert_eq!(watch.wait_for(|snapshot| snapshot.len() == 2).await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_watch_ends_with_its_last_handle_and_can_be_started_anew() {
+    let dns = FakeDns::new(found([pod(0, 1)]));
+    for round in 1..=3 {
+        let watch = Discovery::with(dns.clone()).shared().start().await.unwrap();
+        assert_eq!(dns.looks(), round);
+        drop(watch);
+        settle().await;
+    }
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(dns.looks(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_with_more_pods_than_allowed_says_so() {
+    let dns = FakeDns::new(found([pod(0, 1), pod(1, 2), pod(2, 3)]));
+    let mut refresh = RefreshConfig::default();
+    refresh.max_endpoints = 2;
+    let error = Discovery::with(dns).refresh(refresh).start().await.unwrap_err();
+    assert!(error.to_string().contains("max_endpoints"), "{error}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use headless::{Balancer, Discovery, PoolConfig};
 use headless_core::policy::Policy;
-use headless_core::{RoleRule, Route};
+use headless_core::{Identify, RoleRule, Route};
 use http::request::Parts;
 
 use crate::Error;
@@ -45,6 +45,7 @@ pub struct ClientBuilder {
     route_by: RouteBy,
     request_timeout: Option<Duration>,
     max_retries: usize,
+    identify: Option<Box<dyn Identify>>,
 }
 
 impl ClientBuilder {
@@ -64,6 +65,7 @@ impl ClientBuilder {
             route_by: Arc::new(by_method),
             request_timeout: Some(REQUEST_TIMEOUT),
             max_retries: MAX_RETRIES,
+            identify: None,
         }
     }
 
@@ -148,13 +150,16 @@ impl ClientBuilder {
         self
     }
 
+    /// Checks each new connection before it carries anything: a pod that is not who DNS said is refused. Default: none.
+    pub fn identify(mut self, check: impl Identify) -> Self {
+        self.identify = Some(Box::new(check));
+        self
+    }
+
     /// Checks the settings and makes the client. Connections are opened when requests come.
     ///
     /// # Errors
     /// [`Error::Build`] for settings that do not work, [`Error::InvalidRequest`] for an authority that is none.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
     pub fn build(self) -> Result<Client, Error> {
         let service = self.discovery.service();
         let name = match &self.authority {
@@ -174,6 +179,9 @@ impl ClientBuilder {
         }
         if let Some(limit) = self.acquire_timeout {
             balancer = balancer.acquire_timeout(limit);
+        }
+        if let Some(check) = self.identify {
+            balancer = balancer.identify(check);
         }
         let balancer = balancer.build()?;
         let route_by = balancer.is_role_aware().then_some(self.route_by);

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use headless_core::{Connect, Endpoint, Sharing};
+use headless_core::{AbortHandle, Connect, Endpoint, Sharing};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tracing::Instrument;
 
 use crate::RequestBody;
+use crate::cut::{Cut, Cuttable};
 
 /// Which HTTP is spoken to the pods. Plain text in both cases; TLS is not part of this crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -43,19 +44,26 @@ impl Connect for Connector {
     async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectError> {
         let stream = TcpStream::connect(endpoint.addr()).await.map_err(ConnectError::Tcp)?;
         stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
+        let (stream, cut) = Cuttable::new(stream);
         let io = TokioIo::new(stream);
         match self.protocol {
             Protocol::Http1 => {
                 let (sender, driver) = http1::handshake(io).await.map_err(ConnectError::handshake)?;
                 drive(driver, endpoint);
-                Ok(Connection(Sender::Http1(sender)))
+                Ok(Connection {
+                    sender: Sender::Http1(sender),
+                    cut: Some(cut),
+                })
             }
             Protocol::Http2 => {
                 let mut builder = http2::Builder::new(TokioExecutor::new());
                 builder.timer(TokioTimer::new()).keep_alive_interval(self.keep_alive);
                 let (sender, driver) = builder.handshake(io).await.map_err(ConnectError::handshake)?;
                 drive(driver, endpoint);
-                Ok(Connection(Sender::Http2(sender)))
+                Ok(Connection {
+                    sender: Sender::Http2(sender),
+                    cut: Some(cut),
+                })
             }
         }
     }
@@ -72,10 +80,17 @@ impl Connect for Connector {
     }
 
     fn share(&self, conn: &Connection) -> Option<Connection> {
-        match &conn.0 {
+        match &conn.sender {
             Sender::Http1(_) => None,
-            Sender::Http2(sender) => (!sender.is_closed()).then(|| Connection(Sender::Http2(sender.clone()))),
+            Sender::Http2(sender) => (!sender.is_closed()).then(|| Connection {
+                sender: Sender::Http2(sender.clone()),
+                cut: None,
+            }),
         }
+    }
+
+    fn abort_handle(&self, conn: &Connection) -> Option<Box<dyn AbortHandle>> {
+        conn.cut.clone().map(|cut| Box::new(cut) as Box<dyn AbortHandle>)
     }
 }
 
@@ -92,7 +107,11 @@ fn drive(driver: impl Future<Output = hyper::Result<()>> + Send + 'static, endpo
 }
 
 /// An open HTTP connection to one pod, or a handle to a shared one. Dropping the last handle closes it.
-pub struct Connection(Sender);
+pub struct Connection {
+    sender: Sender,
+    /// The pool takes a copy when the connection is opened; further handles to a shared connection have none.
+    cut: Option<Cut>,
+}
 
 enum Sender {
     Http1(http1::SendRequest<RequestBody>),
@@ -102,7 +121,7 @@ enum Sender {
 impl Connection {
     /// Whether it is known to be closed.
     pub(crate) fn is_closed(&self) -> bool {
-        match &self.0 {
+        match &self.sender {
             Sender::Http1(sender) => sender.is_closed(),
             Sender::Http2(sender) => sender.is_closed(),
         }
@@ -113,7 +132,7 @@ impl Connection {
         &mut self,
         request: Request<RequestBody>,
     ) -> Result<http::Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        match &mut self.0 {
+        match &mut self.sender {
             Sender::Http1(sender) => {
                 // WHY: hyper hands out the last bytes of an answer a moment before its driver is ready for the next request. A
                 // connection therefore goes back to the pool at once, and whoever takes it next waits for that moment, if it is
@@ -131,7 +150,7 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let protocol = match &self.0 {
+        let protocol = match &self.sender {
             Sender::Http1(_) => Protocol::Http1,
             Sender::Http2(_) => Protocol::Http2,
         };

@@ -23,6 +23,7 @@ mod builder;
 mod classify;
 mod client;
 mod connect;
+mod cut;
 mod error;
 mod head;
 mod request_body;

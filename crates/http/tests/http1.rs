@@ -4,9 +4,12 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Web, get, in_flight};
+use headless::PoolConfig;
 use headless::policy::RoundRobin;
-use headless_http::Client;
+use headless_http::{Client, Protocol};
 use http::Request;
 use http_body_util::BodyExt;
 
@@ -142,4 +145,25 @@ async fn a_body_cut_short_is_an_error_and_no_end() {
     assert!(error.to_string().ends_with("is incomplete"), "{error}");
     assert!(!error.is_not_sent());
     assert_eq!(in_flight(&client), 0);
+}
+
+#[tokio::test]
+async fn what_a_removed_pod_has_not_finished_by_the_drain_deadline_is_cut() {
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let web = Web::start(2).await;
+        let mut pool = PoolConfig::default();
+        pool.drain_timeout = Duration::from_millis(10);
+        let client = web.builder().await.protocol(protocol).pool(pool).build().unwrap();
+        let reply = client.get("/stream?chunks=2&bytes=10&step").await.unwrap();
+        let pod = reply.endpoint().pod().unwrap().to_string();
+        let mut body = reply.into_http().into_body();
+        web.set.set_ready(&pod, false).unwrap();
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert_eq!(
+            error.endpoint().unwrap().pod().unwrap().to_string(),
+            pod,
+            "{protocol:?}: {error}"
+        );
+        assert_eq!(client.balancer().stats().draining, []);
+    }
 }

@@ -19,7 +19,8 @@ pub struct PoolConfig {
     pub dial_timeout: Duration,
     /// How long a connection may stay unused. Default 60 s, below the idle timeouts usual at servers; checked every quarter.
     pub idle_timeout: Duration,
-    /// How long a removed pod's connections may finish what they do. Default 30 s, Kubernetes' default grace period.
+    /// How long a removed pod's connections may finish what they do before they are cut, if the connector can
+    /// ([`abort_handle`](headless_core::Connect::abort_handle)). Default 30 s, Kubernetes' default grace period.
     pub drain_timeout: Duration,
 }
 

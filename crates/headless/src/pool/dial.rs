@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless_core::{Connect, Endpoint};
+use headless_core::{Connect, Endpoint, Impostor};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{Instrument, debug, info};
@@ -36,6 +36,8 @@ pub enum DialFault {
     Failed(Arc<dyn Error + Send + Sync>),
     /// It took longer than [`dial_timeout`](crate::PoolConfig::dial_timeout).
     TimedOut(Duration),
+    /// Somebody else is at the address ([`identify`](crate::BalancerBuilder::identify)).
+    Impostor(Impostor),
     /// The pod left the set meanwhile.
     Removed,
     /// The connector panicked, or the runtime shut down.
@@ -48,6 +50,7 @@ impl fmt::Display for DialError {
         match &self.fault {
             DialFault::Failed(error) => error.fmt(f),
             DialFault::TimedOut(after) => write!(f, "no connection within {after:?}"),
+            DialFault::Impostor(impostor) => impostor.fmt(f),
             DialFault::Removed => f.write_str("the pod left the set"),
             DialFault::Abandoned => {
                 f.write_str("the dial was abandoned (the connector panicked or the runtime shut down)")
@@ -61,7 +64,7 @@ impl Error for DialError {
         match &self.fault {
             // Its own text is part of ours already; its cause is not.
             DialFault::Failed(error) => error.source(),
-            DialFault::TimedOut(_) | DialFault::Removed | DialFault::Abandoned => None,
+            DialFault::TimedOut(_) | DialFault::Impostor(_) | DialFault::Removed | DialFault::Abandoned => None,
         }
     }
 }
@@ -95,16 +98,30 @@ impl<C: Connect> Backend<C> {
         let limit = self.env().pool.dial_timeout;
         tokio::select! {
             () = closing => Err(DialFault::Removed),
-            connected = timeout(limit, self.env().connector.connect(&self.endpoint)) => match connected {
-                Ok(Ok(conn)) => Ok(conn),
-                Ok(Err(error)) => Err(DialFault::Failed(Arc::new(error))),
-                Err(_elapsed) => Err(DialFault::TimedOut(limit)),
-            },
+            connected = timeout(limit, self.open()) => connected.unwrap_or(Err(DialFault::TimedOut(limit))),
         }
+    }
+
+    /// One connection, to a pod that is who it should be.
+    async fn open(&self) -> Result<C::Conn, DialFault> {
+        let env = self.env();
+        let conn = env
+            .connector
+            .connect(&self.endpoint)
+            .await
+            .map_err(|error| DialFault::Failed(Arc::new(error)))?;
+        if let Some(check) = &env.identify {
+            // After connecting: whoever holds the address now is who will answer.
+            check.identify(&self.endpoint).await.map_err(DialFault::Impostor)?;
+        }
+        Ok(conn)
     }
 
     fn dial_succeeded(self: &Arc<Self>, conn: C::Conn) -> bool {
         let now = self.env().clock.coarse();
+        if let Some(handle) = self.env().connector.abort_handle(&conn) {
+            self.opened(handle);
+        }
         let placed = self.slots().dialled(conn, now);
         self.settle(placed, now);
         self.serve_waiters();

@@ -100,6 +100,10 @@ impl<C: Connect> Backend<C> {
     /// Ends the loan of a connection. `keep`: it may serve another request.
     #[inline]
     pub(crate) fn put_back(self: &Arc<Self>, conn: C::Conn, slot: Slot, keep: bool) {
+        if matches!(slot, Slot::Stream(_)) && !self.env().connector.is_reusable(&conn) {
+            // A shared connection that ends while it is used (GOAWAY, a reset) often means that its pod is leaving.
+            self.env().evidence.look_soon();
+        }
         let now = self.env().clock.coarse();
         let (placed, removed) = {
             let mut slots = self.slots();

@@ -4,11 +4,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use headless::{BoxFuture, Connect, Discovery, Endpoint, FoundBy, OnStart, Resolve, Sharing};
+use headless::{AbortHandle, BoxFuture, Connect, Discovery, Endpoint, FoundBy, OnStart, Resolve, Sharing};
 use headless_core::{Answer, Failure, FailureKind, Negative, NegativeKind, Resolution};
 use tokio::sync::Notify;
 
@@ -108,6 +108,8 @@ struct State {
     attempts: AtomicUsize,
     open: Mutex<HashMap<SocketAddr, usize>>,
     streams: AtomicUsize,
+    /// Of each pod, the `usable` of the connections opened so far.
+    usable: Mutex<HashMap<SocketAddr, Vec<Weak<AtomicBool>>>>,
 }
 
 impl FakePods {
@@ -124,6 +126,14 @@ impl FakePods {
         self.0.changed.notify_waiters();
     }
 
+    /// Every connection to this pod that is open now is dead.
+    pub fn break_open(&self, pod: &Endpoint) {
+        let all = self.0.usable.lock().unwrap().remove(&pod.addr());
+        for usable in all.unwrap_or_default().iter().filter_map(Weak::upgrade) {
+            usable.store(false, Ordering::SeqCst);
+        }
+    }
+
     pub fn attempts(&self) -> usize {
         self.0.attempts.load(Ordering::SeqCst)
     }
@@ -137,7 +147,9 @@ impl FakePods {
 #[derive(Clone, Debug)]
 pub struct FakeConn {
     pub addr: SocketAddr,
-    pub usable: Arc<std::sync::atomic::AtomicBool>,
+    pub usable: Arc<AtomicBool>,
+    /// Whether it was cut at a drain deadline.
+    pub aborted: Arc<AtomicBool>,
     _closer: Arc<Closer>,
 }
 
@@ -190,9 +202,13 @@ impl Connect for FakePods {
             }
         }
         *self.0.open.lock().unwrap().entry(endpoint.addr()).or_insert(0) += 1;
+        let usable = Arc::new(AtomicBool::new(true));
+        let mut all = self.0.usable.lock().unwrap();
+        all.entry(endpoint.addr()).or_default().push(Arc::downgrade(&usable));
         Ok(FakeConn {
             addr: endpoint.addr(),
-            usable: Arc::new(true.into()),
+            usable,
+            aborted: Arc::default(),
             _closer: Arc::new(Closer(Arc::clone(&self.0), endpoint.addr())),
         })
     }
@@ -210,5 +226,21 @@ impl Connect for FakePods {
 
     fn share(&self, conn: &FakeConn) -> Option<FakeConn> {
         Some(conn.clone())
+    }
+
+    fn abort_handle(&self, conn: &FakeConn) -> Option<Box<dyn AbortHandle>> {
+        Some(Box::new(FakeAbort(Arc::clone(&conn.aborted))))
+    }
+}
+
+struct FakeAbort(Arc<AtomicBool>);
+
+impl AbortHandle for FakeAbort {
+    fn abort(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    fn is_finished(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
     }
 }
