@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use headless::dns::DnsResolver;
 use headless::policy::{PowerOfTwo, RoleAware, RoundRobin};
-use headless::{Balancer, BuildError, Connect, Discovery, Endpoint, OnStart, Outcome, Route, StartError};
-use headless_testkit::{App, Cluster, Fault, Roll, Workload};
+use headless::{
+    Balancer, BuildError, Connect, Discovery, Endpoint, OnStart, Outcome, RefreshConfig, Route, StartError,
+};
+use headless_testkit::{Address, App, Cluster, Fault, Roll, Workload};
 use tokio::net::TcpStream;
 
 async fn cluster() -> Cluster {
@@ -252,4 +254,31 @@ async fn no_dns_fault_takes_known_pods_away() {
         assert_eq!(discovery.snapshot().len(), 3, "{fault:?}");
         cluster.dns().remove(id);
     }
+}
+
+#[tokio::test]
+async fn a_pod_that_lost_its_address_since_the_last_look_is_refused_by_the_identity_check() {
+    let cluster = cluster().await;
+    let web = web(&cluster, 2).await;
+    let resolver = resolver(&cluster, "web:http");
+    let check = resolver.identity_check();
+    let mut slow = RefreshConfig::default();
+    (slow.min_poll, slow.max_poll) = (Duration::from_secs(60), Duration::from_secs(60));
+    (slow.early_look, slow.max_cached_poll) = (Duration::from_secs(60), Duration::from_secs(60));
+    let discovery = Discovery::with(resolver).refresh(slow).start().await.unwrap();
+    let balancer = Balancer::builder(discovery, Tcp)
+        .policy(RoundRobin::default())
+        .identify(check)
+        .build()
+        .unwrap();
+    // web-1 moves, and web-2 inherits its address, before anybody looks again.
+    let inherited = web.pod("web-1").unwrap().ip();
+    web.replace("web-1", Address::New).await.unwrap();
+    web.start_pod("web-2", Address::At(inherited)).await.unwrap();
+    for _ in 0..10 {
+        let lease = balancer.acquire(Route::any()).await.unwrap();
+        assert_eq!(lease.endpoint().pod().unwrap().as_str(), "web-0");
+        lease.finish(Outcome::Success);
+    }
+    assert_eq!(web.pod("web-2").unwrap().requests(), 0, "the stranger was sent nothing");
 }

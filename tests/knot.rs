@@ -171,6 +171,26 @@ async fn more_than_a_message_holds_is_a_failure_with_its_reason() {
 }
 
 #[tokio::test]
+async fn srv_that_no_longer_fits_is_left_for_addresses_at_the_second_look() {
+    let Some(mut knot) = Knot::start(&[web(1000)]).await else {
+        return;
+    };
+    let resolver = resolver(knot.addr(), "web:8080");
+    assert_eq!(found(&resolver).await.found_by, FoundBy::ServiceSrv);
+    knot.publish(&[web(2000)]);
+    let failure = failed(&resolver).await;
+    says(
+        &failure,
+        FailureKind::ServFail,
+        &["SRV web.shop.svc.cluster.local.", "64 KiB"],
+    );
+    let answer = found(&resolver).await;
+    assert_eq!(answer.endpoints.len(), 2000);
+    assert!(!answer.truncated);
+    assert_eq!(found(&resolver).await.endpoints.len(), 2000, "and stays there");
+}
+
+#[tokio::test]
 async fn no_pods_as_nxdomain_and_as_nodata() {
     let unready = || Service::new("web").port("http", 8080).unlisted_pod("web-0", &[ip(0)]);
     let Some(mut knot) = Knot::start(&[web(2)]).await else {

@@ -120,3 +120,23 @@ async fn one_family_failing_is_not_the_other_family_gone() -> Result<(), Error> 
     assert_eq!(lines(&found(&resolver).await), pods(&set, 8080), "IPv6 is not needed");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_server_that_answers_srv_no_more_is_asked_for_addresses_at_the_second_failure() -> Result<(), Error> {
+    for (fault, kind) in [
+        (Fault::ServFail, FailureKind::ServFail),
+        (Fault::Drop, FailureKind::Timeout),
+    ] {
+        let (cluster, set) = web(settings(), 2).await?;
+        let resolver = built(builder(cluster.nameserver(), "web:8080").timeout(SHORT));
+        cluster.dns().fail(fault.on_type(RecordType::Srv));
+        assert_eq!(failed(&resolver).await.kind, kind, "it may have been a lost packet");
+        let answer = found(&resolver).await;
+        assert_eq!((lines(&answer), answer.found_by), (pods(&set, 8080), FoundBy::Reverse));
+        let mut questions = Questions::from_now(&cluster);
+        found(&resolver).await;
+        let asked = questions.per_type();
+        assert!(!asked.contains_key("SRV"), "{kind}: {asked:?}");
+    }
+    Ok(())
+}

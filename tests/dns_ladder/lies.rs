@@ -1,5 +1,7 @@
 //! DNS that answers, but not the truth.
 
+use headless_core::{Refresh, RefreshConfig, Timestamp};
+
 use super::*;
 
 #[tokio::test]
@@ -61,5 +63,44 @@ async fn a_partial_answer_is_an_answer() -> Result<(), Error> {
     let all = pods(&set, 8080);
     let answer = found(&resolver(cluster.nameserver(), "web:http")).await;
     assert_eq!(lines(&answer), [all[0].clone(), all[2].clone()]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_refused_leaves_the_good_set_as_it_was() -> Result<(), Error> {
+    for way in Way::ALL {
+        let (cluster, set) = web(way.cluster(), 3).await?;
+        let resolver = way.resolver(&cluster);
+        let mut refresh = Refresh::new(RefreshConfig::default());
+        let mut seconds = 0;
+        let mut look = async |refresh: &mut Refresh| {
+            seconds += 5;
+            let now = Timestamp::from_elapsed(Duration::from_secs(seconds));
+            refresh.on(resolver.resolve().await, now, 0);
+            refresh
+                .snapshot()
+                .iter()
+                .map(|endpoint| endpoint.addr())
+                .collect::<Vec<_>>()
+        };
+        let good = look(&mut refresh).await;
+        assert_eq!(good.len(), set.ready().len());
+        let no_pods = Lie::new().omit("web-0").omit("web-1").omit("web-2");
+        for lie in [
+            Fault::Lie(Lie::new().cname("web.shop.example.com")),
+            Fault::Malformed,
+            Fault::Truncate { keep: 0 },
+            Fault::Truncate { keep: 1 },
+            // A negative answer, where nothing of it is a pod: not believed at once either.
+            Fault::Lie(no_pods.also(Ipv4Addr::BROADCAST.into())),
+        ] {
+            cluster.dns().fail(lie.clone());
+            for _ in 0..2 {
+                assert_eq!(look(&mut refresh).await, good, "{way:?}, {lie:?}");
+            }
+            cluster.dns().heal();
+            assert_eq!(look(&mut refresh).await, good, "{way:?}, after {lie:?}");
+        }
+    }
     Ok(())
 }

@@ -82,12 +82,12 @@ impl Identify for Box<dyn Identify> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Impostor {
-    /// Who is there, in the words of the check.
+    /// What was found, in the words of the check.
     pub found: String,
 }
 
 impl Impostor {
-    /// `found` is at the address, and not the pod that was expected.
+    /// What was found instead of the pod that was expected: `it belongs to web-2`.
     pub fn new(found: impl Into<String>) -> Self {
         Self { found: found.into() }
     }
@@ -95,7 +95,7 @@ impl Impostor {
 
 impl fmt::Display for Impostor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the address belongs to {} now", self.found)
+        write!(f, "the address is not this pod's any more: {}", self.found)
     }
 }
 

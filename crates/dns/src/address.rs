@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::{OptionFuture, join};
 use headless_core::{FailureKind, IpFamily, Negative, NegativeKind, ServiceName};
 
-use crate::records::{Ask, Data, Kind, Miss, Question, Records};
+use crate::records::{Ask, Data, Kind, MAX_RECORDS, Miss, Question, Records};
 
 /// What is looked up, and what counts: fixed when the resolver is built.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Wanted {
 pub(crate) struct Addresses {
     pub(crate) ips: Vec<IpAddr>,
     pub(crate) ttl: Duration,
+    /// Not all of them.
+    pub(crate) truncated: bool,
 }
 
 /// Asks A and AAAA of `name` at the same time, as far as the family is wanted.
@@ -57,6 +59,7 @@ pub(crate) async fn addresses(ask: &dyn Ask, name: &str, wanted: &Wanted) -> Res
 async fn addresses_of_kind(ask: &dyn Ask, kind: Kind, name: &str, wanted: &Wanted) -> Result<Addresses, Miss> {
     let question = Question::new(kind, name);
     let records = ask.ask(&question).await?;
+    refuse_too_many(&records, &question)?;
     if !wanted.external_name {
         refuse_foreign(&records, &question)?;
     }
@@ -66,13 +69,29 @@ async fn addresses_of_kind(ask: &dyn Ask, kind: Kind, name: &str, wanted: &Wante
     });
     let (ips, ttls): (Vec<IpAddr>, Vec<Duration>) = found.unzip();
     match ttls.into_iter().min() {
-        Some(ttl) => Ok(Addresses { ips, ttl }),
+        Some(ttl) => Ok(Addresses {
+            ips,
+            ttl,
+            truncated: records.truncated,
+        }),
+        // None of those that fit is of use; others may be.
+        None if records.truncated => Err(Miss::Truncated),
         None => Err(Miss::Negative(Negative::new(
             NegativeKind::NoData,
             None,
             question.to_string(),
         ))),
     }
+}
+
+/// Refuses answers of more records than any DNS message holds: the work that an answer causes is bounded.
+pub(crate) fn refuse_too_many(records: &Records, question: &Question) -> Result<(), Miss> {
+    let count = records.answers.len() + records.additionals.len();
+    if count <= MAX_RECORDS {
+        return Ok(());
+    }
+    let detail = format!("{question} was answered with {count} records, at most {MAX_RECORDS} are read");
+    Err(Miss::failed(FailureKind::Malformed, detail))
 }
 
 /// Refuses answers that speak of another name than was asked.

@@ -32,7 +32,7 @@ pub enum ConfigError {
     /// The namespace is neither given nor to be found.
     #[error(
         "the namespace of `{target}` is not known: neither {namespace_file} nor a search entry `NAMESPACE.svc.ZONE` in \
-         {resolv_conf} was found; write `NAME.NAMESPACE`, or call `namespace(..)`"
+         {resolv_conf} was found; write `NAME.NAMESPACE`, or set the namespace"
     )]
     NoNamespace {
         /// The target as it was given.

@@ -8,17 +8,19 @@
 //! 1.1.0.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headless_core::{
-    Answer, Endpoint, FailureKind, FoundBy, Negative, NegativeKind, Resolution, named_endpoint, nameless_addresses,
+    Answer, Endpoint, Failure, FailureKind, FoundBy, Negative, NegativeKind, Resolution, named_endpoint,
+    nameless_addresses,
 };
 use tokio::time::Instant;
 
-use crate::address::{Wanted, addresses, refuse_foreign};
+use crate::address::{Addresses, Wanted, addresses, refuse_foreign, refuse_too_many};
 use crate::ladder::{NameBy, Plan};
 use crate::names::{Names, lock};
 use crate::naming::find_names;
@@ -29,7 +31,7 @@ use crate::{explain, srv};
 pub(crate) struct Lookup {
     pub(crate) wanted: Wanted,
     plan: Plan,
-    ask: Box<dyn Ask>,
+    pub(crate) ask: Box<dyn Ask>,
     names: Mutex<Names>,
     memory: Mutex<Memory>,
 }
@@ -39,6 +41,12 @@ pub(crate) struct Lookup {
 struct Memory {
     /// SRV did not help: A/AAAA are asked alone until then.
     skip_srv_until: Option<Instant>,
+    /// How often in a row SRV has failed.
+    srv_failures: u32,
+    /// How many SRV answers have been read.
+    turn: usize,
+    /// It has been said that only a part of the pods is known.
+    part_told: bool,
     /// A pod of the wanted StatefulSet was seen, so its name is right.
     set_seen: bool,
     /// The number given and the ports listed, once the contradiction was reported.
@@ -80,10 +88,10 @@ impl Lookup {
     async fn named_port(&self, name: &str) -> Result<Answer, Miss> {
         let question = Question::new(Kind::Srv, self.wanted.service.srv_fqdn(name));
         match self.srv(&question).await {
-            Ok(records) => srv::pods(&*self.ask, &self.wanted, &question, &records, None, FoundBy::NamedPort).await,
+            Ok(records) => self.listed(&question, &records, None, FoundBy::NamedPort).await,
             // No pods, or no such port? The addresses tell.
             Err(Miss::Negative(_)) => {
-                let count = self.addresses_of_service().await?.0.len();
+                let count = self.addresses_of_service().await?.ips.len();
                 let bare = self.srv(&self.bare_question()).await.unwrap_or_default();
                 Err(Miss::Failed(explain::no_such_port(
                     &self.wanted,
@@ -112,7 +120,7 @@ impl Lookup {
         if ports.len() != 1 || ports.contains(&0) {
             return Err(Miss::Failed(explain::port_unknown(&self.wanted, &ports)));
         }
-        srv::pods(&*self.ask, &self.wanted, &question, &records, None, FoundBy::ServiceSrv).await
+        self.listed(&question, &records, None, FoundBy::ServiceSrv).await
     }
 
     async fn service_srv(&self, port: NonZeroU16, below: Option<NameBy>) -> Result<Answer, Miss> {
@@ -123,16 +131,11 @@ impl Lookup {
         }
         let question = self.bare_question();
         let miss = match self.srv(&question).await {
+            // Of addresses, about five times as many fit.
+            Ok(records) if records.truncated && below.is_some() => Miss::Truncated,
             Ok(records) => {
-                let answer = srv::pods(
-                    &*self.ask,
-                    &self.wanted,
-                    &question,
-                    &records,
-                    Some(port.get()),
-                    FoundBy::ServiceSrv,
-                )
-                .await?;
+                let number = Some(port.get());
+                let answer = self.listed(&question, &records, number, FoundBy::ServiceSrv).await?;
                 self.compare_ports(port, &records);
                 self.remember_pods(&answer, now);
                 return Ok(answer);
@@ -153,22 +156,111 @@ impl Lookup {
             // A server that refuses SRV may still answer A; one that is down answers nothing. Where SRV was merely
             // tried again, A has been answering.
             Miss::Failed(failure) if failure.kind != FailureKind::Refused && skipped.is_none() => {
-                Err(Miss::Failed(failure))
+                self.without_srv(failure, port, names, now).await
             }
             Miss::Negative(_) | Miss::Truncated | Miss::Failed(_) => {
                 let answer = self.addresses(port, names).await;
                 // Without pods, nothing was learnt about SRV; with pods, or with too many, it was.
                 if answer.is_ok() || miss == Miss::Truncated {
-                    self.memory().skip_srv_until = Some(now + TRY_SRV_AGAIN);
+                    self.skip_srv(now);
                 }
                 answer
             }
         }
     }
 
+    /// SRV has failed: once, or for good while the addresses can be had?
+    ///
+    /// WHY: a server whose SRV answer has outgrown a message may say SERVFAIL, and a firewall may drop what it does not
+    /// know. One failure is too little to tell: all pods would change their way of being found over one lost packet.
+    async fn without_srv(
+        &self,
+        failure: Failure,
+        port: NonZeroU16,
+        names: NameBy,
+        now: Instant,
+    ) -> Result<Answer, Miss> {
+        let failures = {
+            let mut memory = self.memory();
+            memory.srv_failures = memory.srv_failures.saturating_add(1);
+            memory.srv_failures
+        };
+        if failures < SRV_FAILURES {
+            return Err(Miss::Failed(failure));
+        }
+        match self.addresses(port, names).await {
+            Ok(answer) => {
+                tracing::info!(
+                    service = %self.wanted.service, %failure, failures,
+                    "SRV keeps failing while addresses are answered: names are found in another way"
+                );
+                self.skip_srv(now);
+                Ok(answer)
+            }
+            // DNS as a whole is down: what it said to the first question tells as much.
+            Err(Miss::Failed(_)) => Err(Miss::Failed(failure)),
+            Err(miss) => Err(miss),
+        }
+    }
+
+    fn skip_srv(&self, now: Instant) {
+        let mut memory = self.memory();
+        memory.skip_srv_until = Some(now + TRY_SRV_AGAIN);
+        memory.srv_failures = 0;
+    }
+
+    /// The pods of an SRV answer.
+    async fn listed(
+        &self,
+        question: &Question,
+        records: &Records,
+        number: Option<u16>,
+        found_by: FoundBy,
+    ) -> Result<Answer, Miss> {
+        let turn = {
+            let mut memory = self.memory();
+            memory.turn = memory.turn.wrapping_add(1);
+            memory.turn
+        };
+        let listing = srv::Listing {
+            question,
+            records,
+            number,
+            found_by,
+            turn,
+        };
+        match srv::pods(&*self.ask, &self.wanted, listing).await {
+            Err(Miss::Truncated) => Err(Miss::Failed(explain::srv_too_large(&self.wanted))),
+            answer => {
+                self.tell_part(records.truncated, explain::srv_too_large);
+                answer
+            }
+        }
+    }
+
+    /// Whether the last answer was cut off.
+    #[cfg(test)]
+    pub(crate) fn says_part(&self) -> bool {
+        self.memory().part_told
+    }
+
+    /// Says once that only a part of the pods is known, and once more after it was whole.
+    fn tell_part(&self, is_part: bool, why: fn(&Wanted) -> Failure) {
+        let told = mem::replace(&mut self.memory().part_told, is_part);
+        if is_part && !told {
+            let why = why(&self.wanted).detail;
+            tracing::warn!(
+                service = %self.wanted.service, why,
+                "only a part of the pods can be seen: what is seen is used, and nothing is removed"
+            );
+        }
+    }
+
     async fn addresses(&self, port: NonZeroU16, by: NameBy) -> Result<Answer, Miss> {
-        let (ips, ttl) = self.addresses_of_service().await?;
-        find_names(by, &*self.ask, &self.wanted, &ips, &self.names).await;
+        let found = self.addresses_of_service().await?;
+        self.tell_part(found.truncated, explain::too_large);
+        find_names(by, &*self.ask, &self.wanted, &found, &self.names).await;
+        let Addresses { ips, ttl, truncated } = found;
         let names = lock(&self.names);
         let endpoints: Vec<Endpoint> = ips
             .iter()
@@ -184,18 +276,19 @@ impl Lookup {
         if by == NameBy::PodNames && !named && names.covers(&ips) && !self.memory().set_seen {
             return Err(Miss::Failed(explain::no_such_set_asked(&self.wanted, ips.len())));
         }
-        Ok(Answer::new(
-            endpoints,
-            ttl,
-            if named { by.found_by() } else { FoundBy::Addresses },
-        ))
+        let found_by = if named { by.found_by() } else { FoundBy::Addresses };
+        let answer = Answer::new(endpoints, ttl, found_by);
+        Ok(if truncated { answer.truncated() } else { answer })
     }
 
     /// The addresses of the Service, sorted, of one family.
-    async fn addresses_of_service(&self) -> Result<(Vec<IpAddr>, Duration), Miss> {
+    async fn addresses_of_service(&self) -> Result<Addresses, Miss> {
         let name = self.wanted.service.fqdn();
         let found = addresses(&*self.ask, &name, &self.wanted).await?;
         let ips = nameless_addresses(&found.ips, self.wanted.family);
+        if ips.is_empty() && found.truncated {
+            return Err(Miss::Truncated);
+        }
         if ips.is_empty() {
             let asked = format!("A, AAAA {name} (not counting addresses that no pod can have)");
             return Err(Miss::Negative(Negative::new(
@@ -204,12 +297,13 @@ impl Lookup {
                 asked,
             )));
         }
-        Ok((ips, found.ttl))
+        Ok(Addresses { ips, ..found })
     }
 
     /// SRV records of the name asked for. An alias is refused, or, where it is allowed, leaves no SRV records.
     async fn srv(&self, question: &Question) -> Reply {
         let records = self.ask.ask(question).await?;
+        refuse_too_many(&records, question)?;
         if !self.wanted.external_name {
             refuse_foreign(&records, question)?;
         } else if !srv::has_targets(&records) {
@@ -252,7 +346,9 @@ impl Lookup {
                 names.learn(endpoint.addr().ip(), pod.clone(), now);
             }
         }
-        self.memory().skip_srv_until = None;
+        let mut memory = self.memory();
+        memory.skip_srv_until = None;
+        memory.srv_failures = 0;
     }
 
     /// Refuses an answer in which every pod has a name and none belongs to the wanted StatefulSet, unless one did
@@ -263,7 +359,7 @@ impl Lookup {
         };
         let mut memory = self.memory();
         memory.set_seen |= answer.endpoints.iter().any(|e| e.ordinal().is_some());
-        if !memory.set_seen && answer.endpoints.iter().all(|endpoint| endpoint.pod().is_some()) {
+        if !memory.set_seen && !answer.truncated && answer.endpoints.iter().all(|endpoint| endpoint.pod().is_some()) {
             return Err(Miss::Failed(explain::no_such_set_listed(
                 &self.wanted,
                 set,
@@ -300,3 +396,5 @@ impl Lookup {
 
 /// SRV is tried again after this: the Service may have got a port, or the DNS server been replaced.
 const TRY_SRV_AGAIN: Duration = Duration::from_secs(300);
+/// Failures of SRV in a row after which the addresses are asked. Each is two attempts already.
+const SRV_FAILURES: u32 = 2;

@@ -22,12 +22,21 @@ struct Known {
     /// How often no name was found.
     misses: u32,
     ask_again: Instant,
+    /// When the name was last learnt or confirmed.
+    confirmed: Instant,
+    /// How often since then it was denied.
+    denials: u32,
 }
 
 impl Names {
     /// The pod behind `ip`, as far as it is known.
     pub(crate) fn pod(&self, ip: IpAddr) -> Option<&PodName> {
         self.known.get(&ip)?.pod.as_ref()
+    }
+
+    /// Of how many addresses something is known.
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
     }
 
     /// Whether a name was looked for, and an answer (of whatever kind) came, for each of `ips`.
@@ -48,6 +57,8 @@ impl Names {
                 pod: Some(pod),
                 misses: 0,
                 ask_again: now + REMEMBER,
+                confirmed: now,
+                denials: 0,
             },
         );
     }
@@ -61,8 +72,42 @@ impl Names {
                 pod: None,
                 misses,
                 ask_again,
+                confirmed: ask_again,
+                denials: 0,
             },
         );
+    }
+
+    /// The name of `ip` is not true any more: it is asked for anew.
+    pub(crate) fn forget(&mut self, ip: IpAddr) {
+        self.known.remove(&ip);
+    }
+
+    /// The name of `ip` was denied; how often in a row by now.
+    pub(crate) fn doubt(&mut self, ip: IpAddr) -> u32 {
+        self.known.get_mut(&ip).map_or(0, |known| {
+            known.denials += 1;
+            known.denials
+        })
+    }
+
+    /// The names of `ips` to confirm, at `now`: few at a time, those first that have waited for longest.
+    pub(crate) fn to_confirm(&self, ips: &[IpAddr], now: Instant) -> Vec<(IpAddr, PodName)> {
+        if self.pause.is_some_and(|until| now < until) {
+            return Vec::new();
+        }
+        let mut waiting: Vec<(Instant, IpAddr, &PodName)> = ips
+            .iter()
+            .filter_map(|ip| {
+                let known = self.known.get(ip)?;
+                let pod = known.pod.as_ref()?;
+                let is_time = known.denials > 0 || known.confirmed + CONFIRM_AFTER <= now;
+                (is_time && now < known.ask_again).then_some((known.confirmed, *ip, pod))
+            })
+            .collect();
+        waiting.sort_unstable();
+        waiting.truncate(CONFIRM_AT_ONCE.max(ips.len() / CONFIRM_WITHIN));
+        waiting.into_iter().map(|(_, ip, pod)| (ip, pod.clone())).collect()
     }
 
     /// How often in a row no name was found for `ip`.
@@ -94,3 +139,9 @@ pub(crate) fn lock(names: &Mutex<Names>) -> MutexGuard<'_, Names> {
 
 /// How long a name, or its absence in the reverse zone, is believed.
 pub(crate) const REMEMBER: Duration = Duration::from_secs(300);
+/// How long a name is not asked for once it has been confirmed.
+const CONFIRM_AFTER: Duration = Duration::from_secs(30);
+/// Names confirmed at one look, unless the Service is so large that the round would take longer than [`REMEMBER`].
+const CONFIRM_AT_ONCE: usize = 16;
+/// Looks for one round, at most: 250 s at a look every 5 s.
+const CONFIRM_WITHIN: usize = 50;

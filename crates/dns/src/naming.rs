@@ -1,7 +1,8 @@
 //! Names for addresses that came without: from `<set>-<k>` below the Service, or from PTR with a forward check.
 //!
 //! What is learnt is kept per address in `names.rs` as it arrives, so a lookup that is dropped half-way has not worked
-//! in vain, and it is asked again after five minutes: IPs are reused. Which addresses exist is not decided here.
+//! in vain. IPs are reused, so names are confirmed (`confirm.rs`), and what was never confirmed is asked again after five
+//! minutes. Which addresses exist is not decided here.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -13,27 +14,34 @@ use futures_util::stream;
 use headless_core::{Failure, Ordinal, PodName};
 use tokio::time::Instant;
 
-use crate::address::{Wanted, addresses, refuse_foreign};
+use crate::address::{Addresses, Wanted, addresses, refuse_foreign};
+use crate::confirm::confirm;
 use crate::ladder::NameBy;
 use crate::names::{Names, REMEMBER, lock};
-use crate::records::{Ask, Data, Miss, PARALLEL, Question, Records, Reply};
+use crate::records::{Ask, Data, MAX_RECORDS, Miss, PARALLEL, Question, Records, Reply};
 
-/// Finds names for those of `ips` (sorted) that need one, and keeps them in `names`.
+/// Finds names for those of the addresses `found` (sorted) that need one, and keeps them in `names`.
 ///
 /// # Cancel safety
 /// What was learnt until then is kept.
-pub(crate) async fn find_names(by: NameBy, ask: &dyn Ask, wanted: &Wanted, ips: &[IpAddr], names: &Mutex<Names>) {
+pub(crate) async fn find_names(by: NameBy, ask: &dyn Ask, wanted: &Wanted, found: &Addresses, names: &Mutex<Names>) {
     let now = Instant::now();
-    let due = {
+    let ips = &found.ips;
+    let known = {
         let mut names = lock(names);
-        names.keep_only(ips);
-        names.due(ips, now)
+        // An answer that is cut off has a random part of the addresses: those it lacks may be in the next one.
+        if !found.truncated || names.len() > MAX_RECORDS {
+            names.keep_only(ips);
+        }
+        names.to_confirm(ips, now)
     };
-    if due.is_empty() {
-        return;
-    }
     let asked = async {
+        if by != NameBy::Nothing {
+            confirm(by, ask, wanted, known, names, now).await?;
+        }
+        let due = lock(names).due(ips, now);
         match by {
+            _ if due.is_empty() => Ok(()),
             NameBy::PodNames => by_pod_names(ask, wanted, ips, due, names, now).await,
             NameBy::Reverse => by_reverse(ask, wanted, due, names, now).await,
             NameBy::Nothing => Ok(()),
@@ -142,7 +150,8 @@ async fn by_reverse(
     Ok(())
 }
 
-enum Reverse {
+/// Whom PTR names.
+pub(crate) enum Reverse {
     Pod(PodName),
     /// A name below our Service, but it leads elsewhere: the reverse zone is cached longer than the rest.
     Unconfirmed,
@@ -151,13 +160,14 @@ enum Reverse {
 }
 
 /// The name of `ip` below the Service. A pod has one PTR for each Service that selects it.
-async fn reverse_name(ask: &dyn Ask, wanted: &Wanted, ip: IpAddr) -> Result<Reverse, Failure> {
+pub(crate) async fn reverse_name(ask: &dyn Ask, wanted: &Wanted, ip: IpAddr) -> Result<Reverse, Failure> {
     let Some(records) = positive(ask.ask(&Question::reverse(ip)).await)? else {
         return Ok(Reverse::Nobody);
     };
     let pods: BTreeSet<PodName> = records
         .answers
         .iter()
+        .take(MAX_RECORDS)
         .filter_map(|record| match &record.data {
             Data::Name(name) => wanted.service.pod_of(name),
             Data::Ip(_) | Data::Srv { .. } | Data::Alias(_) => None,
@@ -166,7 +176,7 @@ async fn reverse_name(ask: &dyn Ask, wanted: &Wanted, ip: IpAddr) -> Result<Reve
     if pods.is_empty() {
         return Ok(Reverse::Nobody);
     }
-    for pod in pods {
+    for pod in pods.into_iter().take(MAX_NAMES) {
         let forward = Question::forward(ip, wanted.service.pod_fqdn(&pod));
         let Some(records) = positive(ask.ask(&forward).await)? else {
             continue;
@@ -180,7 +190,7 @@ async fn reverse_name(ask: &dyn Ask, wanted: &Wanted, ip: IpAddr) -> Result<Reve
     Ok(Reverse::Unconfirmed)
 }
 
-fn positive(reply: Reply) -> Result<Option<Records>, Failure> {
+pub(crate) fn positive(reply: Reply) -> Result<Option<Records>, Failure> {
     match reply {
         Ok(records) => Ok(Some(records)),
         Err(Miss::Negative(_) | Miss::Truncated) => Ok(None),
@@ -188,6 +198,8 @@ fn positive(reply: Reply) -> Result<Option<Records>, Failure> {
     }
 }
 
+/// Names below one Service that one address is checked for. A pod has one.
+const MAX_NAMES: usize = 4;
 /// NodeLocal DNSCache keeps the reverse zone for 30 s.
 const STALE_PTR: Duration = Duration::from_secs(30);
 /// Doubled with each time that no `<set>-<k>` had the address.

@@ -100,6 +100,8 @@ pub(crate) enum Data {
 pub(crate) struct Records {
     pub(crate) answers: Vec<Record>,
     pub(crate) additionals: Vec<Record>,
+    /// Not all of them: the answer did not fit, not even over TCP.
+    pub(crate) truncated: bool,
 }
 
 /// An answer without records to use.
@@ -107,7 +109,7 @@ pub(crate) struct Records {
 pub(crate) enum Miss {
     /// NXDOMAIN or NODATA: an answer, and a fact.
     Negative(Negative),
-    /// It did not fit, not even over TCP; the records that did were thrown away.
+    /// It did not fit, not even over TCP, and no record came.
     Truncated,
     /// DNS did not say.
     Failed(Failure),
@@ -132,6 +134,9 @@ pub(crate) trait Ask: Send + Sync + 'static {
 /// Enough to name 1,000 pods in about 63 round trips; few enough that a DNS server does not notice a client that
 /// starts.
 pub(crate) const PARALLEL: usize = 16;
+
+/// Records read of one answer, and endpoints made of it. More than a message holds (64 KiB, at least 12 bytes each).
+pub(crate) const MAX_RECORDS: usize = 8192;
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,12 @@
 //! [`DnsResolver`]: the public face of `lookup.rs`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use headless_core::{BoxFuture, Port, Resolution, Resolve, ServiceName, Target};
 
 use crate::DnsResolverBuilder;
+use crate::identity::IdentityCheck;
 use crate::lookup::Lookup;
 
 /// Looks up the pods of one headless Service over DNS.
@@ -15,7 +17,7 @@ use crate::lookup::Lookup;
 /// # Cancel safety
 /// A lookup may be dropped at any time.
 pub struct DnsResolver {
-    lookup: Lookup,
+    lookup: Arc<Lookup>,
     port: Option<Port>,
 }
 
@@ -26,7 +28,17 @@ impl DnsResolver {
     }
 
     pub(crate) fn new(lookup: Lookup, port: Option<Port>) -> Self {
-        Self { lookup, port }
+        Self {
+            lookup: Arc::new(lookup),
+            port,
+        }
+    }
+
+    /// A check that asks DNS whether an address still belongs to the pod that is to be connected to; asks the same name servers
+    /// as this resolver. For `BalancerBuilder::identify` of the `headless` crate.
+    #[must_use]
+    pub fn identity_check(&self) -> IdentityCheck {
+        IdentityCheck::new(Arc::clone(&self.lookup))
     }
 
     /// The full name of the Service, as it is asked.

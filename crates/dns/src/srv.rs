@@ -3,7 +3,8 @@
 //! [`AnswerBuilder`] does the joining, by owner name; addresses that the server left out are looked up here. What the
 //! ports *mean* for the user's question is decided in `lookup.rs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -12,7 +13,7 @@ use headless_core::{Answer, AnswerBuilder, Failure, FailureKind, FoundBy, Negati
 
 use crate::address::{Wanted, addresses};
 use crate::explain;
-use crate::records::{Ask, Data, Miss, PARALLEL, Question, Records};
+use crate::records::{Ask, Data, MAX_RECORDS, Miss, PARALLEL, Question, Records};
 
 /// The ports that SRV records name, each once, sorted; `0` is kube-dns's way to say that it does not know.
 pub(crate) fn ports(records: &Records) -> BTreeSet<u16> {
@@ -34,15 +35,28 @@ pub(crate) fn has_targets(records: &Records) -> bool {
         .any(|record| matches!(record.data, Data::Srv { .. }))
 }
 
-/// The pods of an SRV answer. With `number`, each has this port, whatever the records say.
-pub(crate) async fn pods(
-    ask: &dyn Ask,
-    wanted: &Wanted,
-    question: &Question,
-    records: &Records,
-    number: Option<u16>,
-    found_by: FoundBy,
-) -> Result<Answer, Miss> {
+/// An SRV answer, and how it is read.
+#[derive(Debug)]
+pub(crate) struct Listing<'a> {
+    pub(crate) question: &'a Question,
+    pub(crate) records: &'a Records,
+    /// The port of every pod, whatever the records say.
+    pub(crate) number: Option<u16>,
+    pub(crate) found_by: FoundBy,
+    /// An answer that is cut off has many more targets than addresses: this chooses which of them are asked for.
+    pub(crate) turn: usize,
+}
+
+/// The pods of an SRV answer.
+pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -> Result<Answer, Miss> {
+    let Listing {
+        question,
+        records,
+        number,
+        found_by,
+        turn,
+    } = listing;
+    refuse_too_many_endpoints(&listing)?;
     let mut pods = AnswerBuilder::new(&wanted.service, wanted.family).only_set(wanted.set.as_deref());
     let mut ttl = Duration::MAX;
     let mut targets = BTreeSet::new();
@@ -65,7 +79,14 @@ pub(crate) async fn pods(
         }
     }
     let mut failure = None;
-    let missing = pods.targets_without_address();
+    let mut missing = pods.targets_without_address();
+    if records.truncated && missing.len() > MAX_OF_PART {
+        // What is left out now has its turn at one of the next looks: such an answer only adds.
+        let first = turn.wrapping_mul(MAX_OF_PART) % missing.len();
+        missing.rotate_left(first);
+        missing.truncate(MAX_OF_PART);
+    }
+    let mut incomplete = records.truncated;
     let mut replies = stream::iter(missing)
         .map(|target| async move {
             let owner = format!("{target}.");
@@ -78,6 +99,7 @@ pub(crate) async fn pods(
             Ok(found) => {
                 found.ips.into_iter().for_each(|ip| pods.address(&owner, ip));
                 ttl = ttl.min(found.ttl);
+                incomplete |= found.truncated;
             }
             Err(Miss::Negative(_)) => {}
             Err(Miss::Truncated) => {
@@ -92,12 +114,17 @@ pub(crate) async fn pods(
     }
     drop(replies);
     let refused = pods.refused();
+    if refused > 0 {
+        let service = &wanted.service;
+        tracing::debug!(%service, %question, refused, "records refused: names, addresses or ports that no pod has");
+    }
     let answer = pods.finish(ttl, found_by);
     match (failure, answer.endpoints.is_empty()) {
-        (None, false) => Ok(answer),
+        (None, false) if !incomplete => Ok(answer),
         // INVARIANT(I5): a pod whose address could not be asked for must not be missed for that.
-        (Some(_), false) => Ok(answer.truncated()),
+        (_, false) => Ok(answer.truncated()),
         (Some(failure), true) => Err(Miss::Failed(failure)),
+        (None, true) if incomplete => Err(Miss::Truncated),
         (None, true) if refused > 0 => Err(foreign(wanted, question, &targets)),
         (None, true) => {
             let asked = format!(
@@ -107,6 +134,34 @@ pub(crate) async fn pods(
             Err(Miss::Negative(Negative::new(NegativeKind::NoData, None, asked)))
         }
     }
+}
+
+/// Refuses an answer whose ports and addresses multiply to more endpoints than DNS can list pods.
+///
+/// WHY: a few hundred ports and a few thousand addresses of one name fit into a message and make a million endpoints.
+fn refuse_too_many_endpoints(listing: &Listing<'_>) -> Result<(), Miss> {
+    let mut targets: BTreeMap<&str, (BTreeSet<u16>, BTreeSet<IpAddr>)> = BTreeMap::new();
+    for record in listing.records.answers.iter().chain(&listing.records.additionals) {
+        match &record.data {
+            Data::Srv { target, port } => {
+                let (ports, _) = targets.entry(target).or_default();
+                ports.insert(listing.number.unwrap_or(*port));
+            }
+            Data::Ip(ip) => {
+                targets.entry(&record.owner).or_default().1.insert(*ip);
+            }
+            Data::Name(_) | Data::Alias(_) => {}
+        }
+    }
+    let endpoints: usize = targets.values().map(|(ports, ips)| ports.len() * ips.len()).sum();
+    if endpoints <= MAX_RECORDS {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} was answered with {endpoints} endpoints, at most {MAX_RECORDS} are read",
+        listing.question
+    );
+    Err(Miss::failed(FailureKind::Malformed, detail))
 }
 
 fn foreign(wanted: &Wanted, question: &Question, targets: &BTreeSet<&str>) -> Miss {
@@ -121,3 +176,6 @@ fn foreign(wanted: &Wanted, question: &Question, targets: &BTreeSet<&str>) -> Mi
     );
     Miss::failed(FailureKind::Foreign, detail)
 }
+
+/// Addresses asked for at one look where the SRV answer is cut off: eight waves.
+const MAX_OF_PART: usize = 8 * PARALLEL;

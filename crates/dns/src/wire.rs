@@ -1,11 +1,12 @@
 //! The wire: one question, put to one name server. With `failure.rs`, the only file that knows the DNS library.
 //!
-//! The library's pool of connections is used without its `Resolver` around it: that adds a cache (we poll to see
+//! UDP is the library's, TCP is `tcp.rs`. The library's pool of connections is used without its `Resolver` around it: that adds a cache (we poll to see
 //! changes), search lists (they hide failures), the hosts file (it would answer for our own pod for ever) and answers
 //! of its own for reserved zones. Which server is asked is decided in `transport.rs`.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headless_core::FailureKind;
@@ -14,19 +15,23 @@ use hickory_resolver::config::{
 };
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::FirstAnswer;
-use hickory_resolver::net::{DnsError, DnsHandle, NetError, RetryDnsHandle};
-use hickory_resolver::proto::op::{DnsRequestOptions, Query};
+use hickory_resolver::net::{DnsError, DnsHandle, NetError};
+use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Query};
 use hickory_resolver::proto::rr::{self, RData, RecordType};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 
 use crate::failure;
 use crate::records::{Data, Kind, Miss, Question, Record, Records, Reply};
+use crate::tcp::Tcp;
 
 /// One name server, and the connections to it.
 pub(crate) struct NameServer {
     addr: SocketAddr,
-    pool: RetryDnsHandle<NameServerPool<TokioRuntimeProvider>>,
-    limit: Duration,
+    udp: NameServerPool<TokioRuntimeProvider>,
+    tcp: Tcp,
+    timeout: Duration,
+    /// Questions whose answers did not fit into UDP: they go over TCP at once.
+    large: Mutex<BTreeSet<Question>>,
 }
 
 impl NameServer {
@@ -34,11 +39,12 @@ impl NameServer {
     pub(crate) fn new(addr: SocketAddr, timeout: Duration) -> Result<Self, String> {
         let tls = TlsConfig::new().map_err(|error| error.to_string())?;
         let context = Arc::new(PoolContext::new(options(addr.ip(), timeout), tls));
-        let pool = NameServerPool::from_config([server(addr)], context, TokioRuntimeProvider::default());
         Ok(Self {
             addr,
-            pool: RetryDnsHandle::new(pool, RETRIES),
-            limit: timeout * ROUNDS,
+            udp: NameServerPool::from_config([server(addr)], context, TokioRuntimeProvider::default()),
+            tcp: Tcp::new(addr),
+            timeout,
+            large: Mutex::default(),
         })
     }
 
@@ -50,25 +56,101 @@ impl NameServer {
     pub(crate) async fn ask(&self, question: &Question) -> Reply {
         let name = rr::Name::from_ascii(&question.name);
         let name = name.map_err(|error| Miss::failed(FailureKind::Malformed, format!("{question}: {error}")))?;
-        let mut request = DnsRequestOptions::default();
-        request.use_edns = true;
-        request.edns_payload_len = payload(self.addr.ip());
-        let reply = self
-            .pool
-            .lookup(Query::query(name, record_type(question.kind)), request)
-            .first_answer();
+        let query = Query::query(name, record_type(question.kind));
         // INVARIANT(I8): the library checks its own deadline between rounds only.
-        let reply = tokio::time::timeout(self.limit, reply)
+        let reply = tokio::time::timeout(self.timeout * ROUNDS, self.send(question, &query))
             .await
             .unwrap_or(Err(NetError::Timeout));
         match reply.and_then(|response| DnsError::from_response(response).map_err(NetError::from)) {
+            Ok(response) if response.truncation && response.answers.is_empty() => Err(Miss::Truncated),
             Ok(response) => Ok(Records {
                 answers: response.answers.iter().filter_map(record).collect(),
                 additionals: response.additionals.iter().filter_map(record).collect(),
+                truncated: response.truncation,
             }),
             Err(error) => Err(failure::meaning(&error, question, self.addr)),
         }
     }
+
+    /// The way of a question: TCP at once where UDP was too small the last time, which saves a round trip per look.
+    async fn send(&self, question: &Question, query: &Query) -> Result<DnsResponse, NetError> {
+        if self.large().contains(question) {
+            let reply = self.over_tcp(query).await;
+            let stays = reply.as_ref().is_ok_and(|response| self.is_large(response));
+            if !stays {
+                self.large().remove(question);
+            }
+            // Whatever is the matter with TCP, UDP may still get through, or get a smaller answer.
+            if matches!(reply, Ok(_) | Err(NetError::Dns(DnsError::NoRecordsFound(_)))) {
+                return reply;
+            }
+        }
+        match self.over_udp(query).await {
+            Err(NetError::Truncated) => {}
+            reply => return reply,
+        }
+        let response = self.over_tcp(query).await?;
+        let mut large = self.large();
+        if self.is_large(&response) && large.len() < MAX_LARGE {
+            large.insert(question.clone());
+        }
+        Ok(response)
+    }
+
+    async fn over_udp(&self, query: &Query) -> Result<DnsResponse, NetError> {
+        let mut retries = RETRIES;
+        loop {
+            match self.udp.lookup(query.clone(), self.request()).first_answer().await {
+                Err(error) if retries > 0 && may_be_a_lost_packet(&error) => retries -= 1,
+                reply => return reply,
+            }
+        }
+    }
+
+    async fn over_tcp(&self, query: &Query) -> Result<DnsResponse, NetError> {
+        let mut request = DnsRequest::from_query(query.clone(), self.request());
+        // A connection carries one question at a time, so any number tells it from the others.
+        request.metadata.id = 1;
+        let bytes = request.to_vec()?;
+        let exchange = tokio::time::timeout(self.timeout, self.tcp.exchange(&bytes)).await;
+        let response = DnsResponse::from_buffer(exchange.map_err(|_| NetError::Timeout)??)?;
+        let is_ours = response.metadata.id == request.metadata.id && response.queries == request.queries;
+        let mut records = response.answers.iter().chain(&response.additionals);
+        if !is_ours {
+            Err(NetError::Message("an answer to another question"))
+        } else if records.any(|record| record.dns_class != query.query_class) {
+            Err(NetError::Message("a record of another class than was asked"))
+        } else {
+            Ok(DnsError::from_response(response)?)
+        }
+    }
+
+    fn request(&self) -> DnsRequestOptions {
+        let mut request = DnsRequestOptions::default();
+        request.use_edns = true;
+        request.edns_payload_len = payload(self.addr.ip());
+        request
+    }
+
+    /// Whether to expect that this answer, come over TCP, would not fit into UDP the next time.
+    ///
+    /// WHY half the limit: a set that grows and shrinks by a pod around the limit must not take both ways each time.
+    fn is_large(&self, response: &DnsResponse) -> bool {
+        response.truncation || response.as_buffer().len() > usize::from(payload(self.addr.ip()) / 2)
+    }
+
+    /// Never held across an await. A poisoned lock is taken all the same: each change is a single insertion or removal.
+    fn large(&self) -> MutexGuard<'_, BTreeSet<Question>> {
+        self.large.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the same question may be answered a moment later. Each negative answer, and one cut off, is an answer.
+fn may_be_a_lost_packet(error: &NetError) -> bool {
+    !matches!(
+        error,
+        NetError::Truncated | NetError::NoConnections | NetError::Dns(DnsError::NoRecordsFound(_))
+    )
 }
 
 fn server(addr: SocketAddr) -> NameServerConfig {
@@ -76,11 +158,7 @@ fn server(addr: SocketAddr) -> NameServerConfig {
         connection.port = addr.port();
         connection
     };
-    NameServerConfig::new(
-        addr.ip(),
-        true,
-        vec![with_port(ConnectionConfig::udp()), with_port(ConnectionConfig::tcp())],
-    )
+    NameServerConfig::new(addr.ip(), true, vec![with_port(ConnectionConfig::udp())])
 }
 
 fn options(server: IpAddr, timeout: Duration) -> ResolverOpts {
@@ -131,7 +209,8 @@ fn record(record: &rr::Record) -> Option<Record> {
     };
     Some(Record {
         owner: name(&record.name),
-        ttl: Duration::from_secs(u64::from(record.ttl)),
+        // SPEC(RFC 2181 8): a TTL with the most significant bit set is zero.
+        ttl: Duration::from_secs(i32::try_from(record.ttl).map_or(0, |seconds| seconds.unsigned_abs().into())),
         data,
     })
 }
@@ -140,6 +219,8 @@ fn record(record: &rr::Record) -> Option<Record> {
 const RETRIES: usize = 1;
 /// Two attempts over UDP and one exchange over TCP, in units of the timeout: the bound for one server.
 const ROUNDS: u32 = 3;
+/// Questions remembered as large: those of one Service are three, and each of its pods' answers fits.
+const MAX_LARGE: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -392,7 +392,13 @@ struct Check(Arc<AtomicBool>);
 impl Identify for Check {
     fn identify<'a>(&'a self, _: &'a Endpoint) -> BoxFuture<'a, Result<(), Impostor>> {
         let fine = self.0.load(Ordering::SeqCst);
-        Box::pin(async move { if fine { Ok(()) } else { Err(Impostor::new("web-9")) } })
+        Box::pin(async move {
+            if fine {
+                Ok(())
+            } else {
+                Err(Impostor::new("it belongs to web-9"))
+            }
+        })
     }
 }
 
@@ -406,7 +412,9 @@ async fn a_pod_that_is_not_who_dns_said_is_refused_before_anything_is_sent() {
     let error = balancer.acquire(Route::any()).await.unwrap_err();
     let text = error.to_string();
     assert!(
-        text.contains("cannot connect to web-0 (10.0.0.1:80): the address belongs to web-9 now"),
+        text.contains(
+            "cannot connect to web-0 (10.0.0.1:80): the address is not this pod's any more: it belongs to web-9"
+        ),
         "{text}"
     );
     assert_eq!(pods.open(), 0);

@@ -1,4 +1,5 @@
-//! Knot DNS, a name server that we did not write: finds it, installs it where possible, says so where it is not.
+//! Knot DNS and dnsmasq, name servers that we did not write: finds them, installs them where possible, says so where they
+//! are not.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,10 +8,10 @@ use std::process::{Command, Stdio};
 
 use crate::steps::Run;
 
-/// The variable that says, with the value 1, that Knot need not be installed: the scenarios that need it are left out then.
+/// The variable that says, with the value 1, that neither need be installed: the scenarios that need them are left out then.
 pub(crate) const SKIP: &str = "HEADLESS_SKIP_KNOT";
 
-/// Whether the scenarios against Knot can run.
+/// Whether the scenarios against Knot and dnsmasq can run.
 #[derive(Debug)]
 pub(crate) enum Knot {
     /// With this search path.
@@ -19,30 +20,30 @@ pub(crate) enum Knot {
     Missing,
 }
 
-/// Finds Knot or installs it.
+/// Finds both or installs them.
 ///
-/// Not having it is not a failure, as all the rest can be tested without; it is noted, so that the summary tells.
+/// Not having them is not a failure, as all the rest can be tested without; it is noted, so that the summary tells.
 pub(crate) fn provide(run: &mut Run) -> Knot {
     if let Some(path) = search_path() {
         return Knot::Found(path);
     }
     if env::var_os(SKIP).is_some_and(|value| value == "1") {
         run.skip(&format!(
-            "the scenarios against Knot DNS: it is not installed, and {SKIP}=1 says it need not be"
+            "the scenarios against Knot DNS and dnsmasq: one is not installed, and {SKIP}=1 says it need not be"
         ));
         return Knot::Missing;
     }
     let why = match install() {
         Ok(()) => match search_path() {
             Some(path) => return Knot::Found(path),
-            None => "apt-get installed it, but knotd and knotc are not there".to_owned(),
+            None => "apt-get installed them, but knotd, knotc and dnsmasq are not there".to_owned(),
         },
         Err(why) => why,
     };
     run.skip(&format!(
-        "the scenarios against Knot DNS: {why}. To run them, install knotd and knotc \
+        "the scenarios against Knot DNS and dnsmasq: {why}. To run them, install knotd, knotc and dnsmasq \
          (Debian, Ubuntu: sudo apt-get install --no-install-recommends {}; \
-         Fedora: sudo dnf install knot; Alpine: apk add knot)",
+         Fedora: sudo dnf install knot dnsmasq; Alpine: apk add knot dnsmasq)",
         PACKAGES.join(" ")
     ));
     Knot::Missing
@@ -81,13 +82,13 @@ fn is_root() -> bool {
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-/// A search path on which both programs are found.
+/// A search path on which all programs are found.
 ///
 /// WHY: they live in an `sbin`, which is not on every user's path.
 fn search_path() -> Option<OsString> {
     let mut entries = path_entries();
     entries.extend(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from));
-    let complete = ["knotd", "knotc"]
+    let complete = ["knotd", "knotc", "dnsmasq"]
         .iter()
         .all(|program| find_in(&entries, program).is_some());
     complete.then(|| env::join_paths(entries).ok()).flatten()
@@ -102,4 +103,4 @@ fn find_in(entries: &[PathBuf], program: &str) -> Option<PathBuf> {
     candidates.into_iter().find(|candidate| Path::is_file(candidate))
 }
 
-const PACKAGES: [&str; 2] = ["knot", "knot-dnsutils"];
+const PACKAGES: [&str; 3] = ["knot", "knot-dnsutils", "dnsmasq-base"];

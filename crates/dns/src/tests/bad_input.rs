@@ -4,13 +4,6 @@ use super::*;
 
 const NAMED: &str = "_http._tcp.web.shop.svc.cluster.local.";
 
-fn says(failure: &Failure, kind: FailureKind, parts: &[&str]) {
-    assert_eq!(failure.kind, kind, "{failure}");
-    for part in parts {
-        assert!(failure.detail.contains(part), "`{part}` in: {failure}");
-    }
-}
-
 #[tokio::test]
 async fn a_port_name_that_the_service_does_not_have() {
     let script = Script::default();
@@ -143,7 +136,7 @@ async fn an_alias_is_refused_unless_it_is_wanted() {
     let alias = record(SERVICE, 5, Data::Alias("db.example.com.".to_owned()));
     let records = Records {
         answers: vec![alias, address("db.example.com.", "192.0.2.1")],
-        additionals: Vec::new(),
+        ..Records::default()
     };
     script.set(Kind::A, SERVICE, Ok(records));
     let failure = failed(&Setup::port("80").lookup(&script)).await;
@@ -188,7 +181,7 @@ async fn records_of_another_name_are_refused() {
     let script = Script::default();
     let records = Records {
         answers: vec![address("elsewhere.", "192.0.2.1")],
-        additionals: Vec::new(),
+        ..Records::default()
     };
     script.set(Kind::A, SERVICE, Ok(records));
     says(

@@ -104,7 +104,7 @@ fn what_cannot_be_found_is_said_with_where_it_was_looked_for_and_what_to_do() {
         error.to_string().contains("the namespace of `web:http` is not known"),
         "{error}"
     );
-    assert!(error.to_string().contains("call `namespace(..)`"), "{error}");
+    assert!(error.to_string().contains("write `NAME.NAMESPACE`"), "{error}");
     let empty = Files::new("empty", Some("search lan\n"), None);
     let error = empty.builder("web.shop").build().unwrap_err();
     assert!(matches!(error, ConfigError::NoNameServer { .. }), "{error}");

@@ -22,10 +22,19 @@ async fn the_rung_that_held_is_asked_alone_and_the_better_one_again_after_five_m
     let lookup = lookup(&script, None);
     found(&lookup).await;
     assert_eq!(script.asked(), ["A web", "A web-0.web", "PTR 1.0.0.10", "SRV web"]);
-    for _ in 0..59 {
+    for look in 1..60 {
         after(5).await;
         found(&lookup).await;
-        assert_eq!(script.asked(), ["A web"], "names and rung are remembered");
+        let expected: &[&str] = if look % 6 == 0 {
+            &["A web", "A web-0.web"]
+        } else {
+            &["A web"]
+        };
+        assert_eq!(
+            script.asked(),
+            expected,
+            "rung and names are remembered, names confirmed after 30 s"
+        );
     }
     after(5).await;
     script.srv(SERVICE, &[("web-0", 80, "10.0.0.1")]);
@@ -49,6 +58,121 @@ async fn trying_the_better_rung_again_does_not_harm_the_one_that_holds() {
     after(5).await;
     found(&lookup).await;
     assert_eq!(script.asked(), ["A web"], "and is not done at every lookup");
+}
+
+#[tokio::test(start_paused = true)]
+async fn srv_that_fails_twice_while_addresses_are_answered_is_left_alone_for_five_minutes() {
+    for kind in [
+        FailureKind::ServFail,
+        FailureKind::Timeout,
+        FailureKind::Io,
+        FailureKind::Malformed,
+    ] {
+        let script = Script::default();
+        script.ips(SERVICE, &["10.0.0.1"]).pod("web-0", "10.0.0.1");
+        script.set(Kind::Srv, SERVICE, failing(kind));
+        let lookup = lookup(&script, None);
+        assert_eq!(failed(&lookup).await.kind, kind);
+        assert_eq!(script.asked(), ["SRV web"], "once is no reason to change the way");
+        assert_eq!(found(&lookup).await.0, "A/AAAA with PTR");
+        script.asked();
+        for _ in 0..59 {
+            after(5).await;
+            found(&lookup).await;
+            assert!(!script.asked().contains(&"SRV web".to_owned()));
+        }
+        after(5).await;
+        found(&lookup).await;
+        assert!(script.asked().contains(&"SRV web".to_owned()), "{kind}: tried again");
+        after(5).await;
+        found(&lookup).await;
+        assert!(
+            !script.asked().contains(&"SRV web".to_owned()),
+            "{kind}: without effect on the pods"
+        );
+        after(300).await;
+        script.srv(SERVICE, &[("web-0", 80, "10.0.0.1")]);
+        assert_eq!(found(&lookup).await.0, "SRV of the Service", "{kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn srv_failures_count_only_in_a_row_and_dns_that_is_down_is_one_failure() {
+    let script = Script::default();
+    script
+        .srv(SERVICE, &[("web-0", 80, "10.0.0.1")])
+        .ips(SERVICE, &["10.0.0.1"]);
+    let lookup = lookup(&script, None);
+    let works = script.reply(&Question::new(Kind::Srv, SERVICE));
+    for _ in 0..5 {
+        script.set(Kind::Srv, SERVICE, failing(FailureKind::Timeout));
+        failed(&lookup).await;
+        script.set(Kind::Srv, SERVICE, works.clone());
+        assert_eq!(found(&lookup).await.0, "SRV of the Service");
+    }
+    let down = || failing(FailureKind::ServFail);
+    script.set(Kind::Srv, SERVICE, down()).set(Kind::A, SERVICE, down());
+    for _ in 0..5 {
+        assert_eq!(failed(&lookup).await.kind, FailureKind::ServFail);
+    }
+    script.asked();
+    script.set(Kind::Srv, SERVICE, works);
+    assert_eq!(
+        found(&lookup).await.0,
+        "SRV of the Service",
+        "at once, when DNS is back"
+    );
+    assert_eq!(script.asked(), ["SRV web"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_answer_that_is_cut_off_the_names_of_the_others_are_kept() {
+    let script = Script::default();
+    let part = |ips: &[&str]| {
+        let answers = ips.iter().map(|ip| address(SERVICE, ip)).collect();
+        Ok(Records {
+            answers,
+            truncated: true,
+            ..Records::default()
+        })
+    };
+    script
+        .pod("web-0", "10.0.0.1")
+        .pod("web-1", "10.0.0.2")
+        .pod("web-2", "10.0.0.3");
+    let lookup = lookup(&script, None);
+    script.set(Kind::A, SERVICE, part(&["10.0.0.1", "10.0.0.2"]));
+    for (ips, pods) in [
+        (
+            ["10.0.0.1", "10.0.0.2"],
+            ["web-0 (10.0.0.1:80) #0", "web-1 (10.0.0.2:80) #1"],
+        ),
+        (
+            ["10.0.0.2", "10.0.0.3"],
+            ["web-1 (10.0.0.2:80) #1", "web-2 (10.0.0.3:80) #2"],
+        ),
+        (
+            ["10.0.0.1", "10.0.0.3"],
+            ["web-0 (10.0.0.1:80) #0", "web-2 (10.0.0.3:80) #2"],
+        ),
+    ] {
+        script.set(Kind::A, SERVICE, part(&ips));
+        let Resolution::Found(answer) = lookup.resolve().await else {
+            panic!()
+        };
+        assert!(answer.truncated);
+        assert_eq!(found(&lookup).await.1, pods);
+    }
+    let asked = script.state.lock().unwrap().asked.clone();
+    assert_eq!(
+        asked.iter().filter(|question| question.kind == Kind::Ptr).count(),
+        3,
+        "{asked:?}"
+    );
+    assert!(lookup.says_part());
+    script.ips(SERVICE, &["10.0.0.1"]);
+    found(&lookup).await;
+    assert!(!lookup.says_part(), "whole again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,11 @@
 
 mod bad_input;
 mod config;
+mod confirm;
+mod hostile;
+mod identity;
 mod memory;
+mod properties;
 mod rungs;
 mod wire;
 
@@ -68,7 +72,7 @@ impl Script {
                     name,
                     Ok(Records {
                         answers: records,
-                        additionals: Vec::new(),
+                        ..Records::default()
                     }),
                 );
             }
@@ -91,7 +95,15 @@ impl Script {
         let glue = |(target, _, ip): &(&str, u16, &str)| (!ip.is_empty()).then(|| address(&under_service(target), ip));
         let answers = pods.iter().map(srv).collect();
         let additionals = pods.iter().rev().filter_map(glue).collect();
-        self.set(Kind::Srv, name, Ok(Records { answers, additionals }))
+        self.set(
+            Kind::Srv,
+            name,
+            Ok(Records {
+                answers,
+                additionals,
+                ..Records::default()
+            }),
+        )
     }
 
     /// A pod's own name and its PTR.
@@ -110,7 +122,7 @@ impl Script {
             &question.name,
             Ok(Records {
                 answers,
-                additionals: Vec::new(),
+                ..Records::default()
             }),
         )
     }
@@ -262,5 +274,12 @@ async fn nobody(lookup: &Lookup) -> Negative {
     match lookup.resolve().await {
         Resolution::None(negative) => negative,
         other => panic!("{other:?}"),
+    }
+}
+
+fn says(failure: &Failure, kind: FailureKind, parts: &[&str]) {
+    assert_eq!(failure.kind, kind, "{failure}");
+    for part in parts {
+        assert!(failure.detail.contains(part), "`{part}` in: {failure}");
     }
 }

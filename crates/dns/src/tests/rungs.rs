@@ -355,7 +355,15 @@ async fn the_smallest_ttl_counts() {
     )];
     let stranger = record("ns.dns.cluster.local.", 1, Data::Ip("10.0.0.9".parse().unwrap()));
     let additionals = vec![stranger, record(&target, 7, Data::Ip("10.0.0.1".parse().unwrap()))];
-    script.set(Kind::Srv, NAMED, Ok(Records { answers, additionals }));
+    script.set(
+        Kind::Srv,
+        NAMED,
+        Ok(Records {
+            answers,
+            additionals,
+            ..Records::default()
+        }),
+    );
     let Resolution::Found(answer) = Setup::port("http").lookup(&script).resolve().await else {
         panic!()
     };

@@ -213,3 +213,82 @@ async fn if_all_fail_the_failure_names_them_all() {
         "{failure}"
     );
 }
+
+#[tokio::test]
+async fn what_fits_of_an_answer_that_is_too_large_for_tcp_is_kept() {
+    let addr =
+        serve_too_much(|query, response| with_address(query, response).and_then(|response| truncated(query, response)));
+    let records = client(&[addr.await]).ask(&web()).await.unwrap();
+    assert!(records.truncated);
+    assert_eq!(records.answers.len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_to_another_question_or_of_another_class_is_refused_over_tcp() {
+    let other = |query: &Query, mut response: Message| {
+        response.queries[0].set_name(name("other.shop.svc.cluster.local."));
+        with_address(query, response)
+    };
+    let chaos = |query: &Query, response: Message| {
+        let mut response = with_address(query, response)?;
+        response.answers[0].dns_class = rr::DNSClass::CH;
+        Some(response)
+    };
+    for addr in [serve_too_much(other).await, serve_too_much(chaos).await] {
+        let Err(Miss::Failed(failure)) = client(&[addr]).ask(&web()).await else {
+            panic!()
+        };
+        assert_eq!(failure.kind, FailureKind::Malformed, "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_ttl_that_is_no_number_of_seconds_is_zero() {
+    for (ttl, seconds) in [
+        (u32::MAX, 0),
+        (0x8000_0000, 0),
+        (0x7fff_ffff, 0x7fff_ffff),
+        (0, 0),
+        (30, 30),
+    ] {
+        let addr = serve(move |query, response| {
+            let mut response = with_address(query, response)?;
+            response.answers[0].ttl = ttl;
+            Some(response)
+        });
+        let records = client(&[addr.await]).ask(&web()).await.unwrap();
+        assert_eq!(records.answers[0].ttl, Duration::from_secs(seconds));
+    }
+}
+
+#[tokio::test]
+async fn as_many_records_as_a_message_holds_are_read() {
+    let addr = serve_too_much(|query, mut response| {
+        for i in 0..1500_u32 {
+            let data = RData::A(rr::rdata::A(std::net::Ipv4Addr::from(0x0a00_0000 + i)));
+            response.add_answer(rr::Record::from_rdata(query.name().clone(), 5, data));
+        }
+        Some(response)
+    });
+    assert_eq!(client(&[addr.await]).ask(&web()).await.unwrap().answers.len(), 1500);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_meanwhile_is_replaced() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        // One answer for each connection.
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let length = stream.read_u16().await.unwrap();
+            let mut query = vec![0; usize::from(length)];
+            stream.read_exact(&mut query).await.unwrap();
+            stream.write_u16(length).await.unwrap();
+            stream.write_all(&query).await.unwrap();
+        }
+    });
+    let tcp = crate::tcp::Tcp::new(addr);
+    for i in 0..5_u8 {
+        assert_eq!(tcp.exchange(&[i; 20]).await.unwrap(), [i; 20]);
+    }
+}

@@ -1,0 +1,101 @@
+//! DNS over TCP to one name server, for answers that do not fit into a datagram. Bytes in, bytes out.
+//!
+//! Our own, because the DNS library throws the records of an answer away that is cut off over TCP too, and hides which
+//! transport an answer came by. No task runs in the background: a connection is used by one exchange at a time and lies
+//! idle between two. What the bytes mean is read in `wire.rs`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// The connections to one name server.
+#[derive(Debug)]
+pub(crate) struct Tcp {
+    addr: SocketAddr,
+    idle: Mutex<Vec<Idle>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    opened: Instant,
+}
+
+impl Tcp {
+    /// Opens no socket yet.
+    pub(crate) fn new(addr: SocketAddr) -> Self {
+        Self {
+            addr,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Sends `query` and returns the message that comes back. The caller limits the time.
+    ///
+    /// # Cancel safety
+    /// Dropped half-way, it closes the connection it used: a late answer cannot be taken for another question's.
+    pub(crate) async fn exchange(&self, query: &[u8]) -> io::Result<Vec<u8>> {
+        if let Some(connection) = self.take() {
+            // WHY: a server may close an idle connection at any time; only a new one tells whether it is there.
+            if let Ok(answer) = self.on(connection, query).await {
+                return Ok(answer);
+            }
+        }
+        let stream = TcpStream::connect(self.addr).await?;
+        stream.set_nodelay(true)?;
+        let opened = Instant::now();
+        self.on(Connection { stream, opened }, query).await
+    }
+
+    /// SPEC(RFC 1035 4.2.2): each message is preceded by its length, in two bytes.
+    async fn on(&self, mut connection: Connection, query: &[u8]) -> io::Result<Vec<u8>> {
+        let length = u16::try_from(query.len()).map_err(io::Error::other)?;
+        // In one piece: some servers take the first segment for the whole (RFC 7766 8).
+        let message = [&length.to_be_bytes(), query].concat();
+        let stream = &mut connection.stream;
+        stream.write_all(&message).await?;
+        let length = stream.read_u16().await?;
+        let mut answer = vec![0; usize::from(length)];
+        stream.read_exact(&mut answer).await?;
+        self.keep(connection);
+        Ok(answer)
+    }
+
+    fn take(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        idle.retain(|idle| {
+            now.duration_since(idle.since) < KEEP && now.duration_since(idle.connection.opened) < MAX_AGE
+        });
+        idle.pop().map(|idle| idle.connection)
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The others of a burst are closed; two are what A and AAAA of one name take.
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle {
+                connection,
+                since: Instant::now(),
+            });
+        }
+    }
+}
+
+const MAX_IDLE: usize = 2;
+/// CoreDNS closes an idle connection after 10 s.
+const KEEP: Duration = Duration::from_secs(9);
+/// WHY an age at all: dnsmasq answers each connection from a process of its own, which knows what was true when the
+/// connection was opened. This is how stale it can be; other servers lose a handshake at every sixth look.
+const MAX_AGE: Duration = Duration::from_secs(30);
