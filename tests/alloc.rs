@@ -1,10 +1,8 @@
 //! The hot path allocates nothing: counted, not believed. Law 6 of the picker's contract, and the idle `acquire`.
-//!
-//! The one file of the project with `unsafe`: a global allocator cannot be written without.
-#![allow(unsafe_code, reason = "a counting allocator implements an unsafe trait")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "support/alloc.rs"]
+mod counting;
+
 use std::convert::Infallible;
 use std::future::ready;
 use std::pin::pin;
@@ -17,46 +15,7 @@ use headless::{Balancer, Connect, Discovery, Endpoint, Outcome, Role, Route, Sta
 use headless_core::{Load, Timestamp};
 use tower::{Layer, Service, service_fn};
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    // `try_with`: the allocator is called while a thread's locals are torn down, too.
-    let _gone = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
-}
-
-// SAFETY: hands every call on to the system's allocator unchanged, and only counts.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// How many allocations of this thread `work` made.
-fn allocations(work: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
+use counting::allocations;
 
 /// `web-<k>` at its own address.
 fn pod(k: u32) -> Endpoint {

@@ -1,10 +1,9 @@
 //! The example `quickstart`, run as its users run it: what it prints, and that every promise in it is kept.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::process::Output;
 
 use headless_testkit::{App, Cluster};
+use headless_tests::support::example;
 use serde_json::Value;
 
 #[test]
@@ -137,48 +136,12 @@ fn a_wrong_command_line_is_told_from_a_failure() {
     assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--nameserver"));
 }
 
-/// Runs it while this test's cluster goes on answering.
 async fn beside(args: &[&str]) -> Output {
-    let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-    let run = move || quickstart(&args.iter().map(String::as_str).collect::<Vec<_>>());
-    tokio::task::spawn_blocking(run).await.expect("it ran")
+    example::run_beside("quickstart", args).await
 }
 
 fn quickstart(args: &[&str]) -> Output {
-    Command::new(program()).args(args).output().expect("it starts")
-}
-
-/// Builds the example and tells where it is. Once: all tests of this file use it.
-fn program() -> &'static PathBuf {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        // The whole workspace with all features, as `cargo xtask test` builds it: then this finds everything built already.
-        build.args([
-            "build",
-            "--quiet",
-            "--workspace",
-            "--all-features",
-            "--example",
-            "quickstart",
-        ]);
-        build.args(["--message-format", "json-render-diagnostics"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        let output = build
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .expect("cargo starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let messages = String::from_utf8(output.stdout).expect("JSON is text");
-        let mut messages = messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let ours = |message: &Value| message["target"]["name"] == "quickstart" && message["executable"].is_string();
-        let built = messages.rfind(ours).expect("cargo says where the program is");
-        built["executable"].as_str().map(PathBuf::from).expect("a path")
-    })
+    example::run("quickstart", args)
 }
 
 fn number(value: &Value) -> u64 {

@@ -10,7 +10,7 @@ use headless_http::Client;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::screen::explain;
+use crate::shared::explain;
 use crate::tally::{Answer, Tally};
 
 /// How many callers send at the same time.

@@ -20,6 +20,8 @@ mod report;
 mod rollout;
 mod screen;
 mod service;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod tally;
 
 use std::error::Error;
@@ -35,7 +37,8 @@ use crate::discovered::Discovered;
 use crate::embedded::{Embedded, SLOW_POD};
 use crate::load::{CALLERS, Load, Mix};
 use crate::report::Report;
-use crate::screen::{Screen, explain};
+use crate::screen::Screen;
+use crate::shared::explain;
 
 /// How many requests each policy gets. Divisible by three, so that round robin can be exact.
 const REQUESTS: u64 = 3000;
@@ -44,7 +47,7 @@ const REQUESTS: u64 = 3000;
 async fn main() -> ExitCode {
     let outcome = match args::parse(std::env::args().skip(1)) {
         Ok(Command::Help) => {
-            print!("{}", args::HELP);
+            print!("{}", args::help());
             Ok(true)
         }
         Ok(Command::Demo { json }) => demo(json).await,

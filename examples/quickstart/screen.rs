@@ -1,6 +1,5 @@
 //! What is shown while the program runs: lines, and on a terminal one line that changes. Silent with `--json`.
 
-use std::error::Error;
 use std::io::{IsTerminal as _, Write as _, stdout};
 
 /// The way to stdout.
@@ -53,32 +52,5 @@ impl Screen {
         self.has_live_line = false;
         // Nobody left to read it (`quickstart | head`) is no reason to stop: the exit code still tells how it went.
         let _ = write!(stdout(), "{clear}{text}").and_then(|()| stdout().flush());
-    }
-}
-
-/// An error with its causes, in one line: the cause is often what tells the most.
-pub(crate) fn explain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let says = error.to_string();
-        // Some errors repeat their cause in their own text.
-        if !text.contains(&says) {
-            text = format!("{text}: {says}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cause_is_told_once() {
-        let parse = "x".parse::<u8>().unwrap_err();
-        let outer = std::io::Error::other(parse.clone());
-        assert_eq!(explain(&outer), parse.to_string());
     }
 }

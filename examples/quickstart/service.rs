@@ -3,7 +3,6 @@
 use std::error::Error;
 
 use headless::Discovery;
-use headless::dns::DnsResolver;
 use headless_http::Client;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -14,6 +13,7 @@ use crate::discovered::Discovered;
 use crate::load::{Load, Mix};
 use crate::report::{latency_json, requests_json};
 use crate::screen::Screen;
+use crate::shared::asked_to_stop;
 use crate::tally::Tally;
 
 /// Enough for shares that one can look at.
@@ -22,7 +22,7 @@ const REQUESTS: u64 = 1000;
 /// Discovers the Service and sends it requests, once or again and again. `false`: a request failed.
 pub(crate) async fn run(args: &ServiceArgs) -> Result<bool, Box<dyn Error>> {
     let mut screen = Screen::new(args.json);
-    let discovery = discover(args).await?;
+    let discovery = Discovery::with(args.service.resolver()?).start().await?;
     // No policy named: power of two choices by requests in flight.
     let client = Client::builder(discovery.clone()).build()?;
     let Some(pause) = args.every else {
@@ -39,24 +39,6 @@ pub(crate) async fn run(args: &ServiceArgs) -> Result<bool, Box<dyn Error>> {
         () = rounds => Ok(true),
         stopped = asked_to_stop() => Ok(stopped.map(|()| true)?),
     }
-}
-
-/// Outside the options, this is `Discovery::start(&args.service)`.
-async fn discover(args: &ServiceArgs) -> Result<Discovery, Box<dyn Error>> {
-    let mut resolver = DnsResolver::builder(args.service.parse()?);
-    for nameserver in &args.nameservers {
-        resolver = resolver.nameserver(*nameserver);
-    }
-    if let Some(namespace) = &args.namespace {
-        resolver = resolver.namespace(namespace);
-    }
-    if let Some(zone) = &args.zone {
-        resolver = resolver.zone(zone);
-    }
-    if let Some(set) = &args.stateful_set {
-        resolver = resolver.stateful_set(set);
-    }
-    Ok(Discovery::with(resolver.build()?).start().await?)
 }
 
 async fn round(args: &ServiceArgs, discovery: &Discovery, client: &Client, screen: &mut Screen) -> bool {
@@ -99,21 +81,4 @@ fn to_json(discovered: &Discovered, tally: &Tally) -> Value {
         "failed": tally.failed,
         "errors": tally.errors,
     })
-}
-
-/// SIGTERM is what Kubernetes sends. A container's first process must ask for it, or the signal does nothing.
-#[cfg(unix)]
-async fn asked_to_stop() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-    }
-}
-
-#[cfg(not(unix))]
-async fn asked_to_stop() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
 }

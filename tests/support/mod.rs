@@ -1,4 +1,5 @@
 //! Help for the scenarios: one module per need.
 
+pub mod example;
 pub mod knot;
 pub mod looks;

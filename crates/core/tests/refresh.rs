@@ -490,6 +490,29 @@ fn every_pod_replaced_keeps_the_old_no_longer_than_replace_hold() {
 }
 
 #[test]
+fn the_same_pods_in_the_other_address_family_do_not_take_the_known_ones_away() {
+    let mut refresh = knowing(&[(0, 1), (1, 2), (2, 3)]);
+    let v6 = |k: u16| {
+        let endpoint = Endpoint::new((std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, k), 80).into());
+        endpoint.with_pod(format!("web-{k}").parse().unwrap())
+    };
+    let answer = Answer::new((0..3).map(v6).collect(), Duration::from_secs(5), FoundBy::PodNames);
+    let step = refresh.on(Resolution::Found(answer), at(5.0), 0);
+    assert_eq!(
+        (step.event, refresh.snapshot().len()),
+        (Event::ReplaceHeld, 6),
+        "made before broken"
+    );
+    refresh.on(found(&[(0, 1), (1, 2), (2, 3)]), at(8.0), 0);
+    for pod in [(0, 1), (1, 2), (2, 3)] {
+        assert!(
+            refresh.snapshot().get(endpoint(pod).key()).is_some(),
+            "a blip of one family removed nobody"
+        );
+    }
+}
+
+#[test]
 fn a_pod_under_a_new_address_replaces_itself_at_once() {
     let mut refresh = knowing(&[(0, 1), (1, 2), (2, 3)]);
     let step = refresh.on(found(&[(0, 7), (1, 8), (2, 9)]), at(5.0), 0);

@@ -70,6 +70,8 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     publisher: Arc<watch::Sender<Arc<Snapshot>>>,
     next_sweep: Timestamp,
+    /// The last look did not confirm what is believed.
+    doubted: bool,
 }
 
 impl Driver {
@@ -85,6 +87,7 @@ impl Driver {
             shared,
             publisher,
             next_sweep: Timestamp::ZERO,
+            doubted: false,
         }
     }
 
@@ -137,19 +140,7 @@ impl Driver {
     }
 
     fn report(&mut self, step: &Step) {
-        let service = &*self.shared.service;
-        match (&step.snapshot, step.event) {
-            (Some(snapshot), event) => {
-                info!(service, event = ?event, generation = %snapshot.generation(), endpoints = snapshot.len(), "pods changed");
-            }
-            (None, Event::NegativeKept | Event::FailureKept | Event::TooMany) => {
-                let belief = self.refresh.belief();
-                let failure = belief.last_failure.map(|(_, failure)| failure.to_string());
-                let negative = belief.last_negative.map(|negative| negative.to_string());
-                warn!(service, event = ?step.event, failure, negative, "pods kept");
-            }
-            (None, event) => debug!(service, event = ?event, "pods unchanged"),
-        }
+        self.tell(step);
         {
             let mut status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
             status.0 = self.refresh.belief();
@@ -159,6 +150,30 @@ impl Driver {
             self.publish(snapshot);
             // Pods that left have a deadline now; the sweep says when to come again.
             self.next_sweep = Timestamp::ZERO;
+        }
+    }
+
+    /// One event per change, with fixed field names: `service`, `event`, `generation`, `endpoints`, `reason`.
+    fn tell(&mut self, step: &Step) {
+        let (service, event) = (&*self.shared.service, step.event);
+        let snapshot = self.refresh.snapshot();
+        let (generation, endpoints) = (snapshot.generation().get(), snapshot.len());
+        let belief = self.refresh.belief();
+        let reason = match event {
+            Event::NegativeKept => belief.last_negative.map(|negative| negative.to_string()),
+            Event::FailureKept | Event::TooMany => belief.last_failure.map(|(_, failure)| failure.to_string()),
+            _ => None,
+        };
+        let doubted = reason.is_some();
+        match reason {
+            Some(reason) => warn!(service, ?event, generation, endpoints, reason, "pods kept"),
+            None if step.snapshot.is_some() => info!(service, ?event, generation, endpoints, "pods changed"),
+            None if self.doubted => info!(service, ?event, generation, endpoints, "pods confirmed"),
+            None => debug!(service, ?event, generation, endpoints, "pods unchanged"),
+        }
+        // What time brings (a hold that ends) neither doubts nor confirms what DNS said last.
+        if event != Event::Released {
+            self.doubted = doubted;
         }
     }
 

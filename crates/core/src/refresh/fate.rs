@@ -8,14 +8,18 @@ use crate::{Endpoint, EndpointKey, PodName, Snapshot};
 /// A new answer, indexed by address and by pod, to ask what became of an old endpoint.
 pub(super) struct Fate<'a> {
     by_addr: HashMap<SocketAddr, &'a EndpointKey>,
-    pods: HashSet<&'a PodName>,
+    /// The pods, each with the address families it is listed in.
+    pods: HashSet<(&'a PodName, bool)>,
 }
 
 impl<'a> Fate<'a> {
     pub(super) fn under(new: &'a Snapshot) -> Self {
         Self {
             by_addr: new.iter().map(|endpoint| (endpoint.addr(), endpoint.key())).collect(),
-            pods: new.iter().filter_map(|endpoint| endpoint.pod()).collect(),
+            pods: new
+                .iter()
+                .filter_map(|endpoint| Self::pod_in_family(endpoint))
+                .collect(),
         }
     }
 
@@ -26,7 +30,14 @@ impl<'a> Fate<'a> {
 
     /// The old endpoint is certainly gone: its address is another pod's now, or its pod lives elsewhere (a StatefulSet runs
     /// at most one pod of a name), so there is nothing to hold on to.
+    ///
+    /// An address of the other family proves nothing: a pod has one of each, and a name server that loses one family for a
+    /// moment would take a working set away.
     pub(super) fn is_superseded(&self, old: &Endpoint) -> bool {
-        self.is_other_pod_now(old) || old.pod().is_some_and(|pod| self.pods.contains(pod))
+        self.is_other_pod_now(old) || Self::pod_in_family(old).is_some_and(|pod| self.pods.contains(&pod))
+    }
+
+    fn pod_in_family(endpoint: &Endpoint) -> Option<(&PodName, bool)> {
+        endpoint.pod().map(|pod| (pod, endpoint.addr().is_ipv4()))
     }
 }

@@ -220,7 +220,12 @@ impl Refresh {
         self.schedule.after_answer(&self.config, answer.ttl, now, entropy);
 
         let truncated = answer.truncated;
-        let new = Snapshot::new(Generation::default(), answer.endpoints);
+        // Endpoints that are known keep their `Arc`: an answer costs what it changes.
+        let known = |endpoint: Endpoint| match self.current.get(endpoint.key()) {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(endpoint),
+        };
+        let new = Snapshot::new(Generation::default(), answer.endpoints.into_iter().map(known));
         let event = if truncated {
             self.take_truncated(&new)
         } else {

@@ -1,0 +1,62 @@
+//! The examples, run as their users run them: built once in a process, then started as programs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+
+/// Runs the example with these arguments, to its end.
+///
+/// # Panics
+/// If it cannot be built or started.
+pub fn run(example: &str, args: &[&str]) -> Output {
+    Command::new(program(example)).args(args).output().expect("it starts")
+}
+
+/// As [`run`], while the clusters of the calling test go on answering.
+///
+/// # Panics
+/// As [`run`].
+pub async fn run_beside(example: &'static str, args: &[&str]) -> Output {
+    let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+    let run = move || run(example, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    tokio::task::spawn_blocking(run).await.expect("it ran")
+}
+
+/// Builds the example and tells where it is. Once: all tests of a process use it.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn program(example: &str) -> PathBuf {
+    static PROGRAMS: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    // Locked while it is built: the others wait for it.
+    let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
+    programs
+        .entry(example.to_owned())
+        .or_insert_with(|| build(example))
+        .clone()
+}
+
+fn build(example: &str) -> PathBuf {
+    let mut build = Command::new(env!("CARGO"));
+    // The whole workspace with all features, as `cargo xtask test` builds it: then this finds everything built already.
+    build.args(["build", "--quiet", "--workspace", "--all-features"]);
+    build.args(["--example", example, "--message-format", "json-render-diagnostics"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    let output = build
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let messages = String::from_utf8(output.stdout).expect("JSON is text");
+    let mut messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let ours = |message: &Value| message["target"]["name"] == example && message["executable"].is_string();
+    let built = messages.rfind(ours).expect("cargo says where the program is");
+    built["executable"].as_str().map(PathBuf::from).expect("a path")
+}
