@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headless::Status;
+use headless::{Mode, Status};
 use serde_json::{Value, json};
 
 /// The lines above the table.
@@ -65,16 +65,16 @@ pub(crate) fn to_json(status: &Status) -> Value {
 
 /// Whether DNS confirms what is shown. The first word is `fresh`, `kept` or `empty`.
 fn mode(status: &Status) -> String {
-    let mode = if status.endpoints == 0 { "empty" } else { "kept" };
+    let mode = status.mode;
     let since = status
         .last_good_age
         .map_or_else(String::new, |age| format!("; nothing confirmed for {}", seconds(age)));
-    match &status.last_negative {
-        _ if status.failures > 0 => format!("{mode}: DNS failing, {} times in a row{since}", status.failures),
-        Some(negative) => format!("{mode}: DNS says there are no pods ({negative}){since}"),
-        None if status.held > 0 => format!("fresh, but {} pods are no longer listed and still held", status.held),
-        None if status.endpoints == 0 => "empty: DNS has not answered yet".to_owned(),
-        None => "fresh".to_owned(),
+    match (mode, &status.last_negative) {
+        (Mode::Fresh, _) if status.held > 0 => format!("{mode}, but {} pods no longer listed are held", status.held),
+        (Mode::Fresh, _) => mode.to_string(),
+        (Mode::KeptThroughFailure, _) => format!("{mode}, {} times in a row{since}", status.failures),
+        (_, Some(negative)) => format!("{mode} ({negative}){since}"),
+        (_, None) => format!("{mode}: DNS has not answered yet"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use headless_core::{Event, Failure, FoundBy, Refresh, RefreshConfig, Resolve, Snapshot, Timestamp};
+use headless_core::{Belief, Event, Failure, FoundBy, Refresh, RefreshConfig, Resolve, Snapshot, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
@@ -123,6 +123,7 @@ impl Discovery {
         let (belief, counters) = (&status.0, status.1.clone());
         Status {
             service: Arc::clone(&self.shared.service),
+            mode: Mode::of(belief, &snapshot),
             generation: snapshot.generation().get(),
             endpoints: snapshot.len(),
             held: belief.held,
@@ -185,6 +186,8 @@ impl fmt::Debug for Discovery {
 pub struct Status {
     /// What is watched.
     pub service: Arc<str>,
+    /// Whether DNS confirms what is believed.
+    pub mode: Mode,
     /// Which snapshot is current.
     pub generation: u64,
     /// How many endpoints it has.
@@ -209,6 +212,42 @@ pub struct Status {
     pub last_negative: Option<String>,
     /// How often each rule of [`Refresh`] applied.
     pub counters: BTreeMap<Event, u64>,
+}
+
+/// Whether DNS confirms what is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mode {
+    /// The last look found these pods.
+    Fresh,
+    /// The last look failed; the pods are those known before.
+    KeptThroughFailure,
+    /// The last look said that there are none; the pods are kept until that is believed.
+    KeptThroughDenial,
+    /// There are no pods, as far as is known.
+    Empty,
+}
+
+impl Mode {
+    fn of(belief: &Belief, snapshot: &Snapshot) -> Self {
+        match belief {
+            _ if snapshot.is_empty() => Self::Empty,
+            _ if belief.failures > 0 => Self::KeptThroughFailure,
+            _ if belief.last_negative.is_some() => Self::KeptThroughDenial,
+            _ => Self::Fresh,
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fresh => "fresh",
+            Self::KeptThroughFailure => "kept: DNS is failing",
+            Self::KeptThroughDenial => "kept: DNS says there are no pods",
+            Self::Empty => "empty",
+        })
+    }
 }
 
 /// What to do when the first look finds no pods.

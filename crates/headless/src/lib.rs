@@ -40,7 +40,7 @@ pub use headless_dns as dns;
 
 pub use crate::balancer::Balancer;
 pub use crate::builder::BalancerBuilder;
-pub use crate::discovery::{Discovery, DiscoveryBuilder, OnStart, Status};
+pub use crate::discovery::{Discovery, DiscoveryBuilder, Mode, OnStart, Status};
 pub use crate::drain::Drained;
 pub use crate::error::{AcquireError, BuildError, Closed, StartError};
 pub use crate::lease::Lease;

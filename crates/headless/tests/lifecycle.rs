@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use headless::{
-    AcquireError, Balancer, BoxFuture, Discovery, Endpoint, Identify, Impostor, Outcome, RefreshConfig, Route,
+    AcquireError, Balancer, BoxFuture, Discovery, Endpoint, Identify, Impostor, Mode, Outcome, RefreshConfig, Route,
 };
 use tokio::task::JoinHandle;
 
-use self::support::{Dial, FakeDns, FakePods, found, pass, pod};
+use self::support::{Dial, FakeDns, FakePods, failed, found, nothing, pass, pod};
 
 type Acquired = Result<headless::Lease<FakePods>, AcquireError>;
 
@@ -474,4 +474,23 @@ async fn a_start_with_more_pods_than_allowed_says_so() {
     refresh.max_endpoints = 2;
     let error = Discovery::with(dns).refresh(refresh).start().await.unwrap_err();
     assert!(error.to_string().contains("max_endpoints"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_says_whether_dns_confirms_what_is_believed() {
+    let dns = FakeDns::new(found([pod(0, 1)]));
+    let discovery = dns.watch().await;
+    assert_eq!(discovery.status().mode, Mode::Fresh);
+    for (says, mode) in [
+        (failed(), Mode::KeptThroughFailure),
+        (nothing(), Mode::KeptThroughDenial),
+        (found([pod(0, 1)]), Mode::Fresh),
+    ] {
+        dns.says(says);
+        pass(Duration::from_secs(6)).await;
+        assert_eq!(discovery.status().mode, mode);
+    }
+    dns.says(nothing());
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(discovery.status().mode, Mode::Empty);
 }
