@@ -459,6 +459,21 @@ async fn nodata_for_the_only_family_wanted_of_pods_that_have_both() {
 }
 
 #[tokio::test]
+async fn nodata_for_the_family_in_use_does_not_take_pods_away_for_one_that_leads_nowhere() {
+    // The pods' IPv6 addresses are in DNS only: nobody can be reached there.
+    let cluster = cluster().dual_stack(true).bare_srv(BareSrv::Off).start().await.unwrap();
+    let web = stateful_set(&cluster, "web", "web", 3).await;
+    let scene = Scene::over(cluster, web, quick(), "web:8080", |resolver| resolver).await;
+    let id = scene.cluster.dns().fail(Fault::NoData.on_type(RecordType::A));
+    scene.watch.counts(Event::ReplaceHeld, 1).await;
+    scene.watch.looks(5).await;
+    scene.load.more(100).await;
+    assert!(scene.cluster.dns().remove(id));
+    scene.watch.sees(&["web-0", "web-1", "web-2"]).await;
+    scene.load.was_fine().await;
+}
+
+#[tokio::test]
 async fn nxdomain_for_good_empties_the_set_and_requests_wait_for_its_end() {
     let mut config = quick();
     config.negative_hold = Duration::from_millis(200);

@@ -496,20 +496,52 @@ fn the_same_pods_in_the_other_address_family_do_not_take_the_known_ones_away() {
         let endpoint = Endpoint::new((std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, k), 80).into());
         endpoint.with_pod(format!("web-{k}").parse().unwrap())
     };
-    let answer = Answer::new((0..3).map(v6).collect(), Duration::from_secs(5), FoundBy::PodNames);
-    let step = refresh.on(Resolution::Found(answer), at(5.0), 0);
+    let in_v6 = || {
+        Resolution::Found(Answer::new(
+            (0..3).map(v6).collect(),
+            Duration::from_secs(5),
+            FoundBy::PodNames,
+        ))
+    };
+    let step = refresh.on(in_v6(), at(5.0), 0);
     assert_eq!(
         (step.event, refresh.snapshot().len()),
         (Event::ReplaceHeld, 6),
         "made before broken"
     );
-    refresh.on(found(&[(0, 1), (1, 2), (2, 3)]), at(8.0), 0);
-    for pod in [(0, 1), (1, 2), (2, 3)] {
-        assert!(
-            refresh.snapshot().get(endpoint(pod).key()).is_some(),
-            "a blip of one family removed nobody"
+    for second in 1..100 {
+        refresh.on(in_v6(), at(5.0 + f64::from(second)), 0);
+        assert_eq!(
+            refresh.tick(at(5.0 + f64::from(second))),
+            None,
+            "no deadline: IPv6 may not be routed at all"
         );
     }
+    // IPv4 is back: nobody was removed, and what came instead goes when a second answer agrees.
+    let v4 = [(0, 1), (1, 2), (2, 3)];
+    is(&refresh.on(found(&v4), at(200.0), 0), Event::ShrinkHeld, None);
+    let step = refresh.on(found(&v4), at(201.0), 0);
+    is(
+        &step,
+        Event::Released,
+        Some(&["web-0@10.0.0.1", "web-1@10.0.0.2", "web-2@10.0.0.3"]),
+    );
+}
+
+#[test]
+fn the_other_address_family_takes_over_once_it_has_been_connected_to() {
+    let mut refresh = knowing(&[(0, 1)]);
+    let v6 = Endpoint::new((std::net::Ipv6Addr::LOCALHOST, 80).into()).with_pod("web-0".parse().unwrap());
+    let answer = Answer::new(vec![v6.clone()], Duration::from_secs(5), FoundBy::PodNames);
+    assert_eq!(
+        refresh.on(Resolution::Found(answer), at(5.0), 0).event,
+        Event::ReplaceHeld
+    );
+    is(
+        &refresh.on_connected(v6.key()).unwrap(),
+        Event::Released,
+        Some(&["web-0@::1"]),
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::{Endpoint, EndpointKey, PodName, Snapshot};
 
@@ -40,4 +41,11 @@ impl<'a> Fate<'a> {
     fn pod_in_family(endpoint: &Endpoint) -> Option<(&PodName, bool)> {
         endpoint.pod().map(|pod| (pod, endpoint.addr().is_ipv4()))
     }
+}
+
+/// Whether what is missing and what came instead have no address family in common.
+pub(super) fn is_other_family(missing: &[Arc<Endpoint>], new: &Snapshot) -> bool {
+    let is_v4 = |endpoint: &Arc<Endpoint>| endpoint.addr().is_ipv4();
+    let all = |v4: bool| missing.iter().all(|old| is_v4(old) == v4) && new.iter().all(|new| is_v4(new) != v4);
+    all(true) || all(false)
 }

@@ -12,6 +12,7 @@
 //! | answer truncated | adds, never removes | as above |
 //! | more than half missing (of 3 or more) | adds at once; removes when a second answer agrees | `min_poll` |
 //! | every pod replaced | adds at once; the old stay until a new one has been connected to, or [`replace_hold`](RefreshConfig::replace_hold) | as above |
+//! | every pod replaced by addresses of the other family | the same, without end: only a connection proves that the other family will do | as above |
 //! | the same IP is now another pod, the same pod has another IP | the old endpoint goes at once, whatever else holds | |
 //! | no such name / no records, nothing known before | empty | the negative TTL, within `min_poll` and `max_poll` |
 //! | no such name / no records, pods known | kept, until [`negatives`](RefreshConfig::negatives) in a row over [`negative_hold`](RefreshConfig::negative_hold) | as above: a storm costs no more than calm |
@@ -255,15 +256,19 @@ impl Refresh {
         self.held
             .retain(|held| held.until != Until::NextAnswer && may_still_live(&held.endpoint));
 
-        let all_replaced = self.listed.iter().all(gone);
+        // None of the new was known, not even as held: pods that come back have replaced nobody.
+        let all_replaced = new.iter().all(|endpoint| self.current.get(endpoint.key()).is_none());
         let missing: Vec<_> = self.listed.iter().filter(|old| may_still_live(old)).cloned().collect();
         let (until, event) = if missing.is_empty() {
             (None, if waited { Event::Released } else { Event::Found })
         } else if all_replaced {
-            (
-                Some(Until::Connected(now + self.config.replace_hold)),
-                Event::ReplaceHeld,
-            )
+            // A name server that loses one address family for a while: only a connection proves that the other one will do.
+            let hold = if fate::is_other_family(&missing, new) {
+                Duration::MAX
+            } else {
+                self.config.replace_hold
+            };
+            (Some(Until::Connected(now + hold)), Event::ReplaceHeld)
         } else if self.listed.len() >= SHRINK_FROM && missing.len() * 2 > self.listed.len() {
             self.schedule.no_later_than(now + self.config.min_poll);
             (Some(Until::NextAnswer), Event::ShrinkHeld)
