@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,6 +18,7 @@ use std::time::Duration;
 use headless_core::{FailureKind, Refresh, RefreshConfig, Resolution, Resolve, Timestamp};
 use headless_dns::{DnsResolver, Naming};
 use headless_tests::support::looks::{NAMESPACE, ZONE, builder, built, failed, found, says};
+use headless_tests::support::server::{free_port, program};
 
 /// More than the 4,093 addresses that dnsmasq gets into a message of 64 KiB.
 const TOO_MANY: u32 = 5000;
@@ -127,7 +128,7 @@ impl Dnsmasq {
     ///
     /// `None` if dnsmasq is not installed and `HEADLESS_SKIP_KNOT=1` says that foreign name servers need not be.
     async fn start(pods: std::ops::Range<u32>) -> Option<Self> {
-        let Some(program) = program() else {
+        let Some(program) = program("dnsmasq") else {
             assert!(
                 std::env::var("HEADLESS_SKIP_KNOT").is_ok_and(|skip| skip == "1"),
                 "dnsmasq is not installed. install with: apt-get install --no-install-recommends dnsmasq-base; \
@@ -245,27 +246,4 @@ impl Drop for Dnsmasq {
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.dir);
     }
-}
-
-/// A port that is free over UDP and TCP.
-fn free_port(ip: Ipv4Addr) -> io::Result<SocketAddr> {
-    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for _ in 0..100 {
-        let addr = UdpSocket::bind((ip, 0))?.local_addr()?;
-        match TcpListener::bind(addr) {
-            Ok(_) => return Ok(addr),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-/// Where the program is: on the path, or where Debian keeps it, which is on root's path only.
-fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let sbin = [PathBuf::from("/usr/sbin")];
-    std::env::split_paths(&path)
-        .chain(sbin)
-        .map(|dir| dir.join("dnsmasq"))
-        .find(|file| file.is_file())
 }

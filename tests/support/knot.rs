@@ -8,13 +8,14 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::looks::{NAMESPACE, ZONE};
+use super::server::{free_port, program};
 
 /// TTL of all records, in seconds, and of negative answers.
 pub const TTL: u64 = 5;
@@ -336,29 +337,6 @@ fn own_address() -> io::Result<(UdpSocket, Ipv4Addr)> {
         }
     }
     Err(last)
-}
-
-/// A port that is free over UDP and TCP.
-fn free_port(ip: Ipv4Addr) -> io::Result<SocketAddr> {
-    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for _ in 0..100 {
-        let addr = UdpSocket::bind((ip, 0))?.local_addr()?;
-        match TcpListener::bind(addr) {
-            Ok(_) => return Ok(addr),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-/// Where the program is: on the path, or where Debian keeps it, which is on root's path only.
-fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let sbin = [PathBuf::from("/usr/sbin")];
-    std::env::split_paths(&path)
-        .chain(sbin)
-        .map(|dir| dir.join(name))
-        .find(|file| file.is_file())
 }
 
 fn config(dir: &Path, addr: SocketAddr) -> String {

@@ -3,3 +3,4 @@
 pub mod example;
 pub mod knot;
 pub mod looks;
+pub mod server;

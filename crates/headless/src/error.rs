@@ -50,16 +50,12 @@ impl StartError {
     }
 
     pub(crate) fn from_resolution(service: &Arc<str>, resolution: &Resolution) -> Option<Self> {
-        let service = Arc::clone(service);
         match resolution {
             Resolution::None(negative) => Some(Self::NoReadyPods {
-                service,
+                service: Arc::clone(service),
                 negative: negative.clone(),
             }),
-            Resolution::Failed(failure) => Some(Self::Unresolved {
-                service,
-                failure: failure.clone(),
-            }),
+            Resolution::Failed(failure) => Some(Self::unresolved(service, failure.clone())),
             _ => None,
         }
     }
