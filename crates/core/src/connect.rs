@@ -42,6 +42,26 @@ pub trait Connect: Send + Sync + 'static {
         None
     }
 
+    /// How many streams the peer allows on a shared connection now; the smaller of this and [`Sharing::Streams`] counts. Asked
+    /// under the pool's lock when a handle is wanted, so it must only look at what is already known (HTTP/2's last SETTINGS).
+    fn stream_limit(&self, conn: &Self::Conn) -> usize {
+        let _ = conn;
+        usize::MAX
+    }
+
+    /// Proves that an idle connection still answers, by an exchange with the pod (a ping). Asked only where the pool is told to:
+    /// after an idle time, before the connection is lent, and to keep the longest idle one alive. An error means that the connection
+    /// is dead, and with it the trust in all that were idle at the time.
+    ///
+    /// The default is for protocols whose connections show their end by themselves ([`is_reusable`](Self::is_reusable)).
+    ///
+    /// # Cancel safety
+    /// The future is dropped when the dial timeout passes; the connection is then closed.
+    fn check(&self, conn: &mut Self::Conn) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        let _ = conn;
+        std::future::ready(Ok(()))
+    }
+
     /// A grip on the connection from outside, for the drain deadline: what a removed pod has not finished by then is cut.
     /// Asked once, when the connection is opened. Without one, the default, late requests are reported and left alone.
     fn abort_handle(&self, conn: &Self::Conn) -> Option<Box<dyn AbortHandle>> {
