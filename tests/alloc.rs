@@ -96,7 +96,7 @@ async fn warm(n: u32, policy: Box<dyn Policy>) -> Balancer<Instant> {
     } else {
         vec![Route::any()]
     };
-    while balancer.stats().pods.iter().any(|pod| pod.idle == 0) {
+    while balancer.stats().pods.iter().any(|pod| pod.pool.idle == 0) {
         for route in &routes {
             // Held together, so that every pod gets its turn.
             let leases: Vec<_> = hold(&balancer, *route, n as usize * 2).await;

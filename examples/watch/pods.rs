@@ -90,10 +90,10 @@ impl Row {
         Self {
             pool: Some(Pool {
                 latency: pod.latency,
-                busy: pod.busy,
-                idle: pod.idle,
-                dialling: pod.dialling,
-                opened: pod.opened,
+                busy: pod.pool.busy,
+                idle: pod.pool.idle,
+                dialling: pod.pool.dialling,
+                opened: pod.pool.opened,
             }),
             ..Self::new(&pod.endpoint, state, in_flight, age)
         }

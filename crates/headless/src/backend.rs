@@ -1,6 +1,8 @@
 //! [`Backend`]: one endpoint with its pool, its load and its state. It lives as long as the endpoint is listed, then drains.
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +12,8 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::driver::Evidence;
-use crate::pool::{self, PoolConfig, PoolState};
+use crate::histogram::Recorder;
+use crate::pool::{self, Cap, DialError, PoolConfig, PoolState};
 
 /// One endpoint, in use.
 pub(crate) struct Backend<C: Connect> {
@@ -22,15 +25,24 @@ pub(crate) struct Backend<C: Connect> {
     aborts: Mutex<Vec<Box<dyn AbortHandle>>>,
     /// Tells dials and probes that the pod is gone.
     pub(crate) closing: Notify,
+    /// New, and avoided until it has been connected to. ORDERING: Relaxed; it only tells apart two reasons to be avoided.
+    pub(crate) warming: AtomicBool,
+    /// Why it could not be connected to, if the last dial failed.
+    last_failure: Mutex<Option<DialError>>,
+    /// How long callers waited that found no idle connection.
+    pub(crate) waited: Recorder,
+    /// How long dials took.
+    pub(crate) dialled: Recorder,
     env: Arc<Env<C>>,
 }
 
 /// What all backends of a balancer share.
-pub(crate) struct Env<C> {
+pub(crate) struct Env<C: Connect> {
     pub(crate) service: Arc<str>,
     pub(crate) connector: C,
     pub(crate) identify: Option<Box<dyn Identify>>,
     pub(crate) pool: PoolConfig,
+    pub(crate) cap: Option<Cap<C>>,
     pub(crate) latency_window: Option<Duration>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) evidence: Arc<Evidence>,
@@ -43,20 +55,44 @@ pub(crate) struct Env<C> {
 }
 
 impl<C: Connect> Backend<C> {
-    pub(crate) fn new(endpoint: Arc<Endpoint>, env: Arc<Env<C>>) -> Self {
-        let state = Mutex::new(pool::new_state(&env.connector, &env.pool));
-        Self {
+    pub(crate) fn new(endpoint: Arc<Endpoint>, env: Arc<Env<C>>) -> Arc<Self> {
+        let state = Mutex::new(pool::new_state(&env));
+        let backend = Arc::new(Self {
             endpoint,
             load: Arc::new(Load::new()),
             state,
             aborts: Mutex::default(),
             closing: Notify::new(),
+            warming: AtomicBool::new(false),
+            last_failure: Mutex::default(),
+            waited: Recorder::default(),
+            dialled: Recorder::default(),
             env,
+        });
+        if let Some(cap) = &backend.env.cap {
+            cap.join(&backend);
         }
+        backend
+    }
+
+    /// Avoids the new pod until it has been connected to ([`warm_up`](Self::warm_up)).
+    pub(crate) fn hold_back(&self) {
+        self.warming.store(true, Relaxed);
+        self.load.set_avoided(true);
     }
 
     pub(crate) fn env(&self) -> &Env<C> {
         &self.env
+    }
+
+    pub(crate) fn last_failure(&self) -> Option<DialError> {
+        let failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.clone()
+    }
+
+    /// What the last dial came to.
+    pub(crate) fn set_last_failure(&self, failure: Option<DialError>) {
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
     /// A connection was opened; it can be cut by `handle`.

@@ -19,14 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headless_core::policy::{PickArgs, Tried};
-use headless_core::{Connect, EndpointKey, InFlight, Route, Timestamp};
+use headless_core::{Connect, Endpoint, EndpointKey, InFlight, Route, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::Backend;
 use crate::entropy::entropy;
 use crate::error::AcquireError;
 use crate::lease::Lease;
-use crate::pool::Refusal;
+use crate::pool::{Counts, DialError, Refusal, Slot, Stage};
 use crate::reconcile::Shared;
 use crate::view::View;
 
@@ -139,7 +139,7 @@ impl<C: Connect> Balancer<C> {
 
     /// What [`choose`](Self::choose) would choose, for the stress test.
     #[cfg(test)]
-    pub(crate) fn choose_endpoint(&self, route: Route, tried: Tried<'_>) -> Option<Arc<headless_core::Endpoint>> {
+    pub(crate) fn choose_endpoint(&self, route: Route, tried: Tried<'_>) -> Option<Arc<Endpoint>> {
         self.choose(route, tried)
             .map(|choice| Arc::clone(&choice.in_flight.on().endpoint))
     }
@@ -209,14 +209,20 @@ impl<C: Connect> Balancer<C> {
             };
             tried.extend(index);
             round.tried += 1;
-            match timeout_at(deadline, choice.in_flight.on().checkout()).await {
+            let mut stage = Stage::default();
+            match timeout_at(deadline, choice.in_flight.on().checkout(&mut stage)).await {
                 Ok(Ok((conn, slot))) => return Ok(choice.lend(conn, slot)),
                 Ok(Err(Refusal::Removed)) => {}
                 Ok(Err(Refusal::Full)) => round.full += 1,
                 Ok(Err(Refusal::Dial(error))) => round.last_dial = Some(error),
                 Err(_elapsed) => {
                     let backend = choice.in_flight.on();
-                    round.timed_out = Some((Arc::clone(&backend.endpoint), backend.counts()));
+                    round.timed_out = Some(Late {
+                        endpoint: Arc::clone(&backend.endpoint),
+                        stage,
+                        counts: backend.counts(),
+                        last_failure: backend.last_failure(),
+                    });
                     return Err(round);
                 }
             }
@@ -257,7 +263,7 @@ impl<C: Connect> Choice<C> {
     }
 
     #[inline]
-    fn lend(self, conn: C::Conn, slot: crate::pool::Slot) -> Lease<C> {
+    fn lend(self, conn: C::Conn, slot: Slot) -> Lease<C> {
         Lease::new(conn, slot, self.now, self.in_flight)
     }
 }
@@ -267,8 +273,17 @@ impl<C: Connect> Choice<C> {
 pub(crate) struct Round {
     pub(crate) tried: usize,
     pub(crate) full: usize,
-    pub(crate) last_dial: Option<crate::pool::DialError>,
-    pub(crate) timed_out: Option<(Arc<headless_core::Endpoint>, crate::pool::Counts)>,
+    pub(crate) last_dial: Option<DialError>,
+    pub(crate) timed_out: Option<Late>,
+}
+
+/// The pod that was being waited for when the time was up.
+#[derive(Debug)]
+pub(crate) struct Late {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) stage: Stage,
+    pub(crate) counts: Counts,
+    pub(crate) last_failure: Option<DialError>,
 }
 
 impl Round {

@@ -12,7 +12,7 @@ use crate::backend::Env;
 use crate::balancer::{ACQUIRE_TIMEOUT, Balancer};
 use crate::discovery::Discovery;
 use crate::error::BuildError;
-use crate::pool::PoolConfig;
+use crate::pool::{Cap, PoolConfig};
 use crate::reconcile::Shared;
 
 /// Settings of a [`Balancer`].
@@ -117,6 +117,7 @@ impl<C: Connect> BalancerBuilder<C> {
             service: self.discovery.service().into(),
             connector: self.connector,
             identify: self.identify,
+            cap: self.pool.connections_in_all.map(Cap::new),
             pool: self.pool,
             latency_window: self.policy.latency_window(),
             clock: Arc::clone(self.discovery.clock()),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use headless_core::{Endpoint, Failure, FailureKind, FoundBy, NameError, Negative, Resolution, Role};
 use thiserror::Error as ThisError;
 
-use crate::pool::DialError;
+use crate::pool::{DialError, Stage};
 
 /// A [`Discovery`](crate::Discovery) could not start.
 #[derive(Debug, ThisError)]
@@ -148,22 +148,27 @@ pub enum AcquireError {
     },
     /// The deadline passed while waiting for one pod.
     #[error(
-        "no connection to {endpoint} within {waited:?} ({busy} in use, {dialling} being opened, {waiting} callers waiting, \
-         limit {limit}); the pod is slow, or `connections_per_pod` is too small"
+        "no connection to {endpoint} within {waited:?}: {stage} ({busy} in use, {dialling} being opened, {waiting} others \
+         waiting, limit {limit}); the pod is slow, or `connections_per_pod` is too small{}",
+        last_dial.as_ref().map_or_else(String::new, |dial| format!("; last failed dial: {dial}"))
     )]
     Timeout {
         /// The pod waited for.
         endpoint: Arc<Endpoint>,
         /// How long this call waited.
         waited: Duration,
+        /// What it was waiting for in the end.
+        stage: Stage,
         /// Connections of that pod in use.
         busy: usize,
         /// Connections being opened.
         dialling: usize,
-        /// Callers waiting for that pod.
+        /// Other callers waiting for that pod.
         waiting: usize,
         /// The limit of connections.
         limit: usize,
+        /// The last dial that failed, to this pod or to one tried before it.
+        last_dial: Option<DialError>,
     },
     /// Every pod that fits has as many waiters as are allowed.
     #[error("every pod of {service} has {limit} callers waiting; shed load, or raise `max_waiters_per_pod`")]

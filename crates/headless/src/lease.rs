@@ -7,7 +7,7 @@ use std::sync::Arc;
 use headless_core::{Connect, Endpoint, InFlight, Outcome, Timestamp};
 
 use crate::backend::Backend;
-use crate::pool::Slot;
+use crate::pool::{CloseReason, End, Slot};
 
 /// A connection to one pod, borrowed for one request.
 ///
@@ -45,7 +45,7 @@ impl<C: Connect> Lease<C> {
 
     /// The exchange is complete, and `outcome` tells how the pod did. Synchronous and cheap.
     pub fn finish(mut self, outcome: Outcome) {
-        self.end(outcome, true);
+        self.end(outcome, End::Keep);
     }
 
     /// The connection died in use. Closes it and the pod's idle ones, and asks the discovery for an early look.
@@ -53,10 +53,10 @@ impl<C: Connect> Lease<C> {
         let backend = Arc::clone(self.in_flight.on());
         backend.sweep();
         backend.env().evidence.look_soon();
-        self.end(Outcome::Failure, false);
+        self.end(Outcome::Failure, End::Close(CloseReason::Broken));
     }
 
-    fn end(&mut self, outcome: Outcome, complete: bool) {
+    fn end(&mut self, outcome: Outcome, end: End) {
         let Some(conn) = self.conn.take() else { return };
         let backend = self.in_flight.on();
         let env = backend.env();
@@ -64,14 +64,17 @@ impl<C: Connect> Lease<C> {
             let now = env.clock.now();
             backend.load.observe(now.since(self.started), outcome, now, window);
         }
-        let keep = complete && env.connector.is_reusable(&conn);
-        backend.put_back(conn, self.slot, keep);
+        let end = match end {
+            End::Keep if !env.connector.is_reusable(&conn) => End::Close(CloseReason::Ended),
+            end => end,
+        };
+        backend.put_back(conn, self.slot, end);
     }
 }
 
 impl<C: Connect> Drop for Lease<C> {
     fn drop(&mut self) {
-        self.end(Outcome::Cancelled, false);
+        self.end(Outcome::Cancelled, End::Close(CloseReason::Cancelled));
     }
 }
 

@@ -80,10 +80,16 @@ impl<C: Connect> Shared<C> {
             backends,
             added,
             removed,
+            others_take_requests,
         } = merge(&old.backends, snapshot, &self.env);
         self.log(snapshot, &added, &removed);
         writer.snapshot = Arc::clone(snapshot);
+        // A new pod is connected to before it takes requests, unless there is nobody else to take them.
+        if others_take_requests {
+            added.iter().for_each(|backend| backend.hold_back());
+        }
         self.publish(writer, backends);
+        added.iter().for_each(Backend::warm_up);
         let deadline = self.env.clock.now() + self.env.pool.drain_timeout;
         for backend in removed {
             writer.draining.begin(backend, deadline);
@@ -162,14 +168,16 @@ impl<C: Connect> Shared<C> {
         }
         match (round.timed_out, round.last_dial) {
             // A pool whose connections are all in use is the cause; one that has none is a symptom of what the dials said.
-            (Some((endpoint, counts)), last) if last.is_none() || counts.busy > 0 => {
+            (Some(late), last) if last.is_none() || late.counts.busy > 0 => {
                 return AcquireError::Timeout {
-                    endpoint,
+                    endpoint: late.endpoint,
                     waited,
-                    busy: counts.busy,
-                    dialling: counts.dialling,
-                    waiting: counts.waiting,
+                    stage: late.stage,
+                    busy: late.counts.busy,
+                    dialling: late.counts.dialling,
+                    waiting: late.counts.waiting,
                     limit: self.env.pool.connections_per_pod,
+                    last_dial: late.last_failure.or(last),
                 };
             }
             (_, Some(last)) if round.full == 0 => {
@@ -218,17 +226,21 @@ impl<C: Connect> Subscriber for Shared<C> {
     }
 
     fn sweep(&self, now: Timestamp) -> Duration {
-        let idle = self.env.pool.idle_timeout;
-        let before = Timestamp::ZERO + now.since(Timestamp::ZERO).saturating_sub(idle);
         for backend in &self.view.load_full().backends {
-            backend.expire(before);
+            backend.upkeep(now);
         }
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         for (endpoint, requests) in writer.draining.expire(now) {
             warn!(service = %self.env.service, %endpoint, requests, "drain deadline passed: cut");
         }
         let until_drained = writer.draining.next_deadline().map(|deadline| deadline.since(now));
-        until_drained.map_or(idle / 4, |until| until.min(idle / 4))
+        let pool = &self.env.pool;
+        let often = [
+            Some(pool.idle_timeout / 4),
+            pool.keep_alive.map(|every| every / 2),
+            until_drained,
+        ];
+        often.into_iter().flatten().min().unwrap_or(pool.idle_timeout)
     }
 }
 
@@ -247,20 +259,25 @@ struct Merged<C: Connect> {
     backends: Backends<C>,
     added: Vec<Arc<Backend<C>>>,
     removed: Vec<Arc<Backend<C>>>,
+    /// One at least of those that stay is not avoided.
+    others_take_requests: bool,
 }
 
 /// One pass over both, as both are sorted by key.
 fn merge<C: Connect>(old: &[Arc<Backend<C>>], snapshot: &Snapshot, env: &Arc<Env<C>>) -> Merged<C> {
-    let (mut added, mut removed) = (Vec::new(), Vec::new());
+    let (mut added, mut removed, mut others_take_requests) = (Vec::new(), Vec::new(), false);
     let mut olds = old.iter().peekable();
     let backends = snapshot.iter().map(|endpoint| {
         while let Some(gone) = olds.next_if(|old| old.endpoint.key() < endpoint.key()) {
             removed.push(Arc::clone(gone));
         }
         match olds.next_if(|old| old.endpoint.key() == endpoint.key()) {
-            Some(stays) => Arc::clone(stays),
+            Some(stays) => {
+                others_take_requests |= !stays.load.is_avoided();
+                Arc::clone(stays)
+            }
             None => {
-                let new = Arc::new(Backend::new(Arc::clone(endpoint), Arc::clone(env)));
+                let new = Backend::new(Arc::clone(endpoint), Arc::clone(env));
                 added.push(Arc::clone(&new));
                 new
             }
@@ -272,5 +289,6 @@ fn merge<C: Connect>(old: &[Arc<Backend<C>>], snapshot: &Snapshot, env: &Arc<Env
         backends,
         added,
         removed,
+        others_take_requests,
     }
 }

@@ -262,7 +262,7 @@ async fn a_caller_at_the_limit_waits_for_a_returned_connection() {
         async move { balancer.acquire(Route::any()).await.unwrap().finish(Outcome::Success) }
     });
     settle().await;
-    assert_eq!((balancer.stats().pods[0].waiting, in_flight(&balancer)), (1, 2));
+    assert_eq!((balancer.stats().pods[0].pool.waiting, in_flight(&balancer)), (1, 2));
     held.finish(Outcome::Success);
     waiting.await.unwrap();
     assert_eq!((pods.attempts(), in_flight(&balancer)), (1, 0));
@@ -292,7 +292,7 @@ async fn a_caller_at_the_limit_times_out_with_the_counts() {
     assert!(
         error
             .to_string()
-            .contains("no connection to web-0 (10.0.0.1:80) within 5s (1 in use"),
+            .contains("no connection to web-0 (10.0.0.1:80) within 5s: waiting for one in use to come back (1 in use"),
         "{error}"
     );
 }
@@ -510,7 +510,7 @@ async fn streams_of_one_connection_are_shared_and_a_second_is_opened_when_full()
     }
     drop(leases);
     assert_eq!(
-        (balancer.stats().pods[0].idle, in_flight(&balancer)),
+        (balancer.stats().pods[0].pool.idle, in_flight(&balancer)),
         (2, 0),
         "a dropped stream does not close its connection"
     );

@@ -57,13 +57,16 @@ impl Scene {
         let stats = self.balancer.stats();
         for pod in &stats.pods {
             assert_eq!(
-                (pod.in_flight, pod.busy, pod.waiting, pod.dialling),
+                (pod.in_flight, pod.pool.busy, pod.pool.waiting, pod.pool.dialling),
                 (0, 0, 0, 0),
                 "{pod:?}"
             );
         }
         assert!(stats.draining.is_empty(), "{:?}", stats.draining);
-        assert_eq!(self.pods.open(), stats.pods.iter().map(|pod| pod.idle).sum::<usize>());
+        assert_eq!(
+            self.pods.open(),
+            stats.pods.iter().map(|pod| pod.pool.idle).sum::<usize>()
+        );
     }
 
     async fn assert_usable(&self) {
@@ -175,7 +178,7 @@ async fn while_dialling_the_caller_drops() {
     scene.pods.set(&pod(0, 1), Dial::Succeeds);
     settle().await;
     assert_eq!(
-        scene.balancer.stats().pods[0].idle,
+        scene.balancer.stats().pods[0].pool.idle,
         1,
         "the dial went on; its connection serves the next"
     );
@@ -220,7 +223,7 @@ async fn after_hand_off_the_caller_drops() {
     waiting.abort();
     settle().await;
     assert_eq!(
-        (scene.pods.open(), scene.balancer.stats().pods[0].idle),
+        (scene.pods.open(), scene.balancer.stats().pods[0].pool.idle),
         (1, 1),
         "it went back to the pool"
     );

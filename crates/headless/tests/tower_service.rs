@@ -207,11 +207,11 @@ async fn a_request_counts_from_the_call_to_the_response() {
         "picked in `call`, not at the first poll"
     );
     assert!(poll(&mut call).is_pending());
-    assert_eq!((only_pod(&service).in_flight, only_pod(&service).busy), (1, 1));
+    assert_eq!((only_pod(&service).in_flight, only_pod(&service).pool.busy), (1, 1));
     world.release.notify_one();
     answered(poll(&mut call));
     assert_eq!(
-        (only_pod(&service).in_flight, only_pod(&service).idle),
+        (only_pod(&service).in_flight, only_pod(&service).pool.idle),
         (0, 1),
         "before the future is dropped"
     );
@@ -277,7 +277,7 @@ async fn a_cancelled_call_leaves_no_load_and_no_connection() {
     assert_eq!(only_pod(&service).in_flight, 1);
     drop(waiting);
     assert_eq!(
-        (only_pod(&service).in_flight, only_pod(&service).waiting),
+        (only_pod(&service).in_flight, only_pod(&service).pool.waiting),
         (0, 0),
         "while it dials"
     );
@@ -440,7 +440,11 @@ async fn a_choice_holds_when_the_set_changes_before_the_first_poll() {
     dns.says(found([pod(0, 1), pod(1, 2)]));
     discovery.wait_for(|pods| pods.len() == 2).await.unwrap();
     assert_eq!(call.await.unwrap(), "web-0");
-    assert_eq!(*world.dials.lock().unwrap(), ["web-1", "web-0"], "each once");
+    assert_eq!(
+        *world.dials.lock().unwrap(),
+        ["web-0", "web-1"],
+        "the newcomer before it takes requests, then the choice; each once"
+    );
 }
 
 #[tokio::test(start_paused = true)]

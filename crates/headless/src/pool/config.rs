@@ -4,13 +4,34 @@ use std::time::Duration;
 
 use crate::error::BuildError;
 
-/// The knobs of the pools, one pool per pod.
+/// The knobs of the pools, one pool per pod. The defaults suit HTTP; a database wants fewer connections and a check.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let mut pool = headless::PoolConfig::default();
+/// pool.connections_per_pod = 8;
+/// pool.check_after = Some(Duration::from_millis(500));
+/// # let _ = pool;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PoolConfig {
     /// How many connections one pod may have, idle, lent and being opened. Default 64; a database wants far fewer (its own
     /// limit divided by the number of clients), a web service may have more.
     pub connections_per_pod: usize,
+    /// How many connections all pods together may have. Where it is reached, an idle connection of another pod gives way to a
+    /// caller. Default none.
+    pub connections_in_all: Option<usize>,
+    /// How many connections to one pod are kept idle, ready for the next callers; of shared connections (HTTP/2), how many are kept
+    /// open. They are opened when the pod appears and never expire by `idle_timeout`. Default 0: idle pods cost nothing.
+    ///
+    /// Whatever the number, a pod that comes to a set with others in it is connected to first, and takes requests when that has
+    /// succeeded.
+    pub min_idle_per_pod: usize,
+    /// How many connections to one pod may be opened at a time. Default 8: a pod that has just started is not helped by 64
+    /// handshakes at once, and a connection that comes back may be there sooner.
+    pub dials_per_pod: usize,
     /// How many callers may wait for one pod; further ones try other pods, and are refused if all are full. Default 1024: a
     /// queue that no deadline can empty is only a slower refusal.
     pub max_waiters_per_pod: usize,
@@ -19,6 +40,15 @@ pub struct PoolConfig {
     pub dial_timeout: Duration,
     /// How long a connection may stay unused. Default 60 s, below the idle timeouts usual at servers; checked every quarter.
     pub idle_timeout: Duration,
+    /// How old a connection may grow before it is replaced. Each draws its own age between 80 and 100 % of this, so that those
+    /// opened together do not end together. The replacement is opened first, so that no request pays for it. Default 30 minutes.
+    pub max_lifetime: Option<Duration>,
+    /// After how long an idle connection must be [checked](headless_core::Connect::check) before it is lent. Default none: the
+    /// end of an HTTP connection shows by itself. For a database 500 ms, as in HikariCP.
+    pub check_after: Option<Duration>,
+    /// How often the connection that has been idle longest is [checked](headless_core::Connect::check), in the background. It
+    /// finds dead connections before a request does, and keeps firewalls from forgetting live ones. Default none.
+    pub keep_alive: Option<Duration>,
     /// How long a removed pod's connections may finish what they do before they are cut, if the connector can
     /// ([`abort_handle`](headless_core::Connect::abort_handle)). Default 30 s, Kubernetes' default grace period.
     pub drain_timeout: Duration,
@@ -28,9 +58,15 @@ impl Default for PoolConfig {
     fn default() -> Self {
         Self {
             connections_per_pod: 64,
+            connections_in_all: None,
+            min_idle_per_pod: 0,
+            dials_per_pod: 8,
             max_waiters_per_pod: 1024,
             dial_timeout: Duration::from_secs(2),
             idle_timeout: Duration::from_secs(60),
+            max_lifetime: Some(Duration::from_secs(30 * 60)),
+            check_after: None,
+            keep_alive: None,
             drain_timeout: Duration::from_secs(30),
         }
     }
@@ -39,22 +75,55 @@ impl Default for PoolConfig {
 impl PoolConfig {
     /// Refuses what cannot work, by the field's name.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
-        let refuse = |field, rule| Err(BuildError::Config { field, rule });
-        if self.connections_per_pod == 0 {
-            return refuse("connections_per_pod", "it must be at least 1");
+        let numbers = [
+            ("connections_per_pod", Some(self.connections_per_pod)),
+            ("connections_in_all", self.connections_in_all),
+            ("dials_per_pod", Some(self.dials_per_pod)),
+            // Even a first connection is waited for.
+            ("max_waiters_per_pod", Some(self.max_waiters_per_pod)),
+        ];
+        if let Some((field, _)) = numbers.into_iter().find(|(_, number)| *number == Some(0)) {
+            return Err(refused(field, "it must be at least 1"));
         }
-        if self.max_waiters_per_pod == 0 {
-            return refuse(
-                "max_waiters_per_pod",
-                "it must be at least 1: even a first connection is waited for",
-            );
+        let times = [
+            ("dial_timeout", Some(self.dial_timeout)),
+            ("idle_timeout", Some(self.idle_timeout)),
+            ("max_lifetime", self.max_lifetime),
+            ("check_after", self.check_after),
+            ("keep_alive", self.keep_alive),
+            ("drain_timeout", Some(self.drain_timeout)),
+        ];
+        if let Some((field, _)) = times.into_iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
+            return Err(refused(field, "it must be longer than zero"));
         }
-        if self.dial_timeout.is_zero() {
-            return refuse("dial_timeout", "it must be longer than zero");
+        if self.min_idle_per_pod > self.connections_per_pod {
+            return Err(refused(
+                "min_idle_per_pod",
+                "it must not be above `connections_per_pod`",
+            ));
         }
-        if self.idle_timeout.is_zero() {
-            return refuse("idle_timeout", "it must be longer than zero");
+        if self.connections_in_all.is_some_and(|all| self.min_idle_per_pod > all) {
+            return Err(refused("min_idle_per_pod", "it must not be above `connections_in_all`"));
         }
-        Ok(())
+        let Some(lifetime) = self.max_lifetime else {
+            return Ok(());
+        };
+        let within = [
+            ("dial_timeout", Some(self.dial_timeout)),
+            ("idle_timeout", Some(self.idle_timeout)),
+            ("check_after", self.check_after),
+            ("keep_alive", self.keep_alive),
+        ];
+        match within
+            .into_iter()
+            .find(|(_, time)| time.is_some_and(|time| time > lifetime))
+        {
+            Some((field, _)) => Err(refused(field, "it must not be longer than `max_lifetime`")),
+            None => Ok(()),
+        }
     }
+}
+
+fn refused(field: &'static str, rule: &'static str) -> BuildError {
+    BuildError::Config { field, rule }
 }

@@ -1,32 +1,51 @@
 //! The pool of one pod: the asynchronous glue around [`Slots`]. Locks, wakes, and drops connections outside the lock.
 //!
-//! Which pod, and what to do when this one fails, is `balancer.rs`; opening connections is `dial.rs`.
+//! Which pod, and what to do when this one fails, is `balancer.rs`; opening connections is `dial.rs`; what happens to connections
+//! that nobody uses is `upkeep.rs`.
 
+mod cap;
 mod config;
 mod dial;
 mod slots;
+mod upkeep;
+mod waiter;
 
+use std::fmt;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use headless_core::{Connect, Timestamp};
+use headless_core::{Connect, Sharing, Timestamp};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+pub(crate) use self::cap::Cap;
 pub use self::config::PoolConfig;
 pub use self::dial::{DialError, DialFault};
-use self::slots::{Checkout, Inspect, Placed, Slots, Ticket, Wait};
-pub(crate) use self::slots::{Counts, Slot};
-use crate::backend::Backend;
+pub use self::slots::ClosedBy;
+use self::slots::{Checkout, Effects, Inspect, Limits, Placed, Slots, Wait};
+pub(crate) use self::slots::{CloseReason, Counts, End, Slot};
+use self::waiter::{Handed, Waiting};
+use crate::backend::{Backend, Env};
 
-/// The state of one pod's pool, and what its waiters are: senders of a connection or of the reason why there is none.
-pub(crate) type PoolState<C> = Slots<<C as Connect>::Conn, oneshot::Sender<Result<Handed<C>, Refusal>>>;
+/// What stands for a waiter: it gets a connection, or the reason why there is none.
+type Waiter<C> = oneshot::Sender<Result<Handed<C>, Refusal>>;
+
+/// The state of one pod's pool.
+pub(crate) type PoolState<C> = Slots<<C as Connect>::Conn, Waiter<C>>;
 
 /// The state of a new pool.
-pub(crate) fn new_state<C: Connect>(connector: &C, config: &PoolConfig) -> PoolState<C> {
-    let streams = match connector.sharing() {
-        headless_core::Sharing::Exclusive => 1,
-        headless_core::Sharing::Streams(streams) => streams,
+pub(crate) fn new_state<C: Connect>(env: &Env<C>) -> PoolState<C> {
+    let limits = Limits {
+        connections: env.pool.connections_per_pod,
+        streams: match env.connector.sharing() {
+            Sharing::Exclusive => 1,
+            Sharing::Streams(streams) => streams,
+        },
+        waiters: env.pool.max_waiters_per_pod,
+        dials: env.pool.dials_per_pod,
+        min_idle: env.pool.min_idle_per_pod,
+        check_after: env.pool.check_after,
     };
-    Slots::new(config.connections_per_pod, streams, config.max_waiters_per_pod)
+    Slots::new(limits, env.cap.as_ref().map(|cap| Arc::clone(&cap.permits)))
 }
 
 /// Why a pod gave no connection.
@@ -40,104 +59,171 @@ pub(crate) enum Refusal {
     Dial(DialError),
 }
 
+/// What a caller that is still without a connection is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Stage {
+    /// For a connection in use to come back: all the pod may have are lent.
+    #[default]
+    Queued,
+    /// For a connection to be opened.
+    Dialling,
+    /// For an idle connection to prove that it is alive.
+    Checking,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "waiting for one in use to come back",
+            Self::Dialling => "waiting for one to be opened",
+            Self::Checking => "checking an idle one",
+        })
+    }
+}
+
 impl<C: Connect> Backend<C> {
     /// An idle connection, if there is one: the whole of the usual case, without a wait or an allocation.
     #[inline]
-    pub(crate) fn try_checkout(&self) -> Option<(C::Conn, Slot)> {
-        let mut dead = Vec::new();
-        let checkout = self.slots().checkout(&self.inspector(), &mut dead);
+    pub(crate) fn try_checkout(self: &Arc<Self>) -> Option<(C::Conn, Slot)> {
+        let mut out = Effects::default();
+        let checkout = self
+            .slots()
+            .checkout(self.pool_now(), false, &self.inspector(), &mut out);
+        if !out.dead.is_empty() {
+            self.carry_out(out);
+        }
         match checkout {
             Checkout::Lend(conn, slot) => Some((conn, slot)),
-            Checkout::Miss | Checkout::Closed => None,
+            Checkout::Check(..) | Checkout::Miss | Checkout::Closed => None,
         }
     }
 
-    /// A connection: an idle one, one that comes back, or a new one, whichever is first.
+    /// A connection: an idle one, one that comes back, or a new one, whichever is first. `stage` says what is being waited for.
     ///
     /// # Cancel safety
-    /// Leaves the queue when dropped; a dial that was started goes on, and its connection serves the next.
-    pub(crate) async fn checkout(self: &Arc<Self>) -> Result<(C::Conn, Slot), Refusal> {
-        let (receiver, waiting) = match self.enqueue()? {
-            Entry::Lent(conn, slot) => return Ok((conn, slot)),
-            Entry::Queued(receiver, waiting) => (receiver, waiting),
-        };
-        let handed = receiver.await;
-        waiting.served();
-        match handed {
-            Ok(Ok(handed)) => Ok(handed.into_parts()),
-            Ok(Err(refusal)) => Err(refusal),
-            // The sender is dropped unsent only with the whole pool.
-            Err(_) => Err(Refusal::Removed),
-        }
-    }
-
-    fn enqueue(self: &Arc<Self>) -> Result<Entry<C>, Refusal> {
-        let mut dead = Vec::new();
-        let mut slots = self.slots();
-        match slots.checkout(&self.inspector(), &mut dead) {
-            Checkout::Lend(conn, slot) => Ok(Entry::Lent(conn, slot)),
-            Checkout::Closed => Err(Refusal::Removed),
-            Checkout::Miss => {
-                let (sender, receiver) = oneshot::channel();
-                let Wait::Queued { ticket, dial } = slots.wait(sender) else {
-                    return Err(Refusal::Full);
-                };
-                drop(slots);
-                if dial {
-                    self.spawn_dial();
+    /// Leaves the queue when dropped; a dial that was started goes on, and its connection serves the next. A connection that was being
+    /// checked is closed.
+    pub(crate) async fn checkout(self: &Arc<Self>, stage: &mut Stage) -> Result<(C::Conn, Slot), Refusal> {
+        loop {
+            match self.enter() {
+                Entry::Lent(conn, slot) => return Ok((conn, slot)),
+                Entry::Unproven(conn, slot) => {
+                    *stage = Stage::Checking;
+                    if let Some(proven) = self.prove(conn, slot).await {
+                        return Ok(proven);
+                    }
                 }
-                Ok(Entry::Queued(
-                    receiver,
-                    Waiting {
-                        backend: Arc::clone(self),
-                        ticket: Some(ticket),
-                    },
-                ))
+                Entry::Queued(receiver, waiting) => {
+                    *stage = waiting.stage();
+                    let since = self.env().clock.now();
+                    let handed = receiver.await;
+                    self.waited.record(self.env().clock.now().since(since));
+                    waiting.served();
+                    return match handed {
+                        Ok(Ok(handed)) => Ok(handed.into_parts()),
+                        Ok(Err(refusal)) => Err(refusal),
+                        // The sender is dropped unsent only with the whole pool.
+                        Err(_) => Err(Refusal::Removed),
+                    };
+                }
+                Entry::Refused(refusal) => return Err(refusal),
             }
         }
     }
 
-    /// Ends the loan of a connection. `keep`: it may serve another request.
+    /// Lends an idle connection or enters the queue.
+    fn enter(self: &Arc<Self>) -> Entry<C> {
+        let mut out = Effects::default();
+        let entry = {
+            let mut slots = self.slots();
+            match slots.checkout(self.pool_now(), true, &self.inspector(), &mut out) {
+                Checkout::Lend(conn, slot) => Entry::Lent(conn, slot),
+                Checkout::Check(conn, slot) => Entry::Unproven(conn, slot),
+                Checkout::Closed => Entry::Refused(Refusal::Removed),
+                Checkout::Miss => {
+                    let (sender, receiver) = oneshot::channel();
+                    match slots.wait(sender, &mut out) {
+                        Wait::Queued(ticket) => Entry::Queued(receiver, Waiting::new(self, ticket)),
+                        Wait::Refused => Entry::Refused(Refusal::Full),
+                    }
+                }
+            }
+        };
+        self.carry_out(out);
+        entry
+    }
+
+    /// Checks a connection that has been idle for long. If it is dead, so are those that were idle beside it.
+    async fn prove(self: &Arc<Self>, conn: C::Conn, slot: Slot) -> Option<(C::Conn, Slot)> {
+        let mut handed = Handed::new(self, conn, slot).close_unless_taken();
+        let limit = self.env().pool.dial_timeout;
+        match timeout(limit, self.env().connector.check(handed.conn())).await {
+            Ok(Ok(())) => Some(handed.into_parts()),
+            Ok(Err(_)) | Err(_) => {
+                let (conn, slot) = handed.into_parts();
+                self.sweep();
+                self.put_back(conn, slot, End::Close(CloseReason::Broken));
+                self.env().evidence.look_soon();
+                None
+            }
+        }
+    }
+
+    /// Ends the loan of a connection.
     #[inline]
-    pub(crate) fn put_back(self: &Arc<Self>, conn: C::Conn, slot: Slot, keep: bool) {
-        if matches!(slot, Slot::Stream(_)) && !self.env().connector.is_reusable(&conn) {
+    pub(crate) fn put_back(self: &Arc<Self>, conn: C::Conn, slot: Slot, end: End) {
+        let now = self.pool_now();
+        match end {
+            End::Keep => {
+                let kept = self.slots().put_back_idle(conn, slot, now);
+                if let Err(conn) = kept {
+                    self.put_back_slowly(conn, slot, end, now);
+                }
+            }
+            End::Close(_) => self.put_back_slowly(conn, slot, end, now),
+        }
+    }
+
+    #[cold]
+    fn put_back_slowly(self: &Arc<Self>, conn: C::Conn, slot: Slot, end: End, now: Timestamp) {
+        let shared = matches!(slot, Slot::Stream(_));
+        if shared && !self.env().connector.is_reusable(&conn) {
             // A shared connection that ends while it is used (GOAWAY, a reset) often means that its pod is leaving.
             self.env().evidence.look_soon();
         }
-        let now = self.env().clock.coarse();
+        let mut out = Effects::default();
         let (placed, removed) = {
             let mut slots = self.slots();
-            (
-                slots.put_back(conn, slot, keep, now, &self.inspector()),
-                slots.is_closed(),
-            )
+            let placed = slots.put_back(conn, slot, end, now, &self.inspector(), &mut out);
+            (placed, slots.is_closed())
         };
-        self.settle(placed, now);
+        self.settle(placed, now, out);
+        if shared {
+            // The peer may allow more streams than when the others began to wait.
+            self.serve_waiters();
+        }
         if removed {
             self.env().drained.notify_waiters();
         }
     }
 
     /// The connection proved dead: no other idle one of this pod is trusted.
-    pub(crate) fn sweep(&self) {
-        let mut dead = Vec::new();
-        self.slots().sweep(&mut dead);
-    }
-
-    /// Closes connections that nobody has used since `before`.
-    pub(crate) fn expire(&self, before: Timestamp) {
-        let mut dead = Vec::new();
-        self.slots().expire(before, &mut dead);
+    pub(crate) fn sweep(self: &Arc<Self>) {
+        let mut out = Effects::default();
+        self.slots().sweep(&mut out);
+        self.carry_out(out);
     }
 
     /// The pod is gone: see [`Slots::close`]. Waiters go to other pods.
-    pub(crate) fn close(&self) {
-        let mut dead = Vec::new();
-        let waiters = self.slots().close(&mut dead);
+    pub(crate) fn close(self: &Arc<Self>) {
+        let mut out = Effects::default();
+        let waiters = self.slots().close(&mut out);
         for waiter in waiters {
             let _left_already = waiter.send(Err(Refusal::Removed));
         }
         self.closing.notify_waiters();
+        self.carry_out(out);
     }
 
     pub(crate) fn is_removed(&self) -> bool {
@@ -152,20 +238,20 @@ impl<C: Connect> Backend<C> {
         self.slots().counts()
     }
 
+    /// Starts the dials that this pod's callers wait for, as far as the limits allow now.
+    fn dial_for_waiters(self: &Arc<Self>) {
+        let mut out = Effects::default();
+        self.slots().start_dials(&mut out);
+        self.carry_out(out);
+    }
+
     /// Carries out what the state machine decided, outside its lock.
-    fn settle(
-        self: &Arc<Self>,
-        mut placed: Placed<C::Conn, oneshot::Sender<Result<Handed<C>, Refusal>>>,
-        now: Timestamp,
-    ) {
+    fn settle(self: &Arc<Self>, mut placed: Placed<C::Conn, Waiter<C>>, now: Timestamp, mut out: Effects<C::Conn>) {
         loop {
             match placed {
                 Placed::Kept => break,
-                Placed::Close { conn, dial } => {
-                    drop(conn);
-                    if dial {
-                        self.spawn_dial();
-                    }
+                Placed::Close(conn) => {
+                    out.dead.push(conn);
                     break;
                 }
                 Placed::Hand(waiter, conn, slot) => match waiter.send(Ok(Handed::new(self, conn, slot))) {
@@ -173,27 +259,54 @@ impl<C: Connect> Backend<C> {
                     // The waiter left between being chosen and being served: the next one, then.
                     Err(Ok(handed)) => {
                         let (conn, slot) = handed.into_parts();
-                        placed = self.slots().put_back(conn, slot, true, now, &self.inspector());
+                        placed = self
+                            .slots()
+                            .put_back(conn, slot, End::Keep, now, &self.inspector(), &mut out);
                     }
                     Err(Err(_refusal)) => break,
                 },
             }
         }
+        self.carry_out(out);
     }
 
-    /// Gives the streams of a new shared connection to those who wait.
+    fn carry_out(self: &Arc<Self>, out: Effects<C::Conn>) {
+        drop(out.dead);
+        for _ in 0..out.dials {
+            self.spawn_dial();
+        }
+        if let Some(cap) = &self.env().cap {
+            match out.starved {
+                true => cap.starve(self),
+                false => cap.feed(),
+            }
+        }
+    }
+
+    /// Gives the streams of a shared connection to those who wait.
     fn serve_waiters(self: &Arc<Self>) {
+        let now = self.pool_now();
         loop {
-            let mut dead = Vec::new();
-            let served = self.slots().serve(&self.inspector(), &mut dead);
+            let mut out = Effects::default();
+            let served = self.slots().serve(now, &self.inspector(), &mut out);
+            self.carry_out(out);
             let Some((waiter, conn, slot)) = served else { return };
             // A waiter that has left drops what it is sent, and dropping puts it back.
             let _left_already = waiter.send(Ok(Handed::new(self, conn, slot)));
         }
     }
 
+    /// The time by which connections age. Seconds old and free, unless connections must be checked after less.
+    #[inline]
+    fn pool_now(&self) -> Timestamp {
+        match self.env().pool.check_after {
+            None => self.env().clock.coarse(),
+            Some(_) => self.env().clock.now(),
+        }
+    }
+
     fn slots(&self) -> MutexGuard<'_, PoolState<C>> {
-        // A panic under the lock can only come from a connector's `is_reusable` or `share`; the counts are whole then.
+        // A panic under the lock can only come from a connector's `is_reusable`, `share` or `stream_limit`; the counts are whole then.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -204,61 +317,9 @@ impl<C: Connect> Backend<C> {
 
 enum Entry<C: Connect> {
     Lent(C::Conn, Slot),
+    Unproven(C::Conn, Slot),
     Queued(oneshot::Receiver<Result<Handed<C>, Refusal>>, Waiting<C>),
-}
-
-/// A place in the queue; left when dropped.
-struct Waiting<C: Connect> {
-    backend: Arc<Backend<C>>,
-    ticket: Option<Ticket>,
-}
-
-impl<C: Connect> Waiting<C> {
-    fn served(mut self) {
-        self.ticket = None;
-    }
-}
-
-impl<C: Connect> Drop for Waiting<C> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.backend.slots().leave(ticket);
-        }
-    }
-}
-
-/// A connection on its way to a waiter. If the waiter never takes it, it goes back: nothing is lost in a channel.
-pub(crate) struct Handed<C: Connect> {
-    backend: Arc<Backend<C>>,
-    conn: Option<C::Conn>,
-    slot: Slot,
-}
-
-impl<C: Connect> Handed<C> {
-    fn new(backend: &Arc<Backend<C>>, conn: C::Conn, slot: Slot) -> Self {
-        Self {
-            backend: Arc::clone(backend),
-            conn: Some(conn),
-            slot,
-        }
-    }
-
-    fn into_parts(mut self) -> (C::Conn, Slot) {
-        #[expect(clippy::expect_used, reason = "taken here and in Drop only, and each consumes self")]
-        let conn = self
-            .conn
-            .take()
-            .expect("a handed connection is there until it is taken");
-        (conn, self.slot)
-    }
-}
-
-impl<C: Connect> Drop for Handed<C> {
-    fn drop(&mut self) {
-        if let Some(conn) = self.conn.take() {
-            self.backend.put_back(conn, self.slot, true);
-        }
-    }
+    Refused(Refusal),
 }
 
 struct Inspector<'a, C>(&'a C);
@@ -270,5 +331,9 @@ impl<C: Connect> Inspect<C::Conn> for Inspector<'_, C> {
 
     fn share(&self, conn: &C::Conn) -> Option<C::Conn> {
         self.0.share(conn)
+    }
+
+    fn stream_limit(&self, conn: &C::Conn) -> usize {
+        self.0.stream_limit(conn)
     }
 }

@@ -5,23 +5,34 @@
 //!
 //! * An idle connection goes to the caller at once: newest first, so that what is not needed grows old and expires.
 //! * A waiter is never overtaken: while anybody waits, a connection that comes back goes to whoever has waited longest.
-//! * A dial is started for a waiter that no dial under way will serve, while the limit allows. Whatever comes first, a returned
+//! * A dial is started for a waiter that no dial under way will serve, while the limits allow. Whatever comes first, a returned
 //!   connection or a finished dial, serves the first waiter.
 //! * A waiter waits only for something that can still come. When a dial fails and nothing else can come, it is told.
 //! * A connection lent before [`close`](Slots::close) or [`sweep`](Slots::sweep) is not kept when it comes back.
+//! * A connection that is too old is replaced first and closed then; only at the limit it is the other way round.
 //!
-//! The caller holds the lock; it must drop connections and wake waiters *outside*, so everything is handed out by value.
+//! The rules for connections that nobody uses are in `upkeep.rs`. The caller holds the lock; it must drop connections, wake waiters
+//! and start dials *outside*, so everything is handed out by value ([`Effects`], [`Placed`]).
+
+mod terms;
+mod upkeep;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use headless_core::Timestamp;
+
+pub use self::terms::ClosedBy;
+pub(crate) use self::terms::{
+    Checkout, CloseReason, Counts, Effects, End, Inspect, Life, Limits, Permits, Placed, Slot, Ticket, Wait,
+};
 
 /// The connections of one pod. `T` is a connection, `W` stands for a waiter.
 #[derive(Debug)]
 pub(crate) struct Slots<T, W> {
-    limit: usize,
-    streams: usize,
-    max_waiters: usize,
+    limits: Limits,
+    /// Shared by all pods, if there is a limit for all.
+    permits: Option<Arc<Permits>>,
     /// Exclusive connections nobody uses; the newest is last.
     idle: Vec<Idle<T>>,
     /// Shared connections, in use or not.
@@ -29,6 +40,7 @@ pub(crate) struct Slots<T, W> {
     /// Exclusive connections lent.
     lent: usize,
     dialling: usize,
+    replacement: Replacement,
     waiters: VecDeque<(Ticket, W)>,
     next_ticket: u64,
     next_id: u64,
@@ -36,12 +48,17 @@ pub(crate) struct Slots<T, W> {
     era: u32,
     closed: bool,
     opened: u64,
+    closed_by: ClosedBy,
 }
 
 #[derive(Debug)]
 struct Idle<T> {
     conn: T,
+    retire_at: Timestamp,
+    /// Last used.
     since: Timestamp,
+    /// Last known to be alive: used, or checked.
+    proven: Timestamp,
 }
 
 #[derive(Debug)]
@@ -50,140 +67,128 @@ struct Shared<T> {
     id: u64,
     /// Handles lent.
     streams: usize,
+    retire_at: Timestamp,
     since: Timestamp,
+    proven: Timestamp,
     /// Lends no more; goes when the last handle comes back.
-    doomed: bool,
+    doomed: Option<CloseReason>,
 }
 
-/// Names one waiter. Tickets only grow, so the queue is sorted by them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket(u64);
-
-/// What a lent connection is a part of; it comes back with it.
+/// The connection that will take the place of one that is too old. One at a time, so that a pod is not dialled in bursts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Slot {
-    /// The connection itself was lent, in this era.
-    Exclusive(u32),
-    /// A handle to the shared connection of this number was lent.
-    Stream(u64),
-}
-
-/// How the pool asks about connections it cannot look into.
-pub(crate) trait Inspect<T> {
-    fn is_reusable(&self, conn: &T) -> bool;
-    fn share(&self, conn: &T) -> Option<T>;
-}
-
-/// The answer to [`Slots::checkout`].
-#[derive(Debug)]
-pub(crate) enum Checkout<T> {
-    /// Take this.
-    Lend(T, Slot),
-    /// Nothing idle: [`Slots::wait`] for it.
-    Miss,
-    /// The pod is gone.
-    Closed,
-}
-
-/// The answer to [`Slots::wait`].
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// In the queue. If `dial`, a dial must be started now (it is already counted).
-    Queued { ticket: Ticket, dial: bool },
-    /// Too many wait already.
-    Refused,
-}
-
-/// What to do with a connection that came back or was opened.
-#[derive(Debug)]
-pub(crate) enum Placed<T, W> {
-    /// It is kept.
-    Kept,
-    /// It goes to this waiter. If the waiter has left, place it again.
-    Hand(W, T, Slot),
-    /// Drop it: the connection is not kept, or it was one handle of many. If `dial`, a waiter needs another connection
-    /// (the dial is already counted).
-    Close { conn: T, dial: bool },
+enum Replacement {
+    None,
+    /// The next dial to end brings it.
+    Dialling,
+    /// It is there; the next connection found too old goes.
+    Ready,
 }
 
 impl<T, W> Slots<T, W> {
-    /// `limit` connections at most, each carrying `streams` requests at a time; `streams` 1 means exclusive.
-    pub(crate) fn new(limit: usize, streams: usize, max_waiters: usize) -> Self {
+    pub(crate) fn new(limits: Limits, permits: Option<Arc<Permits>>) -> Self {
         Self {
-            limit,
-            streams,
-            max_waiters,
+            limits,
+            permits,
             idle: Vec::new(),
             shared: Vec::new(),
             lent: 0,
             dialling: 0,
+            replacement: Replacement::None,
             waiters: VecDeque::new(),
             next_ticket: 0,
             next_id: 0,
             era: 0,
             closed: false,
             opened: 0,
+            closed_by: ClosedBy::default(),
         }
     }
 
-    /// A caller wants a connection. Idle ones that turn out dead are moved to `dead`.
+    /// A caller wants a connection. With `may_check`, one that must be checked first is lent too; without, it stays.
     #[inline]
-    pub(crate) fn checkout(&mut self, inspect: &impl Inspect<T>, dead: &mut Vec<T>) -> Checkout<T> {
-        if self.closed {
-            return Checkout::Closed;
-        }
+    pub(crate) fn checkout(
+        &mut self,
+        now: Timestamp,
+        may_check: bool,
+        inspect: &impl Inspect<T>,
+        out: &mut Effects<T>,
+    ) -> Checkout<T> {
         // Whoever waits was here first.
         if !self.waiters.is_empty() {
             return Checkout::Miss;
         }
-        if self.streams > 1 {
-            return self.checkout_stream(inspect, dead);
+        if self.limits.streams > 1 {
+            return self.checkout_stream(now, may_check, inspect, out);
         }
-        while let Some(Idle { conn, .. }) = self.idle.pop() {
-            if inspect.is_reusable(&conn) {
-                self.lent += 1;
-                return Checkout::Lend(conn, Slot::Exclusive(self.era));
+        while let Some(idle) = self.idle.pop() {
+            let stale = self.is_stale(idle.proven, now);
+            if stale && !may_check {
+                self.idle.push(idle);
+                return Checkout::Miss;
             }
-            dead.push(conn);
+            if inspect.is_reusable(&idle.conn) {
+                self.lent += 1;
+                let slot = self.exclusive(idle.retire_at);
+                return match stale {
+                    false => Checkout::Lend(idle.conn, slot),
+                    true => Checkout::Check(idle.conn, slot),
+                };
+            }
+            self.gone(CloseReason::Ended, 1);
+            out.dead.push(idle.conn);
         }
-        Checkout::Miss
+        self.nothing()
     }
 
     /// Of the shared connections that take one more, the one with the fewest streams.
-    fn checkout_stream(&mut self, inspect: &impl Inspect<T>, dead: &mut Vec<T>) -> Checkout<T> {
+    fn checkout_stream(
+        &mut self,
+        now: Timestamp,
+        may_check: bool,
+        inspect: &impl Inspect<T>,
+        out: &mut Effects<T>,
+    ) -> Checkout<T> {
         for shared in &mut self.shared {
-            shared.doomed |= !inspect.is_reusable(&shared.conn);
+            if !inspect.is_reusable(&shared.conn) {
+                shared.doomed.get_or_insert(CloseReason::Ended);
+            }
         }
-        dead.extend(
-            self.shared
-                .extract_if(.., |shared| shared.doomed && shared.streams == 0)
-                .map(|shared| shared.conn),
-        );
-        let free = |shared: &&mut Shared<T>| !shared.doomed && shared.streams < self.streams;
-        let Some(shared) = self.shared.iter_mut().filter(free).min_by_key(|shared| shared.streams) else {
-            return Checkout::Miss;
+        self.bury(out);
+        let most = self.limits.streams;
+        let free = |shared: &&mut Shared<T>| {
+            shared.doomed.is_none() && shared.streams < most.min(inspect.stream_limit(&shared.conn))
         };
+        let check_after = self.limits.check_after;
+        let Some(shared) = self.shared.iter_mut().filter(free).min_by_key(|shared| shared.streams) else {
+            return self.nothing();
+        };
+        let stale = shared.streams == 0 && check_after.is_some_and(|after| now.since(shared.proven) >= after);
+        if stale && !may_check {
+            return Checkout::Miss;
+        }
         match inspect.share(&shared.conn) {
             Some(handle) => {
                 shared.streams += 1;
-                Checkout::Lend(handle, Slot::Stream(shared.id))
+                let slot = Slot::Stream(shared.id);
+                match stale {
+                    false => Checkout::Lend(handle, slot),
+                    true => Checkout::Check(handle, slot),
+                }
             }
             None => Checkout::Miss,
         }
     }
 
     /// The caller waits as `waiter`.
-    pub(crate) fn wait(&mut self, waiter: W) -> Wait {
-        if self.waiters.len() >= self.max_waiters {
+    pub(crate) fn wait(&mut self, waiter: W, out: &mut Effects<T>) -> Wait {
+        if self.waiters.len() >= self.limits.waiters {
             return Wait::Refused;
         }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.waiters.push_back((ticket, waiter));
-        Wait::Queued {
-            ticket,
-            dial: self.start_dial(),
-        }
+        self.start_dials(out);
+        Wait::Queued(ticket)
     }
 
     /// The waiter has left. If its connection was handed over already, that one comes back by itself.
@@ -193,98 +198,183 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// A lent connection or stream has ended. `keep`: it may serve another request.
+    /// [`put_back`](Self::put_back) in the usual case: an exclusive connection that stays, and nobody waits. Otherwise the connection
+    /// comes back, and nothing has happened.
     #[inline]
+    pub(crate) fn put_back_idle(&mut self, conn: T, slot: Slot, now: Timestamp) -> Result<(), T> {
+        match slot {
+            Slot::Exclusive(life)
+                if life.era == self.era
+                    && self.waiters.is_empty()
+                    && now < life.retire_at
+                    && !self.permits.as_ref().is_some_and(|permits| permits.starves()) =>
+            {
+                self.lent -= 1;
+                self.idle.push(Idle {
+                    conn,
+                    retire_at: life.retire_at,
+                    since: now,
+                    proven: now,
+                });
+                Ok(())
+            }
+            Slot::Exclusive(_) | Slot::Stream(_) => Err(conn),
+        }
+    }
+
+    /// A lent connection or stream has ended.
     pub(crate) fn put_back(
         &mut self,
         conn: T,
         slot: Slot,
-        keep: bool,
+        end: End,
         now: Timestamp,
         inspect: &impl Inspect<T>,
+        out: &mut Effects<T>,
     ) -> Placed<T, W> {
         match slot {
-            Slot::Exclusive(era) => {
-                self.lent -= 1;
-                if !keep || self.closed || era != self.era {
-                    return Placed::Close {
-                        conn,
-                        dial: self.start_dial(),
-                    };
-                }
-                self.place_exclusive(conn, now)
+            Slot::Exclusive(life) => self.put_back_exclusive(conn, life, end, now, out),
+            Slot::Stream(id) => self.put_back_stream(conn, id, now, inspect, out),
+        }
+    }
+
+    fn put_back_exclusive(
+        &mut self,
+        conn: T,
+        life: Life,
+        end: End,
+        now: Timestamp,
+        out: &mut Effects<T>,
+    ) -> Placed<T, W> {
+        self.lent -= 1;
+        let reason = match end {
+            End::Close(reason) => Some(reason),
+            End::Keep if self.closed => Some(CloseReason::Removed),
+            End::Keep if life.era != self.era => Some(CloseReason::Swept),
+            End::Keep if self.waiters.is_empty() && self.starves() => Some(CloseReason::Yielded),
+            End::Keep if now >= life.retire_at && !self.stays(out) => Some(CloseReason::Lifetime),
+            End::Keep => None,
+        };
+        match reason {
+            None => self.place_exclusive(conn, life.retire_at, now),
+            Some(reason) => {
+                self.gone(reason, 1);
+                self.after_closing(reason, out);
+                Placed::Close(conn)
             }
-            Slot::Stream(id) => {
-                let Some(index) = self.shared.iter().position(|shared| shared.id == id) else {
-                    return Placed::Close {
-                        conn,
-                        dial: self.start_dial(),
-                    };
-                };
-                let shared = &mut self.shared[index];
-                shared.streams -= 1;
-                shared.since = now;
-                shared.doomed |= self.closed || !inspect.is_reusable(&shared.conn);
-                if shared.doomed {
-                    // The handle goes, or after the last handle the connection itself.
-                    let gone = if shared.streams == 0 {
-                        self.shared.swap_remove(index).conn
-                    } else {
-                        conn
-                    };
-                    return Placed::Close {
-                        conn: gone,
-                        dial: self.start_dial(),
-                    };
-                }
-                match self.waiters.pop_front() {
-                    Some((_, waiter)) => {
-                        self.shared[index].streams += 1;
-                        Placed::Hand(waiter, conn, slot)
-                    }
-                    None => Placed::Close { conn, dial: false },
-                }
+        }
+    }
+
+    /// A handle says nothing about the other streams of its connection; that is what `inspect` is asked for.
+    fn put_back_stream(
+        &mut self,
+        handle: T,
+        id: u64,
+        now: Timestamp,
+        inspect: &impl Inspect<T>,
+        out: &mut Effects<T>,
+    ) -> Placed<T, W> {
+        let Some(index) = self.shared.iter().position(|shared| shared.id == id) else {
+            return Placed::Close(handle);
+        };
+        let starves = self.waiters.is_empty() && self.starves();
+        let overdue = now >= self.shared[index].retire_at && self.shared[index].doomed.is_none() && !self.stays(out);
+        let shared = &mut self.shared[index];
+        shared.streams -= 1;
+        (shared.since, shared.proven) = (now, now);
+        let doom = if !inspect.is_reusable(&shared.conn) {
+            Some(CloseReason::Ended)
+        } else if starves && shared.streams == 0 {
+            Some(CloseReason::Yielded)
+        } else {
+            overdue.then_some(CloseReason::Lifetime)
+        };
+        shared.doomed = shared.doomed.or(doom);
+        if let Some(reason) = shared.doomed {
+            self.bury(out);
+            self.after_closing(reason, out);
+            return Placed::Close(handle);
+        }
+        if shared.streams >= self.limits.streams.min(inspect.stream_limit(&shared.conn)) {
+            // The peer allows fewer than it did.
+            return Placed::Close(handle);
+        }
+        match self.waiters.pop_front() {
+            Some((_, waiter)) => {
+                shared.streams += 1;
+                Placed::Hand(waiter, handle, Slot::Stream(id))
             }
+            None => Placed::Close(handle),
         }
     }
 
     /// A dial has succeeded. A shared connection is kept; [`serve`](Self::serve) gives its streams to those who wait.
-    pub(crate) fn dialled(&mut self, conn: T, now: Timestamp) -> Placed<T, W> {
+    pub(crate) fn dialled(
+        &mut self,
+        conn: T,
+        retire_at: Timestamp,
+        now: Timestamp,
+        out: &mut Effects<T>,
+    ) -> Placed<T, W> {
         self.dialling -= 1;
         self.opened += 1;
         if self.closed {
-            return Placed::Close { conn, dial: false };
+            self.gone(CloseReason::Removed, 1);
+            return Placed::Close(conn);
         }
-        if self.streams == 1 {
-            return self.place_exclusive(conn, now);
-        }
-        self.shared.push(Shared {
-            conn,
-            id: self.next_id,
-            streams: 0,
-            since: now,
-            doomed: false,
-        });
-        self.next_id += 1;
-        Placed::Kept
+        let placed = if self.limits.streams == 1 {
+            let placed = self.place_exclusive(conn, retire_at, now);
+            self.start_dials(out);
+            placed
+        } else {
+            self.shared.push(Shared {
+                conn,
+                id: self.next_id,
+                streams: 0,
+                retire_at,
+                since: now,
+                proven: now,
+                doomed: None,
+            });
+            self.next_id += 1;
+            Placed::Kept
+        };
+        self.replaced(now, out);
+        placed
     }
 
-    /// A free stream for the first waiter, if there are both.
-    pub(crate) fn serve(&mut self, inspect: &impl Inspect<T>, dead: &mut Vec<T>) -> Option<(W, T, Slot)> {
-        if self.streams == 1 || self.waiters.is_empty() {
+    /// A free stream for the first waiter, if there are both. When there are no more, another connection is dialled for those left.
+    pub(crate) fn serve(
+        &mut self,
+        now: Timestamp,
+        inspect: &impl Inspect<T>,
+        out: &mut Effects<T>,
+    ) -> Option<(W, T, Slot)> {
+        if self.limits.streams == 1 || self.waiters.is_empty() {
             return None;
         }
-        match self.checkout_stream(inspect, dead) {
-            Checkout::Lend(handle, slot) => self.waiters.pop_front().map(|(_, waiter)| (waiter, handle, slot)),
-            Checkout::Miss | Checkout::Closed => None,
+        match self.checkout_stream(now, true, inspect, out) {
+            // A connection that would have to be checked first is not new; the caller has waited long enough.
+            Checkout::Lend(handle, slot) | Checkout::Check(handle, slot) => {
+                self.waiters.pop_front().map(|(_, waiter)| (waiter, handle, slot))
+            }
+            Checkout::Miss | Checkout::Closed => {
+                self.start_dials(out);
+                None
+            }
         }
     }
 
     /// A dial has failed. Returns the waiters for whom nothing can come any more.
     pub(crate) fn dial_failed(&mut self) -> Vec<W> {
         self.dialling -= 1;
-        let lent_streams: usize = self.shared.iter().map(|shared| shared.streams).sum();
-        let can_come = self.dialling * self.streams + self.lent + lent_streams;
+        if let Some(permits) = &self.permits {
+            permits.give(1);
+        }
+        if self.replacement == Replacement::Dialling {
+            self.replacement = Replacement::None;
+        }
+        let can_come = self.dialling * self.limits.streams + self.in_use();
         let stay = self.waiters.len().min(can_come);
         // Those who came last leave first: the others were there when there was hope.
         self.waiters
@@ -294,41 +384,27 @@ impl<T, W> Slots<T, W> {
             .collect()
     }
 
-    /// Opens a dial without a waiter (a probe, a warm-up), unless the limit is reached or the pod is gone.
-    pub(crate) fn start_probe(&mut self) -> bool {
-        let may = !self.closed && self.size() < self.limit;
+    /// Starts as many dials as the waiters need and the limits allow.
+    pub(crate) fn start_dials(&mut self, out: &mut Effects<T>) {
+        while self.waiters.len() > self.dialling * self.limits.streams {
+            if !self.start_dial(out) {
+                out.starved |= self.has_room();
+                break;
+            }
+        }
+    }
+
+    /// Starts one dial more, whoever it is for, if the limits allow.
+    pub(crate) fn start_dial(&mut self, out: &mut Effects<T>) -> bool {
+        let may = self.has_room() && self.permits.as_ref().is_none_or(|permits| permits.take());
+        out.dials += usize::from(may);
         self.dialling += usize::from(may);
         may
     }
 
-    /// Idle connections that nobody has used since `before`.
-    pub(crate) fn expire(&mut self, before: Timestamp, dead: &mut Vec<T>) {
-        // The oldest are first: they were pushed first and are popped last.
-        let expired = self.idle.partition_point(|idle| idle.since < before);
-        dead.extend(self.idle.drain(..expired).map(|idle| idle.conn));
-        let old = |shared: &mut Shared<T>| shared.streams == 0 && shared.since < before;
-        dead.extend(self.shared.extract_if(.., old).map(|shared| shared.conn));
-    }
-
-    /// A connection has proved dead: trusts no other that was open at the same time.
-    pub(crate) fn sweep(&mut self, dead: &mut Vec<T>) {
-        self.era = self.era.wrapping_add(1);
-        dead.extend(self.idle.drain(..).map(|idle| idle.conn));
-        for shared in &mut self.shared {
-            shared.doomed = true;
-        }
-        dead.extend(
-            self.shared
-                .extract_if(.., |shared| shared.streams == 0)
-                .map(|shared| shared.conn),
-        );
-    }
-
-    /// The pod is gone: idle connections go now, lent ones when they come back, waiters are told.
-    pub(crate) fn close(&mut self, dead: &mut Vec<T>) -> Vec<W> {
-        self.closed = true;
-        self.sweep(dead);
-        self.waiters.drain(..).map(|(_, waiter)| waiter).collect()
+    /// Whether the pod's own limits allow one more dial.
+    fn has_room(&self) -> bool {
+        !self.closed && self.dialling < self.limits.dials && self.size() < self.limits.connections
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -348,6 +424,7 @@ impl<T, W> Slots<T, W> {
             dialling: self.dialling,
             waiting: self.waiters.len(),
             opened: self.opened,
+            closed: self.closed_by,
         }
     }
 
@@ -356,32 +433,63 @@ impl<T, W> Slots<T, W> {
         self.idle.len() + self.shared.len() + self.lent + self.dialling
     }
 
-    /// Whether a dial must be started for the waiters; counts it.
-    fn start_dial(&mut self) -> bool {
-        let served = self.dialling * self.streams;
-        let may = !self.closed && self.waiters.len() > served && self.size() < self.limit;
-        self.dialling += usize::from(may);
-        may
+    fn nothing(&self) -> Checkout<T> {
+        match self.closed {
+            true => Checkout::Closed,
+            false => Checkout::Miss,
+        }
     }
 
-    fn place_exclusive(&mut self, conn: T, now: Timestamp) -> Placed<T, W> {
+    fn exclusive(&self, retire_at: Timestamp) -> Slot {
+        Slot::Exclusive(Life {
+            era: self.era,
+            retire_at,
+        })
+    }
+
+    fn is_stale(&self, proven: Timestamp, now: Timestamp) -> bool {
+        self.limits.check_after.is_some_and(|after| now.since(proven) >= after)
+    }
+
+    fn starves(&self) -> bool {
+        self.permits.as_ref().is_some_and(|permits| permits.starves())
+    }
+
+    fn place_exclusive(&mut self, conn: T, retire_at: Timestamp, now: Timestamp) -> Placed<T, W> {
         if let Some((_, waiter)) = self.waiters.pop_front() {
             self.lent += 1;
-            return Placed::Hand(waiter, conn, Slot::Exclusive(self.era));
+            return Placed::Hand(waiter, conn, self.exclusive(retire_at));
         }
-        self.idle.push(Idle { conn, since: now });
+        self.idle.push(Idle {
+            conn,
+            retire_at,
+            since: now,
+            proven: now,
+        });
         Placed::Kept
     }
-}
 
-/// How many connections there are, by what they do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) struct Counts {
-    pub(crate) idle: usize,
-    pub(crate) busy: usize,
-    pub(crate) dialling: usize,
-    pub(crate) waiting: usize,
-    pub(crate) opened: u64,
+    /// Removes the doomed connections whose last handle is back.
+    fn bury(&mut self, out: &mut Effects<T>) {
+        let over = |shared: &mut Shared<T>| shared.streams == 0 && shared.doomed.is_some();
+        for shared in self.shared.extract_if(.., over) {
+            if let Some(reason) = shared.doomed {
+                self.closed_by.count(reason, 1);
+            }
+            if let Some(permits) = &self.permits {
+                permits.give(1);
+            }
+            out.dead.push(shared.conn);
+        }
+    }
+
+    /// Connections have left the pool: the one place that counts them out.
+    fn gone(&mut self, reason: CloseReason, connections: usize) {
+        self.closed_by.count(reason, connections);
+        if let Some(permits) = &self.permits {
+            permits.give(connections);
+        }
+    }
 }
 
 #[cfg(test)]

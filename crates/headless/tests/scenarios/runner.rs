@@ -250,7 +250,7 @@ impl Stage {
                     usize::try_from(count.map(|(_, count)| count).sum::<u64>()).unwrap(),
                 )
             }
-            Expect::Idle(pod, bound) => (*bound, of(pod).map_or(0, |pod| pod.idle)),
+            Expect::Idle(pod, bound) => (*bound, of(pod).map_or(0, |pod| pod.pool.idle)),
             Expect::Open(bound) => (*bound, self.world.pods.open()),
             Expect::Draining(bound) => (*bound, stats.draining.iter().map(|(_, requests)| requests).sum()),
             Expect::Held(bound) => (*bound, status.held),

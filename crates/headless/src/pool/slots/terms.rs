@@ -1,0 +1,248 @@
+//! The words of [`Slots`](super::Slots): what goes in and what comes out. No rules.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use headless_core::Timestamp;
+
+/// What one pod's pool may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Idle, lent and being opened.
+    pub(crate) connections: usize,
+    /// Requests on one connection at a time; 1 means exclusive.
+    pub(crate) streams: usize,
+    pub(crate) waiters: usize,
+    pub(crate) dials: usize,
+    pub(crate) min_idle: usize,
+    /// An idle connection is checked before it is lent, if it was last known to be alive so long ago.
+    pub(crate) check_after: Option<Duration>,
+}
+
+/// The connections that all pods together may still open.
+#[derive(Debug)]
+pub(crate) struct Permits {
+    limit: usize,
+    /// ORDERING: Relaxed, here and below: counts under no lock of their own. A pod that found none left enlists first and tries
+    /// again, both behind the mutex of the list (`cap.rs`), so a permit that comes back in between is not missed.
+    used: AtomicUsize,
+    /// Pods that would open a connection.
+    starved: AtomicUsize,
+}
+
+impl Permits {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            used: AtomicUsize::new(0),
+            starved: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn take(&self) -> bool {
+        self.used
+            .fetch_update(Relaxed, Relaxed, |used| (used < self.limit).then_some(used + 1))
+            .is_ok()
+    }
+
+    pub(crate) fn give(&self, permits: usize) {
+        self.used.fetch_sub(permits, Relaxed);
+    }
+
+    pub(crate) fn any_left(&self) -> bool {
+        self.used.load(Relaxed) < self.limit
+    }
+
+    pub(crate) fn starves(&self) -> bool {
+        self.starved.load(Relaxed) > 0
+    }
+
+    pub(crate) fn set_starved(&self, pods: usize) {
+        self.starved.store(pods, Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Relaxed)
+    }
+}
+
+/// Names one waiter. Tickets only grow, so the queue is sorted by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(pub(super) u64);
+
+/// What a lent connection is a part of; it comes back with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// The connection itself was lent.
+    Exclusive(Life),
+    /// A handle to the shared connection of this number was lent.
+    Stream(u64),
+}
+
+/// How long a connection is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    /// Connections of an older era are not kept.
+    pub(super) era: u32,
+    /// When it should be replaced.
+    pub(super) retire_at: Timestamp,
+}
+
+/// How a loan ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The connection may serve another request.
+    Keep,
+    Close(CloseReason),
+}
+
+/// Why a connection was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloseReason {
+    Idle,
+    Lifetime,
+    Ended,
+    Broken,
+    Cancelled,
+    Swept,
+    Yielded,
+    Removed,
+}
+
+/// How many connections were closed, by reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ClosedBy {
+    /// Unused for [`idle_timeout`](crate::PoolConfig::idle_timeout).
+    pub idle: u64,
+    /// Replaced at the end of [`max_lifetime`](crate::PoolConfig::max_lifetime).
+    pub lifetime: u64,
+    /// Found ended, by the pod or the network, before it was lent or when it came back.
+    pub ended: u64,
+    /// Its user said that it broke ([`Lease::broken`](crate::Lease::broken)), or a check failed.
+    pub broken: u64,
+    /// Its lease was dropped in the middle of an exchange.
+    pub cancelled: u64,
+    /// Open while another connection of the same pod broke.
+    pub swept: u64,
+    /// Made room for another pod under [`connections_in_all`](crate::PoolConfig::connections_in_all).
+    pub yielded: u64,
+    /// The pod left the set, or the balancer was shut down.
+    pub removed: u64,
+}
+
+impl ClosedBy {
+    pub(super) fn count(&mut self, reason: CloseReason, connections: usize) {
+        *match reason {
+            CloseReason::Idle => &mut self.idle,
+            CloseReason::Lifetime => &mut self.lifetime,
+            CloseReason::Ended => &mut self.ended,
+            CloseReason::Broken => &mut self.broken,
+            CloseReason::Cancelled => &mut self.cancelled,
+            CloseReason::Swept => &mut self.swept,
+            CloseReason::Yielded => &mut self.yielded,
+            CloseReason::Removed => &mut self.removed,
+        } += connections as u64;
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let Self {
+            idle,
+            lifetime,
+            ended,
+            broken,
+            cancelled,
+            swept,
+            yielded,
+            removed,
+        } = self;
+        idle + lifetime + ended + broken + cancelled + swept + yielded + removed
+    }
+
+    /// Adds what `other` counted.
+    pub fn add(&mut self, other: &Self) {
+        self.idle += other.idle;
+        self.lifetime += other.lifetime;
+        self.ended += other.ended;
+        self.broken += other.broken;
+        self.cancelled += other.cancelled;
+        self.swept += other.swept;
+        self.yielded += other.yielded;
+        self.removed += other.removed;
+    }
+}
+
+/// How many connections there are, by what they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    pub(crate) idle: usize,
+    pub(crate) busy: usize,
+    pub(crate) dialling: usize,
+    pub(crate) waiting: usize,
+    pub(crate) opened: u64,
+    pub(crate) closed: ClosedBy,
+}
+
+/// How the pool asks about connections it cannot look into.
+pub(crate) trait Inspect<T> {
+    fn is_reusable(&self, conn: &T) -> bool;
+    fn share(&self, conn: &T) -> Option<T>;
+    fn stream_limit(&self, conn: &T) -> usize;
+}
+
+/// What the caller does once it has let go of the lock.
+#[derive(Debug)]
+pub(crate) struct Effects<T> {
+    /// Drop these.
+    pub(crate) dead: Vec<T>,
+    /// Start so many dials; they are counted already.
+    pub(crate) dials: usize,
+    /// A dial was wanted, and all pods together have no permit left.
+    pub(crate) starved: bool,
+}
+
+impl<T> Default for Effects<T> {
+    fn default() -> Self {
+        Self {
+            dead: Vec::new(),
+            dials: 0,
+            starved: false,
+        }
+    }
+}
+
+/// The answer to [`Slots::checkout`](super::Slots::checkout).
+#[derive(Debug)]
+pub(crate) enum Checkout<T> {
+    /// Take this.
+    Lend(T, Slot),
+    /// Take this, but check it first: it has been idle for long.
+    Check(T, Slot),
+    /// Nothing idle: [`Slots::wait`](super::Slots::wait) for it.
+    Miss,
+    /// The pod is gone.
+    Closed,
+}
+
+/// The answer to [`Slots::wait`](super::Slots::wait).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// In the queue.
+    Queued(Ticket),
+    /// Too many wait already.
+    Refused,
+}
+
+/// What to do with a connection that came back or was opened.
+#[derive(Debug)]
+pub(crate) enum Placed<T, W> {
+    /// It is kept.
+    Kept,
+    /// It goes to this waiter. If the waiter has left, place it again.
+    Hand(W, T, Slot),
+    /// Drop it: the connection is not kept, or it was one handle of many.
+    Close(T),
+}

@@ -1,0 +1,79 @@
+//! What happens to connections that nobody uses, in time: the glue around `slots/upkeep.rs`. Driven by the discovery's task.
+
+use std::sync::Arc;
+
+use headless_core::{Connect, Timestamp};
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::slots::Effects;
+use super::waiter::Handed;
+use super::{CloseReason, End};
+use crate::backend::Backend;
+
+impl<C: Connect> Backend<C> {
+    /// Expires, replaces, refills, and checks the connection that has been idle longest.
+    pub(crate) fn upkeep(self: &Arc<Self>, now: Timestamp) {
+        let config = &self.env().pool;
+        let mut out = Effects::default();
+        let resting = {
+            let mut slots = self.slots();
+            slots.upkeep(now, before(now, config.idle_timeout), &mut out);
+            config
+                .keep_alive
+                .and_then(|every| slots.longest_idle(before(now, every), &self.inspector()))
+        };
+        self.carry_out(out);
+        if let Some((conn, slot, since)) = resting {
+            let handed = Handed::new(self, conn, slot).close_unless_taken();
+            self.env().runtime.spawn(Arc::clone(self).keep_alive(handed, since));
+        }
+    }
+
+    async fn keep_alive(self: Arc<Self>, mut handed: Handed<C>, since: Timestamp) {
+        let check = self.env().connector.check(handed.conn());
+        let checked = timeout(self.env().pool.dial_timeout, check).await;
+        let alive = matches!(checked, Ok(Ok(())));
+        let (conn, slot) = handed.into_parts();
+        if alive {
+            let now = self.env().clock.now();
+            let mut out = Effects::default();
+            let placed = self
+                .slots()
+                .restore(conn, slot, since, now, &self.inspector(), &mut out);
+            self.settle(placed, now, out);
+            return;
+        }
+        debug!(service = %self.env().service, endpoint = %self.endpoint, "idle connection is dead: closing all idle ones");
+        self.sweep();
+        self.put_back(conn, slot, End::Close(CloseReason::Broken));
+        self.env().evidence.look_soon();
+    }
+
+    /// Opens the first connections of a new pod. Until one of them is there, the pod is avoided while others will do.
+    pub(crate) fn warm_up(self: &Arc<Self>) {
+        let mut out = Effects::default();
+        {
+            let mut slots = self.slots();
+            slots.refill(&mut out);
+            if out.dials == 0 && self.load.is_avoided() {
+                slots.start_dial(&mut out);
+            }
+        }
+        if out.dials == 0 {
+            // No permit is left: the pod takes requests as it is, and its first caller waits for one.
+            self.became_reachable();
+        }
+        self.carry_out(out);
+    }
+
+    /// Gives up an idle connection for the sake of another pod.
+    pub(super) fn yield_idle(self: &Arc<Self>) -> bool {
+        let mut out = Effects::default();
+        self.slots().yield_idle(&mut out)
+    }
+}
+
+fn before(now: Timestamp, time: std::time::Duration) -> Timestamp {
+    Timestamp::ZERO + now.since(Timestamp::ZERO).saturating_sub(time)
+}
