@@ -85,7 +85,7 @@ impl<C: Connect> Balancer<C> {
         route: Route,
         choice: Option<Choice<C>>,
     ) -> Result<Lease<C>, AcquireError> {
-        self.acquire_slowly(route, choice, &[]).await
+        self.acquire_slowly(route, choice, Wanted::Any).await
     }
 
     pub(crate) fn acquire_timeout(&self) -> Duration {
@@ -101,7 +101,27 @@ impl<C: Connect> Balancer<C> {
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
     pub async fn acquire_after(&self, route: Route, avoid: &[EndpointKey]) -> Result<Lease<C>, AcquireError> {
-        self.acquire_slowly(route, None, avoid).await
+        self.acquire_slowly(route, None, Wanted::RatherNot(avoid)).await
+    }
+
+    /// As [`acquire`](Self::acquire), but only on one of `pods`: for a caller who knows more about them than the policy does (which
+    /// replica is fresh enough). Takes the way that allocates.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    pub async fn acquire_among(&self, route: Route, pods: &[EndpointKey]) -> Result<Lease<C>, AcquireError> {
+        self.acquire_slowly(route, None, Wanted::Only(pods)).await
+    }
+
+    /// Closes the connections of one pod: idle ones now, lent ones when they come back. For a caller who learns that what was
+    /// true when they were opened no longer is (a database's primary that was demoted). Says whether the pod is in the set.
+    pub fn evict(&self, pod: &EndpointKey) -> bool {
+        let view = self.shared.view.load_full();
+        let backend = view.backends.iter().find(|backend| backend.endpoint.key() == pod);
+        backend.inspect(|backend| backend.sweep()).is_some()
     }
 
     /// An idle connection of the pod that the policy chooses, if it has one now. Never waits, dials or allocates.
@@ -150,7 +170,7 @@ impl<C: Connect> Balancer<C> {
         &self,
         route: Route,
         mut first: Option<Choice<C>>,
-        avoid: &[EndpointKey],
+        wanted: Wanted<'_>,
     ) -> Result<Lease<C>, AcquireError> {
         let start = Instant::now();
         let deadline = start + self.shared.acquire_timeout;
@@ -166,7 +186,7 @@ impl<C: Connect> Balancer<C> {
             let changed = self.shared.env.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            round = match self.round(route, first.take(), avoid, deadline).await {
+            round = match self.round(route, first.take(), wanted, deadline).await {
                 Ok(lease) => return Ok(lease),
                 Err(next) => next.after(round),
             };
@@ -184,13 +204,22 @@ impl<C: Connect> Balancer<C> {
         &self,
         route: Route,
         first: Option<Choice<C>>,
-        avoid: &[EndpointKey],
+        wanted: Wanted<'_>,
         deadline: Instant,
     ) -> Result<Lease<C>, Round> {
         let view = self.shared.view.load_full();
         let listed = |key: &EndpointKey| view.backends.iter().position(|backend| backend.endpoint.key() == key);
-        let mut tried: Vec<usize> = avoid.iter().filter_map(listed).collect();
-        let avoided = tried.len();
+        let mut tried: Vec<usize> = match wanted {
+            Wanted::Any => Vec::new(),
+            Wanted::RatherNot(pods) => pods.iter().filter_map(listed).collect(),
+            Wanted::Only(pods) => {
+                let listed: Vec<usize> = pods.iter().filter_map(listed).collect();
+                (0..view.backends.len())
+                    .filter(|index| !listed.contains(index))
+                    .collect()
+            }
+        };
+        let second_choice = matches!(wanted, Wanted::RatherNot(_)) && !tried.is_empty();
         let mut round = Round::default();
         // The view may have changed since the first choice: its index is that of the pod now, or of nobody.
         let mut first = first.map(|choice| (listed(choice.in_flight.on().endpoint.key()), choice));
@@ -201,7 +230,7 @@ impl<C: Connect> Balancer<C> {
             });
             let Some((index, choice)) = choice else {
                 // Nobody else fits. Those to be avoided are better than nobody, once.
-                if round.tried == 0 && avoided > 0 && !tried.is_empty() {
+                if second_choice && round.tried == 0 && !tried.is_empty() {
                     tried.clear();
                     continue;
                 }
@@ -244,6 +273,16 @@ impl<C: Connect> fmt::Debug for Balancer<C> {
             .field("service", &self.shared.env.service)
             .finish_non_exhaustive()
     }
+}
+
+/// Which pods a caller wants.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Any,
+    /// Others than these; these if no other fits.
+    RatherNot(&'a [EndpointKey]),
+    /// These, or nobody.
+    Only(&'a [EndpointKey]),
 }
 
 /// A pod, chosen and counted.
