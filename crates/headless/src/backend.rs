@@ -19,8 +19,8 @@ use crate::pool::{self, Cap, DialError, PoolConfig, PoolState};
 pub(crate) struct Backend<C: Connect> {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) load: Arc<Load>,
-    /// Touched by `pool/` only.
-    pub(crate) state: Mutex<PoolState<C>>,
+    /// Touched by `pool/` only, twice a request. WHY: of the mutexes there are, the one that costs least, with and without rivals.
+    pub(crate) state: parking_lot::Mutex<PoolState<C>>,
     /// Grips on the connections that may be open, for the drain deadline. Touched when one is opened, never by a request.
     aborts: Mutex<Vec<Box<dyn AbortHandle>>>,
     /// Tells dials and probes that the pod is gone.
@@ -56,7 +56,7 @@ pub(crate) struct Env<C: Connect> {
 
 impl<C: Connect> Backend<C> {
     pub(crate) fn new(endpoint: Arc<Endpoint>, env: Arc<Env<C>>) -> Arc<Self> {
-        let state = Mutex::new(pool::new_state(&env));
+        let state = parking_lot::Mutex::new(pool::new_state(&env));
         let backend = Arc::new(Self {
             endpoint,
             load: Arc::new(Load::new()),
@@ -81,6 +81,7 @@ impl<C: Connect> Backend<C> {
         self.load.set_avoided(true);
     }
 
+    #[inline]
     pub(crate) fn env(&self) -> &Env<C> {
         &self.env
     }

@@ -12,22 +12,25 @@
 //! ```
 //!
 //! Up to the idle connection nothing waits, locks for long or allocates. Invariant I6: there is no await between a pick and
-//! its count. Who is in the view is `reconcile.rs`; what a pool does is `pool/`.
+//! its count. What waits is `rounds.rs`; who is in the
+//! view is `reconcile.rs`; what a pool does is `pool/`.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use headless_core::policy::{PickArgs, Tried};
-use headless_core::{Connect, Endpoint, EndpointKey, InFlight, Route, Timestamp};
-use tokio::time::{Instant, timeout_at};
+use headless_core::{BoxFuture, Connect, EndpointKey, InFlight, Route, Timestamp};
 
 use crate::backend::Backend;
 use crate::entropy::entropy;
 use crate::error::AcquireError;
 use crate::lease::Lease;
-use crate::pool::{Counts, DialError, Refusal, Slot, Stage};
+use crate::pool::Slot;
 use crate::reconcile::Shared;
+use crate::rounds::Wanted;
 use crate::view::View;
 
 /// Balances requests over the pods of a Service, with a pool of connections per pod.
@@ -62,16 +65,17 @@ impl<C: Connect> Balancer<C> {
     /// # Cancel safety
     /// Dropping the future leaves every queue. A dial that it started goes on, and its connection serves the next caller.
     #[inline]
-    pub async fn acquire(&self, route: Route) -> Result<Lease<C>, AcquireError> {
-        match self.begin(route) {
-            Ok(lease) => Ok(lease),
-            Err(choice) => self.acquire_chosen(route, choice).await,
+    pub fn acquire(&self, route: Route) -> Acquire<'_, C> {
+        Acquire {
+            balancer: self,
+            route,
+            waiting: None,
         }
     }
 
     /// The half of [`acquire`](Self::acquire) that never waits. If there is no idle connection, the choice is made all the same:
     /// [`acquire_chosen`](Self::acquire_chosen) goes on with it, so that a request takes one turn and not two.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(&self, route: Route) -> Result<Lease<C>, Option<Choice<C>>> {
         match self.choose(route, Tried::NONE) {
             Some(choice) => choice.idle().map_err(Some),
@@ -137,8 +141,8 @@ impl<C: Connect> Balancer<C> {
         self.choose_in(&self.shared.view.load(), route, tried)
     }
 
-    #[inline]
-    fn choose_in(&self, view: &View<C>, route: Route, tried: Tried<'_>) -> Option<Choice<C>> {
+    #[inline(always)]
+    pub(crate) fn choose_in(&self, view: &View<C>, route: Route, tried: Tried<'_>) -> Option<Choice<C>> {
         if route.role().is_some() && !self.shared.role_aware {
             return None;
         }
@@ -159,103 +163,60 @@ impl<C: Connect> Balancer<C> {
 
     /// What [`choose`](Self::choose) would choose, for the stress test.
     #[cfg(test)]
-    pub(crate) fn choose_endpoint(&self, route: Route, tried: Tried<'_>) -> Option<Arc<Endpoint>> {
+    pub(crate) fn choose_endpoint(&self, route: Route, tried: Tried<'_>) -> Option<Arc<headless_core::Endpoint>> {
         self.choose(route, tried)
             .map(|choice| Arc::clone(&choice.in_flight.on().endpoint))
     }
+}
 
-    /// Everything that waits.
-    #[cold]
-    async fn acquire_slowly(
-        &self,
-        route: Route,
-        mut first: Option<Choice<C>>,
-        wanted: Wanted<'_>,
-    ) -> Result<Lease<C>, AcquireError> {
-        let start = Instant::now();
-        let deadline = start + self.shared.acquire_timeout;
-        if let Some(role) = route.role().filter(|_| !self.shared.role_aware) {
-            return Err(AcquireError::RolesNotConfigured {
-                service: Arc::clone(&self.shared.env.service),
-                role,
-            });
-        }
-        let mut round = Round::default();
-        loop {
-            // Listened to before the view is read: what changes afterwards is not missed.
-            let changed = self.shared.env.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            round = match self.round(route, first.take(), wanted, deadline).await {
-                Ok(lease) => return Ok(lease),
-                Err(next) => next.after(round),
-            };
-            if round.is_final() || self.shared.is_shut_down() || Instant::now() >= deadline {
-                return Err(self.shared.explain(route, round, start.elapsed()));
+/// The connection to be of [`Balancer::acquire`].
+///
+/// WHY: not an `async fn`. Almost every call ends in its first poll; the state of all the waiting, a kilobyte, is made only for one
+/// that does not.
+#[must_use = "futures do nothing unless polled"]
+pub struct Acquire<'a, C: Connect> {
+    balancer: &'a Balancer<C>,
+    route: Route,
+    waiting: Option<BoxFuture<'a, Result<Lease<C>, AcquireError>>>,
+}
+
+impl<C: Connect> Future for Acquire<'_, C> {
+    type Output = Result<Lease<C>, AcquireError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.waiting.is_none() {
+            match self.balancer.begin(self.route) {
+                Ok(lease) => return Poll::Ready(Ok(lease)),
+                Err(choice) => self.wait(choice),
             }
-            // Nobody fits, or nobody can be reached: DNS is asked, and the next round comes with a change or in a while.
-            self.shared.env.evidence.look_soon();
-            let _changed = timeout_at(deadline.min(Instant::now() + NEXT_ROUND), changed).await;
         }
+        self.poll_waiting(cx)
+    }
+}
+
+impl<C: Connect> Acquire<'_, C> {
+    #[cold]
+    fn wait(&mut self, choice: Option<Choice<C>>) {
+        let (balancer, route) = (self.balancer, self.route);
+        self.waiting = Some(Box::pin(balancer.acquire_chosen(route, choice)));
     }
 
-    /// Tries each pod of the current view that fits, once.
-    async fn round(
-        &self,
-        route: Route,
-        first: Option<Choice<C>>,
-        wanted: Wanted<'_>,
-        deadline: Instant,
-    ) -> Result<Lease<C>, Round> {
-        let view = self.shared.view.load_full();
-        let listed = |key: &EndpointKey| view.backends.iter().position(|backend| backend.endpoint.key() == key);
-        let mut tried: Vec<usize> = match wanted {
-            Wanted::Any => Vec::new(),
-            Wanted::RatherNot(pods) => pods.iter().filter_map(listed).collect(),
-            Wanted::Only(pods) => {
-                let listed: Vec<usize> = pods.iter().filter_map(listed).collect();
-                (0..view.backends.len())
-                    .filter(|index| !listed.contains(index))
-                    .collect()
-            }
-        };
-        let second_choice = matches!(wanted, Wanted::RatherNot(_)) && !tried.is_empty();
-        let mut round = Round::default();
-        // The view may have changed since the first choice: its index is that of the pod now, or of nobody.
-        let mut first = first.map(|choice| (listed(choice.in_flight.on().endpoint.key()), choice));
-        loop {
-            let choice = first.take().or_else(|| {
-                let choice = self.choose_in(&view, route, Tried::of(&tried))?;
-                Some((Some(choice.index), choice))
-            });
-            let Some((index, choice)) = choice else {
-                // Nobody else fits. Those to be avoided are better than nobody, once.
-                if second_choice && round.tried == 0 && !tried.is_empty() {
-                    tried.clear();
-                    continue;
-                }
-                return Err(round);
-            };
-            tried.extend(index);
-            round.tried += 1;
-            let mut stage = Stage::default();
-            match timeout_at(deadline, choice.in_flight.on().checkout(&mut stage)).await {
-                Ok(Ok((conn, slot))) => return Ok(choice.lend(conn, slot)),
-                Ok(Err(Refusal::Removed)) => {}
-                Ok(Err(Refusal::Full)) => round.full += 1,
-                Ok(Err(Refusal::Dial(error))) => round.last_dial = Some(error),
-                Err(_elapsed) => {
-                    let backend = choice.in_flight.on();
-                    round.timed_out = Some(Late {
-                        endpoint: Arc::clone(&backend.endpoint),
-                        stage,
-                        counts: backend.counts(),
-                        last_failure: backend.last_failure(),
-                    });
-                    return Err(round);
-                }
-            }
+    #[cold]
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<Lease<C>, AcquireError>> {
+        match &mut self.waiting {
+            Some(waiting) => waiting.as_mut().poll(cx),
+            None => Poll::Pending,
         }
+    }
+}
+
+impl<C: Connect> fmt::Debug for Acquire<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquire")
+            .field("route", &self.route)
+            .field("waiting", &self.waiting.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -275,26 +236,27 @@ impl<C: Connect> fmt::Debug for Balancer<C> {
     }
 }
 
-/// Which pods a caller wants.
-#[derive(Clone, Copy)]
-enum Wanted<'a> {
-    Any,
-    /// Others than these; these if no other fits.
-    RatherNot(&'a [EndpointKey]),
-    /// These, or nobody.
-    Only(&'a [EndpointKey]),
-}
-
 /// A pod, chosen and counted.
 pub(crate) struct Choice<C: Connect> {
-    index: usize,
+    pub(crate) index: usize,
     now: Timestamp,
-    in_flight: InFlight<Arc<Backend<C>>>,
+    pub(crate) in_flight: InFlight<Arc<Backend<C>>>,
 }
 
 impl<C: Connect> Choice<C> {
-    #[inline]
+    /// The pod's newest idle connection, or the choice back. WHY two steps: a connection has one way to the lease in the usual case,
+    /// and is not copied where ways meet.
+    #[inline(always)]
     fn idle(self) -> Result<Lease<C>, Self> {
+        match self.in_flight.on().take_idle() {
+            Some((conn, slot)) => Ok(self.lend(conn, slot)),
+            None => self.idle_otherwise(),
+        }
+    }
+
+    /// The same for shared connections, and where the newest idle connection is dead.
+    #[cold]
+    fn idle_otherwise(self) -> Result<Lease<C>, Self> {
         match self.in_flight.on().try_checkout() {
             Some((conn, slot)) => Ok(self.lend(conn, slot)),
             None => Err(self),
@@ -302,45 +264,11 @@ impl<C: Connect> Choice<C> {
     }
 
     #[inline]
-    fn lend(self, conn: C::Conn, slot: Slot) -> Lease<C> {
+    pub(crate) fn lend(self, conn: C::Conn, slot: Slot) -> Lease<C> {
         Lease::new(conn, slot, self.now, self.in_flight)
-    }
-}
-
-/// What one round over all fitting pods came to.
-#[derive(Debug, Default)]
-pub(crate) struct Round {
-    pub(crate) tried: usize,
-    pub(crate) full: usize,
-    pub(crate) last_dial: Option<DialError>,
-    pub(crate) timed_out: Option<Late>,
-}
-
-/// The pod that was being waited for when the time was up.
-#[derive(Debug)]
-pub(crate) struct Late {
-    pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) stage: Stage,
-    pub(crate) counts: Counts,
-    pub(crate) last_failure: Option<DialError>,
-}
-
-impl Round {
-    /// This round, with what the one before had learnt: the deadline may cut the last round short.
-    fn after(mut self, before: Self) -> Self {
-        self.tried = self.tried.max(before.tried);
-        self.last_dial = self.last_dial.or(before.last_dial);
-        self
-    }
-
-    /// Whether waiting for a change is pointless: the time is up, or every pod that fits has a full queue.
-    fn is_final(&self) -> bool {
-        self.timed_out.is_some() || (self.tried > 0 && self.full == self.tried)
     }
 }
 
 /// How long `acquire` waits unless told otherwise: as long as a caller will usually wait for an answer, and longer than a pod
 /// takes to be replaced in DNS.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a caller that found nobody waits before it tries everybody again, unless something changes sooner.
-const NEXT_ROUND: Duration = Duration::from_secs(1);

@@ -144,7 +144,7 @@ pub enum AcquireError {
         /// How long this call waited.
         waited: Duration,
         /// The last failure.
-        last: DialError,
+        last: Box<DialError>,
     },
     /// The deadline passed while waiting for one pod.
     #[error(
@@ -168,7 +168,7 @@ pub enum AcquireError {
         /// The limit of connections.
         limit: usize,
         /// The last dial that failed, to this pod or to one tried before it.
-        last_dial: Option<DialError>,
+        last_dial: Option<Box<DialError>>,
     },
     /// Every pod that fits has as many waiters as are allowed.
     #[error("every pod of {service} has {limit} callers waiting; shed load, or raise `max_waiters_per_pod`")]

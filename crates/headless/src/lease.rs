@@ -7,7 +7,7 @@ use std::sync::Arc;
 use headless_core::{Connect, Endpoint, InFlight, Outcome, Timestamp};
 
 use crate::backend::Backend;
-use crate::pool::{CloseReason, End, Slot};
+use crate::pool::{self, CloseReason, End, Slot};
 
 /// A connection to one pod, borrowed for one request.
 ///
@@ -21,54 +21,72 @@ use crate::pool::{CloseReason, End, Slot};
 /// Dereferences to the connection.
 #[must_use = "dropping a lease closes its connection; call `finish`"]
 pub struct Lease<C: Connect> {
-    conn: Option<C::Conn>,
+    /// `None` once it has ended.
+    loan: Option<Loan<C>>,
+}
+
+struct Loan<C: Connect> {
+    conn: C::Conn,
     slot: Slot,
     started: Timestamp,
     in_flight: InFlight<Arc<Backend<C>>>,
 }
 
 impl<C: Connect> Lease<C> {
+    #[inline]
     pub(crate) fn new(conn: C::Conn, slot: Slot, started: Timestamp, in_flight: InFlight<Arc<Backend<C>>>) -> Self {
         Self {
-            conn: Some(conn),
-            slot,
-            started,
-            in_flight,
+            loan: Some(Loan {
+                conn,
+                slot,
+                started,
+                in_flight,
+            }),
         }
     }
 
     /// The pod it is connected to.
     #[must_use]
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.in_flight.on().endpoint
+        &self.loan().in_flight.on().endpoint
     }
 
     /// The exchange is complete, and `outcome` tells how the pod did. Synchronous and cheap.
+    #[inline]
     pub fn finish(mut self, outcome: Outcome) {
         self.end(outcome, End::Keep);
     }
 
     /// The connection died in use. Closes it and the pod's idle ones, and asks the discovery for an early look.
     pub fn broken(mut self) {
-        let backend = Arc::clone(self.in_flight.on());
+        let backend = self.loan().in_flight.on();
         backend.sweep();
         backend.env().evidence.look_soon();
         self.end(Outcome::Failure, End::Close(CloseReason::Broken));
     }
 
+    #[inline(always)]
     fn end(&mut self, outcome: Outcome, end: End) {
-        let Some(conn) = self.conn.take() else { return };
-        let backend = self.in_flight.on();
+        let Some(loan) = self.loan.take() else { return };
+        let backend = loan.in_flight.on();
         let env = backend.env();
         if let Some(window) = env.latency_window {
             let now = env.clock.now();
-            backend.load.observe(now.since(self.started), outcome, now, window);
+            backend.load.observe(now.since(loan.started), outcome, now, window);
         }
         let end = match end {
-            End::Keep if !env.connector.is_reusable(&conn) => End::Close(CloseReason::Ended),
+            End::Keep if !pool::is_reusable(&env.connector, &loan.conn) => End::Close(CloseReason::Ended),
             end => end,
         };
-        backend.put_back(conn, self.slot, end);
+        backend.put_back(loan.conn, loan.slot, end);
+    }
+
+    #[inline]
+    fn loan(&self) -> &Loan<C> {
+        match &self.loan {
+            Some(loan) => loan,
+            None => unreachable!("only the end takes the loan, and nothing comes after it"),
+        }
     }
 }
 
@@ -81,18 +99,19 @@ impl<C: Connect> Drop for Lease<C> {
 impl<C: Connect> Deref for Lease<C> {
     type Target = C::Conn;
 
+    #[inline]
     fn deref(&self) -> &C::Conn {
-        self.conn
-            .as_ref()
-            .unwrap_or_else(|| unreachable!("only the end takes the connection"))
+        &self.loan().conn
     }
 }
 
 impl<C: Connect> DerefMut for Lease<C> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut C::Conn {
-        self.conn
-            .as_mut()
-            .unwrap_or_else(|| unreachable!("only the end takes the connection"))
+        match &mut self.loan {
+            Some(loan) => &mut loan.conn,
+            None => unreachable!("only the end takes the loan, and nothing comes after it"),
+        }
     }
 }
 

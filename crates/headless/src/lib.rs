@@ -24,6 +24,7 @@ mod lease;
 mod pool;
 mod reconcile;
 mod registry;
+mod rounds;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -39,7 +40,7 @@ pub use headless_core::{
 #[doc(no_inline)]
 pub use headless_dns as dns;
 
-pub use crate::balancer::Balancer;
+pub use crate::balancer::{Acquire, Balancer};
 pub use crate::builder::BalancerBuilder;
 pub use crate::discovery::{Discovery, DiscoveryBuilder, Mode, OnStart, Status};
 pub use crate::drain::Drained;

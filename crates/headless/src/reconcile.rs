@@ -13,12 +13,12 @@ use headless_core::{Connect, Endpoint, RoleRule, Route, Snapshot, Timestamp};
 use tracing::{info, warn};
 
 use crate::backend::{Backend, Env};
-use crate::balancer::Round;
 use crate::discovery::Discovery;
 use crate::drain::Draining;
 use crate::driver::Subscriber;
 use crate::entropy::entropy;
 use crate::error::AcquireError;
+use crate::rounds::Round;
 use crate::view::{Backends, View, ViewCell};
 
 /// What all clones of a balancer share.
@@ -177,7 +177,7 @@ impl<C: Connect> Shared<C> {
                     dialling: late.counts.dialling,
                     waiting: late.counts.waiting,
                     limit: self.env.pool.connections_per_pod,
-                    last_dial: late.last_failure.or(last),
+                    last_dial: late.last_failure.or(last).map(Box::new),
                 };
             }
             (_, Some(last)) if round.full == 0 => {
@@ -185,7 +185,7 @@ impl<C: Connect> Shared<C> {
                     service,
                     tried: round.tried,
                     waited,
-                    last,
+                    last: Box::new(last),
                 };
             }
             _ if round.full > 0 => return AcquireError::Overloaded { service, limit },

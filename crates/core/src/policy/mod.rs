@@ -236,8 +236,10 @@ fn below(entropy: u64, n: usize) -> Option<usize> {
 
 /// Makes 64 bits out of 64 bits, one to one and unlike each other even for neighbours: the output function of SplitMix64
 /// (G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+#[doc(hidden)]
 #[inline]
-const fn mix(bits: u64) -> u64 {
+#[must_use]
+pub const fn mix(bits: u64) -> u64 {
     let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)

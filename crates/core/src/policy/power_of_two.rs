@@ -3,8 +3,7 @@
 //! Source: M. Mitzenmacher, "The power of two choices in randomized load balancing", IEEE TPDS 12(10), 2001. Two *distinct*
 //! draws, and health before load, as in Finagle; a draw with replacement leaves 1/n² of the picks to a frozen endpoint.
 //!
-//! The usual path reads two loads and has no loop. Everything unusual (a draw that was tried, two avoided ones, a single
-//! endpoint) goes to `scan`.
+//! The usual path reads two loads and has no loop. Everything unusual (a draw that was tried, two avoided ones) goes to `scan`.
 
 use std::hint::select_unpredictable;
 use std::sync::Arc;
@@ -160,7 +159,7 @@ fn better_of_two(
     is_second_better: impl FnOnce(&Load, &Load) -> bool,
 ) -> Option<usize> {
     match two_of(args.entropy, loads.len()) {
-        None => scan(loads, args, Load::cost),
+        None => (loads.len() == 1 && !args.tried.contains(0)).then_some(0),
         Some(drawn) if args.tried.is_empty() => compare(loads, args, drawn, is_second_better),
         Some(drawn) => compare_untried(loads, args, drawn, is_second_better),
     }

@@ -11,11 +11,12 @@ mod upkeep;
 mod waiter;
 
 use std::fmt;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use headless_core::{Connect, Sharing, Timestamp};
+use parking_lot::MutexGuard;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 pub(crate) use self::cap::Cap;
 pub use self::config::PoolConfig;
@@ -83,16 +84,19 @@ impl fmt::Display for Stage {
 }
 
 impl<C: Connect> Backend<C> {
-    /// An idle connection, if there is one: the whole of the usual case, without a wait or an allocation.
-    #[inline]
+    /// The newest idle connection, if it is exclusive, alive and fresh: the whole of the usual case, without a wait or an allocation.
+    #[inline(always)]
+    pub(crate) fn take_idle(&self) -> Option<(C::Conn, Slot)> {
+        self.slots().take_idle(self.pool_now(), &self.inspector())
+    }
+
+    /// An idle connection, or a stream of a shared one, if there is one.
     pub(crate) fn try_checkout(self: &Arc<Self>) -> Option<(C::Conn, Slot)> {
         let mut out = Effects::default();
         let checkout = self
             .slots()
             .checkout(self.pool_now(), false, &self.inspector(), &mut out);
-        if !out.dead.is_empty() {
-            self.carry_out(out);
-        }
+        self.carry_out(out);
         match checkout {
             Checkout::Lend(conn, slot) => Some((conn, slot)),
             Checkout::Check(..) | Checkout::Miss | Checkout::Closed => None,
@@ -110,15 +114,14 @@ impl<C: Connect> Backend<C> {
                 Entry::Lent(conn, slot) => return Ok((conn, slot)),
                 Entry::Unproven(conn, slot) => {
                     *stage = Stage::Checking;
-                    if let Some(proven) = self.prove(conn, slot).await {
+                    let handed = Handed::new(self, conn, slot).close_unless_taken();
+                    if let Some(proven) = self.check(handed).await {
                         return Ok(proven);
                     }
                 }
                 Entry::Queued(receiver, waiting) => {
                     *stage = waiting.stage();
-                    let since = self.env().clock.now();
                     let handed = receiver.await;
-                    self.waited.record(self.env().clock.now().since(since));
                     waiting.served();
                     return match handed {
                         Ok(Ok(handed)) => Ok(handed.into_parts()),
@@ -154,41 +157,23 @@ impl<C: Connect> Backend<C> {
         entry
     }
 
-    /// Checks a connection that has been idle for long. If it is dead, so are those that were idle beside it.
-    async fn prove(self: &Arc<Self>, conn: C::Conn, slot: Slot) -> Option<(C::Conn, Slot)> {
-        let mut handed = Handed::new(self, conn, slot).close_unless_taken();
-        let limit = self.env().pool.dial_timeout;
-        match timeout(limit, self.env().connector.check(handed.conn())).await {
-            Ok(Ok(())) => Some(handed.into_parts()),
-            Ok(Err(_)) | Err(_) => {
-                let (conn, slot) = handed.into_parts();
-                self.sweep();
-                self.put_back(conn, slot, End::Close(CloseReason::Broken));
-                self.env().evidence.look_soon();
-                None
-            }
-        }
-    }
-
     /// Ends the loan of a connection.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_back(self: &Arc<Self>, conn: C::Conn, slot: Slot, end: End) {
         let now = self.pool_now();
-        match end {
-            End::Keep => {
-                let kept = self.slots().put_back_idle(conn, slot, now);
-                if let Err(conn) = kept {
-                    self.put_back_slowly(conn, slot, end, now);
-                }
-            }
-            End::Close(_) => self.put_back_slowly(conn, slot, end, now),
+        let mut slots = self.slots();
+        if end == End::Keep && slots.keeps(slot, now) {
+            slots.put_back_idle(conn, slot, now);
+        } else {
+            drop(slots);
+            self.put_back_slowly(conn, slot, end, now);
         }
     }
 
     #[cold]
     fn put_back_slowly(self: &Arc<Self>, conn: C::Conn, slot: Slot, end: End, now: Timestamp) {
         let shared = matches!(slot, Slot::Stream(_));
-        if shared && !self.env().connector.is_reusable(&conn) {
+        if shared && !is_reusable(&self.env().connector, &conn) {
             // A shared connection that ends while it is used (GOAWAY, a reset) often means that its pod is leaving.
             self.env().evidence.look_soon();
         }
@@ -305,14 +290,23 @@ impl<C: Connect> Backend<C> {
         }
     }
 
+    /// No poison: a panic under the lock can only come from a connector's `share` or `stream_limit`, and the counts are whole then.
+    #[inline]
     fn slots(&self) -> MutexGuard<'_, PoolState<C>> {
-        // A panic under the lock can only come from a connector's `is_reusable`, `share` or `stream_limit`; the counts are whole then.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
+    #[inline]
     fn inspector(&self) -> Inspector<'_, C> {
         Inspector(&self.env().connector)
     }
+}
+
+/// [`Connect::is_reusable`], and no if it panics. WHY: the panic would leave a loan half ended, and each caller to come would meet it
+/// again. Costs nothing where the connector cannot panic.
+#[inline]
+pub(crate) fn is_reusable<C: Connect>(connector: &C, conn: &C::Conn) -> bool {
+    catch_unwind(AssertUnwindSafe(|| connector.is_reusable(conn))).unwrap_or(false)
 }
 
 enum Entry<C: Connect> {
@@ -326,7 +320,7 @@ struct Inspector<'a, C>(&'a C);
 
 impl<C: Connect> Inspect<C::Conn> for Inspector<'_, C> {
     fn is_reusable(&self, conn: &C::Conn) -> bool {
-        self.0.is_reusable(conn)
+        is_reusable(self.0, conn)
     }
 
     fn share(&self, conn: &C::Conn) -> Option<C::Conn> {

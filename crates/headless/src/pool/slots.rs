@@ -24,7 +24,7 @@ use headless_core::Timestamp;
 
 pub use self::terms::ClosedBy;
 pub(crate) use self::terms::{
-    Checkout, CloseReason, Counts, Effects, End, Inspect, Life, Limits, Permits, Placed, Slot, Ticket, Wait,
+    Checkout, CloseReason, Counts, Effects, End, Inspect, Limits, Permits, Placed, Slot, Ticket, Wait,
 };
 
 /// The connections of one pod. `T` is a connection, `W` stands for a waiter.
@@ -82,6 +82,8 @@ enum Replacement {
     Dialling,
     /// It is there; the next connection found too old goes.
     Ready,
+    /// There was no room for it: the old one goes first. It is dialled then, and while it is, nothing else is replaced.
+    Owed,
 }
 
 impl<T, W> Slots<T, W> {
@@ -104,8 +106,20 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// A caller wants a connection. With `may_check`, one that must be checked first is lent too; without, it stays.
+    /// [`checkout`](Self::checkout) in the usual case: an exclusive connection that is idle, alive and fresh. Whoever waits was here
+    /// first, but while anybody waits nothing is idle.
     #[inline]
+    pub(crate) fn take_idle(&mut self, now: Timestamp, inspect: &impl Inspect<T>) -> Option<(T, Slot)> {
+        let newest = self.idle.last()?;
+        if self.is_stale(newest.proven, now) || !inspect.is_reusable(&newest.conn) {
+            return None;
+        }
+        let Idle { conn, retire_at, .. } = self.idle.pop()?;
+        self.lent += 1;
+        Some((conn, self.exclusive(retire_at)))
+    }
+
+    /// A caller wants a connection. With `may_check`, one that must be checked first is lent too; without, it stays.
     pub(crate) fn checkout(
         &mut self,
         now: Timestamp,
@@ -198,28 +212,30 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// [`put_back`](Self::put_back) in the usual case: an exclusive connection that stays, and nobody waits. Otherwise the connection
-    /// comes back, and nothing has happened.
+    /// Whether a lent connection comes back in the usual way: it is exclusive, it stays, and nobody waits for it.
     #[inline]
-    pub(crate) fn put_back_idle(&mut self, conn: T, slot: Slot, now: Timestamp) -> Result<(), T> {
+    pub(crate) fn keeps(&self, slot: Slot, now: Timestamp) -> bool {
         match slot {
-            Slot::Exclusive(life)
-                if life.era == self.era
-                    && self.waiters.is_empty()
-                    && now < life.retire_at
-                    && !self.permits.as_ref().is_some_and(|permits| permits.starves()) =>
-            {
-                self.lent -= 1;
-                self.idle.push(Idle {
-                    conn,
-                    retire_at: life.retire_at,
-                    since: now,
-                    proven: now,
-                });
-                Ok(())
+            Slot::Exclusive { era, retire_at } => {
+                era == self.era && now < retire_at && self.waiters.is_empty() && !self.starves()
             }
-            Slot::Exclusive(_) | Slot::Stream(_) => Err(conn),
+            Slot::Stream(_) => false,
         }
+    }
+
+    /// [`put_back`](Self::put_back) of what it [`keeps`](Self::keeps).
+    #[inline]
+    pub(crate) fn put_back_idle(&mut self, conn: T, slot: Slot, now: Timestamp) {
+        let Slot::Exclusive { retire_at, .. } = slot else {
+            return;
+        };
+        self.lent -= 1;
+        self.idle.push(Idle {
+            conn,
+            retire_at,
+            since: now,
+            proven: now,
+        });
     }
 
     /// A lent connection or stream has ended.
@@ -233,15 +249,15 @@ impl<T, W> Slots<T, W> {
         out: &mut Effects<T>,
     ) -> Placed<T, W> {
         match slot {
-            Slot::Exclusive(life) => self.put_back_exclusive(conn, life, end, now, out),
-            Slot::Stream(id) => self.put_back_stream(conn, id, now, inspect, out),
+            Slot::Exclusive { era, retire_at } => self.put_back_exclusive(conn, (era, retire_at), end, now, out),
+            Slot::Stream(id) => self.put_back_stream(conn, id, end, now, inspect, out),
         }
     }
 
     fn put_back_exclusive(
         &mut self,
         conn: T,
-        life: Life,
+        (era, retire_at): (u32, Timestamp),
         end: End,
         now: Timestamp,
         out: &mut Effects<T>,
@@ -250,13 +266,13 @@ impl<T, W> Slots<T, W> {
         let reason = match end {
             End::Close(reason) => Some(reason),
             End::Keep if self.closed => Some(CloseReason::Removed),
-            End::Keep if life.era != self.era => Some(CloseReason::Swept),
+            End::Keep if era != self.era => Some(CloseReason::Swept),
             End::Keep if self.waiters.is_empty() && self.starves() => Some(CloseReason::Yielded),
-            End::Keep if now >= life.retire_at && !self.stays(out) => Some(CloseReason::Lifetime),
+            End::Keep if now >= retire_at && !self.stays(out) => Some(CloseReason::Lifetime),
             End::Keep => None,
         };
         match reason {
-            None => self.place_exclusive(conn, life.retire_at, now),
+            None => self.place_exclusive(conn, retire_at, now),
             Some(reason) => {
                 self.gone(reason, 1);
                 self.after_closing(reason, out);
@@ -270,6 +286,7 @@ impl<T, W> Slots<T, W> {
         &mut self,
         handle: T,
         id: u64,
+        end: End,
         now: Timestamp,
         inspect: &impl Inspect<T>,
         out: &mut Effects<T>,
@@ -281,7 +298,11 @@ impl<T, W> Slots<T, W> {
         let overdue = now >= self.shared[index].retire_at && self.shared[index].doomed.is_none() && !self.stays(out);
         let shared = &mut self.shared[index];
         shared.streams -= 1;
-        (shared.since, shared.proven) = (now, now);
+        shared.since = now;
+        if end == End::Keep {
+            // A stream that was given up, such as a check that nobody waited for, proves nothing.
+            shared.proven = now;
+        }
         let doom = if !inspect.is_reusable(&shared.conn) {
             Some(CloseReason::Ended)
         } else if starves && shared.streams == 0 {
@@ -371,7 +392,7 @@ impl<T, W> Slots<T, W> {
         if let Some(permits) = &self.permits {
             permits.give(1);
         }
-        if self.replacement == Replacement::Dialling {
+        if self.replacement != Replacement::Ready {
             self.replacement = Replacement::None;
         }
         let can_come = self.dialling * self.limits.streams + self.in_use();
@@ -441,16 +462,17 @@ impl<T, W> Slots<T, W> {
     }
 
     fn exclusive(&self, retire_at: Timestamp) -> Slot {
-        Slot::Exclusive(Life {
+        Slot::Exclusive {
             era: self.era,
             retire_at,
-        })
+        }
     }
 
     fn is_stale(&self, proven: Timestamp, now: Timestamp) -> bool {
         self.limits.check_after.is_some_and(|after| now.since(proven) >= after)
     }
 
+    #[inline]
     fn starves(&self) -> bool {
         self.permits.as_ref().is_some_and(|permits| permits.starves())
     }

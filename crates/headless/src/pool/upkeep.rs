@@ -8,7 +8,7 @@ use tracing::debug;
 
 use super::slots::Effects;
 use super::waiter::Handed;
-use super::{CloseReason, End};
+use super::{CloseReason, End, Slot};
 use crate::backend::Backend;
 
 impl<C: Connect> Backend<C> {
@@ -30,24 +30,43 @@ impl<C: Connect> Backend<C> {
         }
     }
 
-    async fn keep_alive(self: Arc<Self>, mut handed: Handed<C>, since: Timestamp) {
-        let check = self.env().connector.check(handed.conn());
-        let checked = timeout(self.env().pool.dial_timeout, check).await;
-        let alive = matches!(checked, Ok(Ok(())));
-        let (conn, slot) = handed.into_parts();
-        if alive {
-            let now = self.env().clock.now();
-            let mut out = Effects::default();
-            let placed = self
-                .slots()
-                .restore(conn, slot, since, now, &self.inspector(), &mut out);
-            self.settle(placed, now, out);
+    async fn keep_alive(self: Arc<Self>, handed: Handed<C>, since: Timestamp) {
+        let Some((conn, slot)) = self.check(handed).await else {
             return;
+        };
+        let now = self.env().clock.now();
+        let mut out = Effects::default();
+        let placed = self
+            .slots()
+            .restore(conn, slot, since, now, &self.inspector(), &mut out);
+        self.settle(placed, now, out);
+    }
+
+    /// Checks a connection that has been idle for long. If it is dead, so are those that were idle beside it. A pod that leaves
+    /// meanwhile is not waited for: who asked goes elsewhere.
+    pub(super) async fn check(self: &Arc<Self>, mut handed: Handed<C>) -> Option<(C::Conn, Slot)> {
+        let closing = self.closing.notified();
+        tokio::pin!(closing);
+        closing.as_mut().enable();
+        if self.is_removed() {
+            return None;
+        }
+        let (limit, check) = (self.env().pool.dial_timeout, self.env().connector.check(handed.conn()));
+        let checked = tokio::select! {
+            // The end first: nobody is given a connection of a pod that has left.
+            biased;
+            () = closing => return None,
+            checked = timeout(limit, check) => checked,
+        };
+        let (conn, slot) = handed.into_parts();
+        if matches!(checked, Ok(Ok(()))) {
+            return Some((conn, slot));
         }
         debug!(service = %self.env().service, endpoint = %self.endpoint, "idle connection is dead: closing all idle ones");
         self.sweep();
         self.put_back(conn, slot, End::Close(CloseReason::Broken));
         self.env().evidence.look_soon();
+        None
     }
 
     /// Opens the first connections of a new pod. Until one of them is there, the pod is avoided while others will do.

@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
-use headless_core::Connect;
+use headless_core::{Connect, Timestamp};
 
 use super::slots::Ticket;
 use super::{CloseReason, End, Slot, Stage};
 use crate::backend::Backend;
 
-/// A place in the queue; left when dropped.
+/// A place in the queue; left when dropped. Whoever leaves has waited, too: those who gave up are the ones who waited longest.
 pub(super) struct Waiting<C: Connect> {
     backend: Arc<Backend<C>>,
     ticket: Option<Ticket>,
+    since: Timestamp,
 }
 
 impl<C: Connect> Waiting<C> {
@@ -20,6 +21,7 @@ impl<C: Connect> Waiting<C> {
         Self {
             backend: Arc::clone(backend),
             ticket: Some(ticket),
+            since: backend.env().clock.now(),
         }
     }
 
@@ -41,6 +43,8 @@ impl<C: Connect> Drop for Waiting<C> {
         if let Some(ticket) = self.ticket {
             self.backend.slots().leave(ticket);
         }
+        let now = self.backend.env().clock.now();
+        self.backend.waited.record(now.since(self.since));
     }
 }
 

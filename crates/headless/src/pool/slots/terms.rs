@@ -1,7 +1,13 @@
 //! The words of [`Slots`](super::Slots): what goes in and what comes out. No rules.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+
+// Loom's under `--cfg loom`, so that the models check the real code.
+#[cfg(loom)]
+use loom::sync::atomic::AtomicUsize;
+#[cfg(not(loom))]
+use std::sync::atomic::AtomicUsize;
 
 use headless_core::Timestamp;
 
@@ -23,49 +29,55 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Permits {
     limit: usize,
-    /// ORDERING: Relaxed, here and below: counts under no lock of their own. A pod that found none left enlists first and tries
-    /// again, both behind the mutex of the list (`cap.rs`), so a permit that comes back in between is not missed.
-    used: AtomicUsize,
-    /// Pods that would open a connection.
-    starved: AtomicUsize,
+    /// Connections open and being opened, plus [`STARVED`] while a pod waits for a permit: one number, so that of a pod that
+    /// enlists and one that gives a permit back, whoever comes second sees what the first did.
+    ///
+    /// ORDERING: Relaxed. Both change this number (read-modify-write) and then read it; a read is never older than the reader's own
+    /// change. Two numbers would need more: each side could change its own and still read the other's old value. Nothing else is
+    /// published through it.
+    state: AtomicUsize,
 }
 
 impl Permits {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
-            used: AtomicUsize::new(0),
-            starved: AtomicUsize::new(0),
+            state: AtomicUsize::new(0),
         }
     }
 
     pub(crate) fn take(&self) -> bool {
-        self.used
-            .fetch_update(Relaxed, Relaxed, |used| (used < self.limit).then_some(used + 1))
-            .is_ok()
+        let one_more = |state| (state & !STARVED < self.limit).then_some(state + 1);
+        self.state.fetch_update(Relaxed, Relaxed, one_more).is_ok()
     }
 
     pub(crate) fn give(&self, permits: usize) {
-        self.used.fetch_sub(permits, Relaxed);
+        self.state.fetch_sub(permits, Relaxed);
     }
 
     pub(crate) fn any_left(&self) -> bool {
-        self.used.load(Relaxed) < self.limit
+        self.used() < self.limit
     }
 
     pub(crate) fn starves(&self) -> bool {
-        self.starved.load(Relaxed) > 0
+        self.state.load(Relaxed) & STARVED != 0
     }
 
+    /// How many pods would open a connection and may not. Under the lock of their list, so that the last word is the list's.
     pub(crate) fn set_starved(&self, pods: usize) {
-        self.starved.store(pods, Relaxed);
+        match pods {
+            0 => self.state.fetch_and(!STARVED, Relaxed),
+            _ => self.state.fetch_or(STARVED, Relaxed),
+        };
     }
 
-    #[cfg(test)]
-    pub(crate) fn used(&self) -> usize {
-        self.used.load(Relaxed)
+    pub(super) fn used(&self) -> usize {
+        self.state.load(Relaxed) & !STARVED
     }
 }
+
+/// The bit that stands for "a pod waits"; above any number of connections.
+const STARVED: usize = 1 << (usize::BITS - 1);
 
 /// Names one waiter. Tickets only grow, so the queue is sorted by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,18 +87,14 @@ pub(crate) struct Ticket(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
     /// The connection itself was lent.
-    Exclusive(Life),
+    Exclusive {
+        /// Connections of an older era are not kept.
+        era: u32,
+        /// When it should be replaced.
+        retire_at: Timestamp,
+    },
     /// A handle to the shared connection of this number was lent.
     Stream(u64),
-}
-
-/// How long a connection is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Life {
-    /// Connections of an older era are not kept.
-    pub(super) era: u32,
-    /// When it should be replaced.
-    pub(super) retire_at: Timestamp,
 }
 
 /// How a loan ended.

@@ -10,13 +10,19 @@ impl<T, W> Slots<T, W> {
     pub(crate) fn upkeep(&mut self, now: Timestamp, idle_before: Timestamp, out: &mut Effects<T>) {
         self.expire(idle_before, out);
         self.retire(now, out);
+        self.start_dials(out);
         self.refill(out);
     }
 
     /// Dials until the minimum idle is reached or on its way.
     pub(crate) fn refill(&mut self, out: &mut Effects<T>) {
         let wanted = self.limits.min_idle;
-        while self.idle.len() + self.shared.len() + self.dialling < wanted && self.start_dial(out) {}
+        while self.idle.len() + self.standing() + self.dialling < wanted && self.start_dial(out) {}
+    }
+
+    /// Shared connections that still take streams.
+    fn standing(&self) -> usize {
+        self.shared.iter().filter(|shared| shared.doomed.is_none()).count()
     }
 
     /// The oldest idle connections go first: they stand first, as they were pushed first and are popped last.
@@ -26,7 +32,7 @@ impl<T, W> Slots<T, W> {
         let expired = old.min(self.idle.len().saturating_sub(minimum));
         out.dead.extend(self.idle.drain(..expired).map(|idle| idle.conn));
         self.gone(CloseReason::Idle, expired);
-        let mut spare = self.shared.len().saturating_sub(minimum);
+        let mut spare = self.standing().saturating_sub(minimum);
         for shared in &mut self.shared {
             if spare > 0 && shared.streams == 0 && shared.since < before {
                 spare -= 1;
@@ -46,7 +52,7 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// A connection is too old. Whether it stays until its replacement is there; the replacement is then on its way.
+    /// A connection is too old. Whether it stays in service until its turn has come; its replacement is dialled if it is its turn.
     pub(super) fn stays(&mut self, out: &mut Effects<T>) -> bool {
         match self.replacement {
             Replacement::Dialling => true,
@@ -54,11 +60,16 @@ impl<T, W> Slots<T, W> {
                 self.replacement = Replacement::None;
                 false
             }
+            Replacement::Owed => {
+                self.pay(out);
+                true
+            }
             Replacement::None => {
                 let dials = self.start_dial(out);
-                if dials {
-                    self.replacement = Replacement::Dialling;
-                }
+                self.replacement = match dials {
+                    true => Replacement::Dialling,
+                    false => Replacement::Owed,
+                };
                 dials
             }
         }
@@ -66,14 +77,23 @@ impl<T, W> Slots<T, W> {
 
     /// A dial has succeeded; if it was to replace an old connection, that one can go, and the next has its turn.
     pub(super) fn replaced(&mut self, now: Timestamp, out: &mut Effects<T>) {
-        if self.replacement != Replacement::Dialling {
-            return;
-        }
-        if self.retire_one(now, out) {
+        let gone = match self.replacement {
+            Replacement::None | Replacement::Ready => return,
+            Replacement::Owed => true,
+            Replacement::Dialling => self.retire_one(now, out),
+        };
+        if gone {
             self.replacement = Replacement::None;
             self.retire(now, out);
         } else {
             self.replacement = Replacement::Ready;
+        }
+    }
+
+    /// Dials the replacement of a connection that went first, if there is room now. A dial that is under way will do.
+    fn pay(&mut self, out: &mut Effects<T>) {
+        if self.replacement == Replacement::Owed && self.dialling == 0 {
+            self.start_dial(out);
         }
     }
 
@@ -97,9 +117,8 @@ impl<T, W> Slots<T, W> {
     /// A connection was closed: those who wait get another, and so does the minimum.
     pub(super) fn after_closing(&mut self, reason: CloseReason, out: &mut Effects<T>) {
         self.start_dials(out);
-        if reason == CloseReason::Lifetime && self.dialling == 0 {
-            // It went before its replacement, as there was no room for both.
-            self.start_dial(out);
+        if reason == CloseReason::Lifetime {
+            self.pay(out);
         }
         // A pod whose connections break is not asked for more until somebody needs one, or until the next upkeep.
         if !matches!(reason, CloseReason::Broken | CloseReason::Swept | CloseReason::Yielded) {
@@ -113,8 +132,9 @@ impl<T, W> Slots<T, W> {
         before: Timestamp,
         inspect: &impl Inspect<T>,
     ) -> Option<(T, Slot, Timestamp)> {
-        if self.idle.first().is_some_and(|idle| idle.proven < before) {
-            let idle = self.idle.remove(0);
+        let longest = (0..self.idle.len()).min_by_key(|&index| self.idle[index].proven);
+        if let Some(index) = longest.filter(|&index| self.idle[index].proven < before) {
+            let idle = self.idle.remove(index);
             self.lent += 1;
             return Some((idle.conn, self.exclusive(idle.retire_at), idle.since));
         }
@@ -176,6 +196,8 @@ impl<T, W> Slots<T, W> {
     /// A connection has proved dead: trusts no other that was open at the same time.
     pub(crate) fn sweep(&mut self, out: &mut Effects<T>) {
         self.close_all(CloseReason::Swept, out);
+        // Whoever waits beside a connection that takes no stream now has its place.
+        self.start_dials(out);
     }
 
     /// The pool is gone: idle connections go now, lent ones when they come back, waiters are told.
@@ -187,6 +209,8 @@ impl<T, W> Slots<T, W> {
 
     fn close_all(&mut self, reason: CloseReason, out: &mut Effects<T>) {
         self.era = self.era.wrapping_add(1);
+        // Whatever was too old goes now.
+        self.replacement = Replacement::None;
         self.gone(reason, self.idle.len());
         out.dead.extend(self.idle.drain(..).map(|idle| idle.conn));
         for shared in &mut self.shared {
