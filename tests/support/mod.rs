@@ -3,4 +3,5 @@
 pub mod example;
 pub mod knot;
 pub mod looks;
+pub mod mariadb;
 pub mod server;

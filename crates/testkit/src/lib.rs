@@ -37,6 +37,8 @@
 //! Several clusters can live at once, in threads and processes: each reserves a /16 of 127.0.0.0/8 for itself. Linux only, because
 //! other systems do not answer on all of 127.0.0.0/8.
 //!
+//! With the feature `mariadb`, the module of that name has pods that are real database servers, with replication between them.
+//!
 //! What is not simulated: ClusterIP Services, network policies, several namespaces, probes, and IPv6 sockets.
 
 mod addr;
@@ -50,6 +52,8 @@ mod fault;
 mod http;
 mod life;
 mod listen;
+#[cfg(feature = "mariadb")]
+pub mod mariadb;
 mod names;
 mod pod;
 mod pod_core;

@@ -1,5 +1,7 @@
 //! The command line: what can be asked, and what is said when it cannot be understood.
 
+use std::path::PathBuf;
+
 /// One command with its options.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -11,22 +13,34 @@ pub(crate) enum Command {
     Lint { keep_going: bool },
     /// `Lint`, then `Test`.
     Ci { keep_going: bool },
-    /// One benchmark or all of them; `rest` goes to the benchmark itself.
-    Bench { name: Option<String>, rest: Vec<String> },
+    /// One benchmark or all of them; results go to `json`, and `rest` to the benchmark itself.
+    Bench {
+        name: Option<String>,
+        json: Option<PathBuf>,
+        rest: Vec<String>,
+    },
+    /// Real database pods to try things on; `request` goes to the program that has them.
+    Mysql { request: Vec<String> },
 }
 
 pub(crate) const HELP: &str = "\
 The project's commands. Usage: cargo xtask <COMMAND>
 
-  test  [--keep-going]      install what the tests need (Knot DNS, where apt-get and root allow it), then run all tests:
-                            unit tests, scenarios, doctests, README, and the loom models
+  test  [--keep-going]      install what the tests need (Knot DNS, dnsmasq and MariaDB, where apt-get and root allow
+                            it), then run all tests: unit tests, scenarios, doctests, README, and the loom models
   lint  [--keep-going]      cargo fmt --check, clippy and rustdoc, warnings denied
   ci    [--keep-going]      lint, then test
-  bench [NAME] [-- ARGS]    run one benchmark, or all; ARGS go to the benchmark
+  bench [NAME] [--json FILE] [--quick] [-- ARGS]
+                            run one benchmark, or all; the results also go to FILE (of all: to FILE.NAME, before its
+                            extension); --quick takes a look where a measurement takes minutes; ARGS go to the benchmark
+  mysql up                  install MariaDB where it is missing, start a primary and two replicas, keep them until `down`
+  mysql down | status | kill N | start N | pause N | lag N SECONDS | promote N | help
+                            end them, look at them, do something to one of them: from another terminal
   help                      this text
 
 --keep-going runs the remaining steps after one has failed; the command fails all the same.
-HEADLESS_SKIP_KNOT=1 installs nothing: without Knot DNS on this machine, the scenarios against it are left out.";
+HEADLESS_SKIP_KNOT=1 and HEADLESS_SKIP_MARIADB=1 keep `test` from installing name servers, or MariaDB: without them on this
+machine, the scenarios against them are left out.";
 
 impl Command {
     /// The command of an argument list (without the program's name); else a sentence that says what was not understood.
@@ -38,6 +52,9 @@ impl Command {
         match command.as_str() {
             "help" | "--help" | "-h" => Ok(Self::Help),
             "bench" => Self::bench(args),
+            "mysql" => Ok(Self::Mysql {
+                request: args.collect(),
+            }),
             "test" | "lint" | "ci" => Self::with_options(&command, args),
             unknown => Err(format!("there is no command `{unknown}`")),
         }
@@ -47,7 +64,7 @@ impl Command {
     pub(crate) fn keeps_going(&self) -> bool {
         match *self {
             Self::Test { keep_going } | Self::Lint { keep_going } | Self::Ci { keep_going } => keep_going,
-            Self::Help | Self::Bench { .. } => false,
+            Self::Help | Self::Bench { .. } | Self::Mysql { .. } => false,
         }
     }
 
@@ -69,11 +86,18 @@ impl Command {
 
     fn bench(args: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut name = None;
+        let mut json = None;
+        let mut rest = Vec::new();
         let mut args = args;
-        for arg in args.by_ref() {
+        while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--" => break,
                 "--help" | "-h" => return Ok(Self::Help),
+                "--quick" => rest.push(arg),
+                "--json" => match args.next() {
+                    Some(file) => json = Some(PathBuf::from(file)),
+                    None => return Err("`--json` needs a file: --json FILE".into()),
+                },
                 option if option.starts_with('-') => {
                     return Err(format!(
                         "`bench` does not take `{option}`; the benchmark's own arguments come after `--`"
@@ -83,10 +107,8 @@ impl Command {
                 _ => name = Some(arg),
             }
         }
-        Ok(Self::Bench {
-            name,
-            rest: args.collect(),
-        })
+        rest.extend(args);
+        Ok(Self::Bench { name, json, rest })
     }
 }
 
@@ -107,14 +129,31 @@ mod tests {
 
     #[test]
     fn a_benchmark_gets_what_follows_the_dashes() {
-        let name = Some("pick".to_owned());
-        let rest = vec!["--quick".to_owned(), "p2c".to_owned()];
-        assert_eq!(parse("bench pick -- --quick p2c"), Ok(Command::Bench { name, rest }));
-        let all = Command::Bench {
-            name: None,
-            rest: Vec::new(),
-        };
-        assert_eq!(parse("bench"), Ok(all));
+        assert_eq!(parse("bench"), Ok(bench(None, None, &[])));
+        let pods = bench(Some("pick"), None, &["--pods", "3"]);
+        assert_eq!(parse("bench pick -- --pods 3"), Ok(pods));
+    }
+
+    #[test]
+    fn what_all_benchmarks_take_needs_no_dashes() {
+        let quick = bench(Some("pool"), Some("out.json"), &["--quick"]);
+        assert_eq!(parse("bench pool --quick --json out.json"), Ok(quick));
+        let all = bench(None, Some("out.json"), &["--quick", "--json", "theirs"]);
+        assert_eq!(parse("bench --json out.json --quick -- --json theirs"), Ok(all));
+    }
+
+    fn bench(name: Option<&str>, json: Option<&str>, rest: &[&str]) -> Command {
+        Command::Bench {
+            name: name.map(str::to_owned),
+            json: json.map(PathBuf::from),
+            rest: rest.iter().map(|arg| (*arg).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_the_database_is_passed_on() {
+        let request = ["kill", "1"].map(str::to_owned).to_vec();
+        assert_eq!(parse("mysql kill 1"), Ok(Command::Mysql { request }));
     }
 
     #[test]
@@ -123,7 +162,8 @@ mod tests {
             ("tset", "`tset`"),
             ("", "no command"),
             ("test quickly", "`quickly`"),
-            ("bench --quick", "`--quick`"),
+            ("bench --pods 3", "`--pods`"),
+            ("bench pool --json", "--json FILE"),
             ("bench a b", "`b`"),
         ] {
             let error = parse(line).expect_err(line);

@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask test`, `lint`, `ci`, `bench`.
+//! The project's commands: `cargo xtask test`, `lint`, `ci`, `bench`, `mysql`.
 //!
 //! Here: dispatch and exit codes. What is run lives in one file per command, how it is run in `steps`. Standard library
 //! only, so that the first command in a fresh clone starts at once.
@@ -7,10 +7,11 @@
 mod args;
 mod bench;
 mod cargo;
-mod knot;
 mod lint;
+mod mysql;
 mod steps;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -31,13 +32,14 @@ fn main() -> ExitCode {
             println!("{}", args::HELP);
             return ExitCode::SUCCESS;
         }
+        Command::Mysql { request } => return mysql::run(&request),
         Command::Test { .. } => test::run(&mut run),
         Command::Lint { .. } => lint::run(&mut run),
         Command::Ci { .. } => {
             lint::run(&mut run);
             test::run(&mut run);
         }
-        Command::Bench { name, rest } => bench::run(&mut run, name.as_deref(), &rest),
+        Command::Bench { name, json, rest } => bench::run(&mut run, name.as_deref(), json.as_deref(), &rest),
     }
     if run.summary() {
         ExitCode::SUCCESS

@@ -1,18 +1,17 @@
 //! `cargo xtask test`: everything that can be tested here, after installing what it needs.
 
 use crate::cargo::{cargo, flags_with, target_dir};
-use crate::knot::{self, Knot};
 use crate::steps::Run;
+use crate::tools::{MARIADB, NAME_SERVERS, search_path};
 
 pub(crate) fn run(run: &mut Run) {
     if run.is_over() {
         return; // Nothing is installed for tests that will not run.
     }
     let mut tests = cargo(["test", "--workspace", "--all-features"]);
-    match knot::provide(run) {
-        Knot::Found(path) => tests.env("PATH", path).env_remove(knot::SKIP),
-        Knot::Missing => tests.env(knot::SKIP, "1"),
-    };
+    tests.env("PATH", search_path());
+    NAME_SERVERS.provide(run, &mut tests);
+    MARIADB.provide(run, &mut tests);
     run.step("tests", &mut tests);
     loom_models(run);
 }
