@@ -12,11 +12,13 @@
 //! | who may take this request? | `role`, `route`: [`Role`], [`RoleRule`], [`Route`] |
 //! | who takes it? | [`policy`]: [`Policy`](policy::Policy), [`Picker`](policy::Picker) |
 //! | what does it cost? | `load`: [`Load`], [`InFlight`] |
+//! | may it be sent again? | `budget`: [`RetryBudget`] |
 //! | how is the world reached? | `resolve`, `connect`: the traits [`Resolve`] and [`Connect`] |
 //!
 //! Applications use the `headless` crate, which drives all this on tokio and re-exports what they need.
 
 mod answer;
+mod budget;
 mod connect;
 mod diff;
 mod endpoint;
@@ -35,6 +37,7 @@ pub use answer::{
     Answer, AnswerBuilder, Failure, FailureKind, FoundBy, IpFamily, Negative, NegativeKind, Resolution, can_be_a_pod,
     named_endpoint, nameless_addresses,
 };
+pub use budget::{BudgetError, RetryBudget};
 pub use connect::{AbortHandle, Connect, Identify, Impostor, Sharing};
 pub use diff::Diff;
 pub use endpoint::{Endpoint, EndpointKey};

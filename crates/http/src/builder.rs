@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use headless::{Balancer, Discovery, PoolConfig};
 use headless_core::policy::Policy;
-use headless_core::{Identify, RoleRule, Route};
+use headless_core::{Identify, RetryBudget, RoleRule, Route};
 use http::request::Parts;
+use http::uri::Scheme;
+use tokio::time::Instant;
 
 use crate::Error;
 use crate::classify::is_safe;
 use crate::client::{Client, Inner};
 use crate::connect::{Connector, Protocol};
 use crate::head::Name;
+use crate::tls::Tls;
 
 /// Says what a request asks for, by its head.
 pub(crate) type RouteBy = Arc<dyn Fn(&Parts) -> Route + Send + Sync>;
@@ -42,9 +45,11 @@ pub struct ClientBuilder {
     acquire_timeout: Option<Duration>,
     connector: Connector,
     authority: Option<String>,
+    tls: Option<Tls>,
     route_by: RouteBy,
     request_timeout: Option<Duration>,
-    max_retries: usize,
+    max_retries: Option<usize>,
+    retry_budget: RetryBudget,
     identify: Option<Box<dyn Identify>>,
 }
 
@@ -60,11 +65,14 @@ impl ClientBuilder {
                 protocol: Protocol::default(),
                 max_streams: MAX_STREAMS,
                 keep_alive: None,
+                tls: None,
             },
             authority: None,
+            tls: None,
             route_by: Arc::new(by_method),
             request_timeout: Some(REQUEST_TIMEOUT),
-            max_retries: MAX_RETRIES,
+            max_retries: None,
+            retry_budget: RetryBudget::default(),
             identify: None,
         }
     }
@@ -87,6 +95,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Speaks TLS with the pods; the scheme is then `https`. Default: plain text. Needs the feature `tls-ring` or `tls-aws-lc`.
+    #[cfg(feature = "__tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// All settings of the pools. Default: [`PoolConfig::default`].
     pub fn pool(mut self, pool: PoolConfig) -> Self {
         self.pool = pool;
@@ -101,7 +116,8 @@ impl ClientBuilder {
     }
 
     /// How many requests share one HTTP/2 connection. Default 100, the least that RFC 9113 6.5.2 recommends servers to allow; if a
-    /// server allows fewer, the rest wait on the connection. Nothing for HTTP/1.1.
+    /// server allows fewer, its limit counts, as it is at the time. When all connections are full, another is opened. Nothing for
+    /// HTTP/1.1.
     pub fn max_streams(mut self, limit: usize) -> Self {
         self.connector.max_streams = limit;
         self
@@ -136,17 +152,25 @@ impl ClientBuilder {
         self
     }
 
-    /// The name in `Host` and `:authority`. Default: the Service's full name, with the port if it was given as a number other than 80:
-    /// `web.shop.svc.cluster.local`.
+    /// The name in `Host` and `:authority`. Default: the Service's full name, with the port if it was given as a number other than 80
+    /// (with TLS, 443): `web.shop.svc.cluster.local`.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
         self.authority = Some(authority.into());
         self
     }
 
-    /// How often a request is sent again at most ([when](Client#retries)). Default 3: a rolling restart rarely hits one request
-    /// twice. 0 turns it off, and spares each request the copy of its head.
+    /// How often one request is sent again at most ([when](Client#retries)). Default: as often as there are pods for it, since any pod
+    /// may be the one that lives; the [retry budget](Self::retry_budget) bounds all requests together. A small number protects a large
+    /// Service from a request that fells each pod it reaches. 0 turns it off, and spares each request the copy of its head.
     pub fn max_retries(mut self, limit: usize) -> Self {
-        self.max_retries = limit;
+        self.max_retries = Some(limit);
+        self
+    }
+
+    /// How many retries all requests of this client together may have. Default: 20 % of the requests of the last 10 s, plus 10 per
+    /// second; [`RetryBudget::unlimited`] turns it off. Pods that cannot be connected to need none ([why](Client#retries)).
+    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
+        self.retry_budget = budget;
         self
     }
 
@@ -159,17 +183,27 @@ impl ClientBuilder {
     /// Checks the settings and makes the client. Connections are opened when requests come.
     ///
     /// # Errors
-    /// [`Error::Build`] for settings that do not work, [`Error::InvalidRequest`] for an authority that is none.
-    pub fn build(self) -> Result<Client, Error> {
+    /// [`Error::Build`] for settings that do not work, [`Error::InvalidRequest`] for an authority or a name to verify that is none.
+    pub fn build(mut self) -> Result<Client, Error> {
         let service = self.discovery.service();
+        let scheme = match &self.tls {
+            Some(_) => Scheme::HTTPS,
+            None => Scheme::HTTP,
+        };
         let name = match &self.authority {
-            Some(authority) => Name::new(service, authority)?,
-            None => Name::of_service(service)?,
+            Some(authority) => Name::new(service, authority, scheme)?,
+            None => Name::of_service(service, scheme)?,
         };
         if self.connector.max_streams == 0 {
             return Err(Error::invalid(service, "`max_streams` is 0; it must be at least 1"));
         }
+        if let Err(error) = self.retry_budget.check() {
+            return Err(Error::invalid(service, error.to_string()));
+        }
         let protocol = self.connector.protocol;
+        if let Some(tls) = &self.tls {
+            self.connector.tls = Some(tls.handshake(service, name.host(), protocol)?);
+        }
         let mut balancer = Balancer::builder(self.discovery, self.connector).pool(self.pool);
         if let Some(policy) = self.policy {
             balancer = balancer.policy(policy);
@@ -191,6 +225,8 @@ impl ClientBuilder {
             protocol,
             request_timeout: self.request_timeout,
             max_retries: self.max_retries,
+            retry_budget: self.retry_budget,
+            start: Instant::now(),
             route_by,
         }))
     }
@@ -217,5 +253,3 @@ fn by_method(head: &Parts) -> Route {
 const MAX_STREAMS: usize = 100;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-
-const MAX_RETRIES: usize = 3;

@@ -6,7 +6,10 @@ use std::error::Error;
 
 use h2::Reason;
 use headless_core::Outcome;
+use http::request::Parts;
 use http::{Method, StatusCode};
+
+use crate::request_body::BodyFailed;
 
 /// How an answer with this status counts.
 ///
@@ -27,6 +30,30 @@ pub(crate) fn is_safe(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
 }
 
+/// Marks a request that may be sent again although a pod may have acted on it, as GET may.
+///
+/// For requests that come to the same however often they are carried out: a search by POST, or a write with a key of its own that the
+/// Service knows again. PUT and DELETE are not taken for such by themselves: the second one may come late, and undo what somebody else
+/// did in between. If nobody else writes there, or the request has a condition (`If-Match`), mark it.
+///
+/// It is an extension of the request, so it goes through a tower stack; it is not sent.
+///
+/// ```
+/// use headless_http::Idempotent;
+///
+/// let request = http::Request::put("/cart/42").extension(Idempotent).body(r#"{"qty":2}"#)?;
+/// # drop(request);
+/// # Ok::<(), http::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a mark, written out by whoever sets it")]
+pub struct Idempotent;
+
+/// Whether a request may be sent again although a pod may have acted on it.
+pub(crate) fn is_repeatable(head: &Parts) -> bool {
+    is_safe(&head.method) || head.extensions.get::<Idempotent>().is_some()
+}
+
 /// What broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -34,10 +61,11 @@ pub(crate) enum Fault {
     Ours,
     /// Nothing yet: the connection is still busy with what came before, and the request was not sent.
     Unsettled,
-    /// The pod refused this stream without looking at it.
+    /// This HTTP/2 stream, of which the pod says that it did not look at it.
     ///
-    /// SPEC(RFC 9113 8.7): REFUSED_STREAM guarantees that the request has not been processed.
-    Refused,
+    /// SPEC(RFC 9113 8.7): REFUSED_STREAM, or a number above the last one of a GOAWAY, guarantees that the request has not been
+    /// processed.
+    Unprocessed,
     /// This HTTP/2 stream; the connection is as good as before.
     Stream,
     /// The connection.
@@ -48,14 +76,24 @@ impl Fault {
     /// Reads hyper's error.
     pub(crate) fn of(error: &hyper::Error) -> Self {
         if error.is_user() && !error.is_body_write_aborted() {
-            return Self::Ours;
+            // hyper also blames the user when a request was in the hands of its driver at the driver's end; there is a source then.
+            return match error.source() {
+                Some(source) if !source.is::<BodyFailed>() => Self::Connection,
+                _ => Self::Ours,
+            };
         }
         let Some(error) = error.source().and_then(<dyn Error>::downcast_ref::<h2::Error>) else {
             return Self::Connection;
         };
+        // h2 gives the pod's GOAWAY as the error of those streams only that are above its last one. The others go on, and if the
+        // connection then ends under them, that is an error of its own. One gap is hyper's: it says the same of a stream that the pod
+        // gets and covers with its GOAWAY between two looks of the driver, which are next to each other in one turn.
+        if error.is_go_away() && error.is_remote() {
+            return Self::Unprocessed;
+        }
         match (error.is_reset(), error.is_remote(), error.is_library()) {
             (false, ..) => Self::Connection,
-            (true, true, _) if error.reason() == Some(Reason::REFUSED_STREAM) => Self::Refused,
+            (true, true, _) if error.reason() == Some(Reason::REFUSED_STREAM) => Self::Unprocessed,
             (true, true, _) | (true, _, true) => Self::Stream,
             // hyper resets the stream of a request whose body failed.
             (true, false, false) => Self::Ours,

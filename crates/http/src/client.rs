@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headless::{Balancer, Discovery};
-use headless_core::Route;
+use headless_core::{RetryBudget, Route, Timestamp};
 use http::request::Parts;
 use http::{Method, Request, Uri};
 use http_body::Body;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::builder::RouteBy;
@@ -45,11 +46,17 @@ use crate::{ClientBuilder, Error, Protocol, RequestBody, Response, ResponseBody,
 /// [`route_by`](ClientBuilder::route_by). With any other policy, every pod takes every request.
 ///
 /// # Retries
-/// A request that certainly did not reach a pod is sent to another one at once, whatever its method. A request whose connection
-/// failed before the answer may have been processed: it is sent again only if its method is GET, HEAD, OPTIONS or TRACE and its body
-/// is in memory ([`RequestBody`]). Otherwise [`Error::is_not_sent`] says `false`, and the decision is yours. At most
-/// [`max_retries`](ClientBuilder::max_retries) times, each time on a pod not tried yet while there is one. An answer, whatever its
-/// status, is never a reason to send again.
+/// A request that certainly was not processed is sent to another pod at once, whatever its method: it never left, or the pod said that
+/// it did not look at it (HTTP/2: REFUSED_STREAM, or above the last stream of a GOAWAY). A request whose connection failed before the
+/// answer may have been processed: it is sent again only if its method is GET, HEAD, OPTIONS or TRACE, or if you marked it
+/// [`Idempotent`](crate::Idempotent). Otherwise [`Error::is_not_sent`] says `false`, and the decision is yours. What has left must have
+/// its body in memory ([`RequestBody`]) to be sent again; a stream that never left is sent as it is.
+///
+/// Each time on a pod not tried yet; when there is none, once more on one of them, with which the retries are as many as the pods, or
+/// fewer by [`max_retries`](ClientBuilder::max_retries). All within the [`request_timeout`](ClientBuilder::request_timeout) and the
+/// [`retry_budget`](ClientBuilder::retry_budget). A pod that cannot be connected to takes nothing from the budget: nothing was sent, no
+/// pod has more to do, and dials have limits of their own (each pod once, then with pauses). An answer, whatever its status, is never a
+/// reason to send again.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -60,7 +67,11 @@ pub(crate) struct Inner {
     pub(crate) name: Name,
     pub(crate) protocol: Protocol,
     pub(crate) request_timeout: Option<Duration>,
-    pub(crate) max_retries: usize,
+    /// `None`: as many as there are pods.
+    pub(crate) max_retries: Option<usize>,
+    pub(crate) retry_budget: RetryBudget,
+    /// The zero of the budget's clock.
+    pub(crate) start: Instant,
     /// `None`: the policy knows no roles.
     pub(crate) route_by: Option<RouteBy>,
 }
@@ -72,6 +83,12 @@ impl Inner {
 
     pub(crate) fn route(&self, head: &Parts) -> Route {
         self.route_by.as_ref().map_or(Route::any(), |route_by| route_by(head))
+    }
+
+    /// Whether the budget has a retry left, which is then taken.
+    pub(crate) fn take_retry(&self) -> bool {
+        self.retry_budget
+            .withdraw(Timestamp::from_elapsed(self.start.elapsed()))
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Must not live here: which pod (`headless`), and what a failed request means (`classify`).
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -10,22 +11,26 @@ use std::time::Duration;
 use headless_core::{AbortHandle, Connect, Endpoint, Sharing};
 use http::Request;
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::client::conn::{TrySendError, http1};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tracing::Instrument;
 
 use crate::RequestBody;
 use crate::cut::{Cut, Cuttable};
+use crate::http2;
+use crate::tls::Handshake;
 
-/// Which HTTP is spoken to the pods. Plain text in both cases; TLS is not part of this crate.
+/// Which HTTP is spoken to the pods: over TCP as it is, or over TLS, where the pod has to agree to it (ALPN).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Protocol {
     /// HTTP/1.1 with keep-alive: one request per connection at a time. The default, because every server speaks it.
     #[default]
     Http1,
-    /// HTTP/2 with prior knowledge (RFC 9113 3.3): many requests share a connection. For gRPC and for servers known to speak it.
+    /// HTTP/2, without TLS by prior knowledge (RFC 9113 3.3): many requests share a connection. For gRPC and for servers known to
+    /// speak it.
     Http2,
 }
 
@@ -35,6 +40,8 @@ pub struct Connector {
     pub(crate) protocol: Protocol,
     pub(crate) max_streams: usize,
     pub(crate) keep_alive: Option<Duration>,
+    /// `None`: plain text.
+    pub(crate) tls: Option<Handshake>,
 }
 
 impl Connect for Connector {
@@ -44,27 +51,10 @@ impl Connect for Connector {
     async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectError> {
         let stream = TcpStream::connect(endpoint.addr()).await.map_err(ConnectError::Tcp)?;
         stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
-        let (stream, cut) = Cuttable::new(stream);
-        let io = TokioIo::new(stream);
-        match self.protocol {
-            Protocol::Http1 => {
-                let (sender, driver) = http1::handshake(io).await.map_err(ConnectError::handshake)?;
-                drive(driver, endpoint);
-                Ok(Connection {
-                    sender: Sender::Http1(sender),
-                    cut: Some(cut),
-                })
-            }
-            Protocol::Http2 => {
-                let mut builder = http2::Builder::new(TokioExecutor::new());
-                builder.timer(TokioTimer::new()).keep_alive_interval(self.keep_alive);
-                let (sender, driver) = builder.handshake(io).await.map_err(ConnectError::handshake)?;
-                drive(driver, endpoint);
-                Ok(Connection {
-                    sender: Sender::Http2(sender),
-                    cut: Some(cut),
-                })
-            }
+        let (stream, cut) = Cuttable::new(stream, self.tls.is_none());
+        match &self.tls {
+            Some(tls) => self.speak(tls.with(endpoint, stream).await?, cut, endpoint).await,
+            None => self.speak(stream, cut, endpoint).await,
         }
     }
 
@@ -82,15 +72,53 @@ impl Connect for Connector {
     fn share(&self, conn: &Connection) -> Option<Connection> {
         match &conn.sender {
             Sender::Http1(_) => None,
-            Sender::Http2(sender) => (!sender.is_closed()).then(|| Connection {
-                sender: Sender::Http2(sender.clone()),
+            Sender::Http2(handle) => (!conn.is_closed()).then(|| Connection {
+                sender: Sender::Http2(handle.clone()),
                 cut: None,
             }),
         }
     }
 
+    fn stream_limit(&self, conn: &Connection) -> usize {
+        match &conn.sender {
+            Sender::Http1(_) => 1,
+            Sender::Http2(handle) => handle.stream_limit(),
+        }
+    }
+
     fn abort_handle(&self, conn: &Connection) -> Option<Box<dyn AbortHandle>> {
         conn.cut.clone().map(|cut| Box::new(cut) as Box<dyn AbortHandle>)
+    }
+}
+
+impl Connector {
+    /// Begins HTTP on a stream that leads to the pod and nowhere else.
+    async fn speak<S>(&self, stream: S, cut: Cut, endpoint: &Endpoint) -> Result<Connection, ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        match self.protocol {
+            Protocol::Http1 => {
+                let handshake = http1::handshake(TokioIo::new(stream)).await;
+                let (sender, driver) = handshake.map_err(ConnectError::handshake)?;
+                drive(driver, endpoint);
+                Ok(Connection {
+                    sender: Sender::Http1(sender),
+                    cut: Some(cut),
+                })
+            }
+            Protocol::Http2 => {
+                let opened = http2::open(stream, self.keep_alive).await;
+                let (handle, driver) = opened
+                    .map_err(ConnectError::handshake)?
+                    .ok_or_else(|| ConnectError::Handshake(NO_SETTINGS.into()))?;
+                drive(driver.run(), endpoint);
+                Ok(Connection {
+                    sender: Sender::Http2(handle),
+                    cut: Some(cut),
+                })
+            }
+        }
     }
 }
 
@@ -115,7 +143,7 @@ pub struct Connection {
 
 enum Sender {
     Http1(http1::SendRequest<RequestBody>),
-    Http2(http2::SendRequest<RequestBody>),
+    Http2(http2::Handle),
 }
 
 impl Connection {
@@ -123,7 +151,7 @@ impl Connection {
     pub(crate) fn is_closed(&self) -> bool {
         match &self.sender {
             Sender::Http1(sender) => sender.is_closed(),
-            Sender::Http2(sender) => sender.is_closed(),
+            Sender::Http2(handle) => handle.sender.is_closed(),
         }
     }
 
@@ -143,7 +171,7 @@ impl Connection {
                 }
                 sender.try_send_request(request).await
             }
-            Sender::Http2(sender) => sender.try_send_request(request).await,
+            Sender::Http2(handle) => handle.sender.try_send_request(request).await,
         }
     }
 }
@@ -170,8 +198,26 @@ pub enum ConnectError {
     #[error(transparent)]
     Tcp(io::Error),
     /// The connection was there, and HTTP could not begin on it.
-    #[error(transparent)]
-    Handshake(crate::error::BoxError),
+    #[error("HTTP cannot begin: {}", root(&**.0))]
+    Handshake(#[source] crate::error::BoxError),
+    /// TLS could not begin: the pod did not prove the name, does not speak TLS, or does not agree to the protocol.
+    #[cfg(feature = "__tls")]
+    #[error("TLS to `{server_name}` failed: {problem}")]
+    Tls {
+        /// The name that the pod's certificate must carry ([`Verify`](crate::Verify)).
+        server_name: Box<str>,
+        /// What was found, and what to do.
+        problem: Box<str>,
+        /// What the TLS library said, if it was the one to refuse.
+        source: Option<crate::BoxError>,
+    },
+    /// With [`Verify::Pod`](crate::Verify::Pod): there is no name that the pod could prove. Nothing was sent.
+    #[cfg(feature = "__tls")]
+    #[error(
+        "`Verify::Pod`: DNS did not tell this pod's name, so no certificate can prove it; give the Service's port by its name, which \
+         brings the pods' names, or use `Verify::Service`"
+    )]
+    NoPodName,
 }
 
 impl ConnectError {
@@ -180,24 +226,44 @@ impl ConnectError {
     }
 }
 
+/// WHY not the error itself: hyper's says `connection error`, whatever the cause.
+fn root<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error
+}
+
 /// How long the next request waits for a connection whose last exchange is not wound up: usually microseconds. It takes long only
 /// if the pod answered before it had read the request and leaves the rest unread; such a connection is given up.
 const SETTLE: Duration = Duration::from_millis(100);
+
+const NO_SETTINGS: &str =
+    "the pod closed the connection before it said what it allows (SETTINGS); does it speak HTTP/2 on this port?";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn connected(protocol: Protocol) -> (Connection, std::net::TcpStream) {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    async fn connected(protocol: Protocol) -> (Connection, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let connector = Connector {
             protocol,
             max_streams: 10,
             keep_alive: None,
+            tls: None,
         };
         let endpoint = Endpoint::new(listener.local_addr().unwrap());
-        let connection = connector.connect(&endpoint).await.unwrap();
-        (connection, listener.accept().unwrap().0)
+        let accept = async {
+            let (mut pod, _) = listener.accept().await.unwrap();
+            if protocol == Protocol::Http2 {
+                let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+                tokio::io::AsyncWriteExt::write_all(&mut pod, &settings).await.unwrap();
+            }
+            pod
+        };
+        let (connection, pod) = tokio::join!(connector.connect(&endpoint), accept);
+        (connection.unwrap(), pod)
     }
 
     #[tokio::test]
@@ -218,10 +284,8 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_connection_is_closed() {
         for protocol in [Protocol::Http1, Protocol::Http2] {
-            let (connection, pod) = connected(protocol).await;
+            let (connection, mut pod) = connected(protocol).await;
             drop(connection);
-            pod.set_nonblocking(true).unwrap();
-            let mut pod = TcpStream::from_std(pod).unwrap();
             let mut rest = Vec::new();
             tokio::io::AsyncReadExt::read_to_end(&mut pod, &mut rest).await.unwrap();
         }

@@ -1,4 +1,4 @@
-//! [`Cuttable`]: a stream that can be closed from outside while somebody uses it, and [`Cut`], the grip on it.
+//! [`Cuttable`]: a stream that can be closed from outside while somebody uses it, and [`Cut`], the grip on it. Above it is HTTP, or TLS.
 //!
 //! hyper's HTTP/2 spreads over several tasks, so ending one of them would not do; ending the stream under all of them does.
 
@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use headless_core::AbortHandle;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,6 +19,8 @@ pub(crate) struct Cuttable {
     /// `None` once it has fired, or once nobody can fire it any more.
     cut: Option<oneshot::Receiver<()>>,
     is_cut: bool,
+    /// Nothing was read yet, and TLS would be an answer that nobody above understands.
+    expects_plain: bool,
 }
 
 /// Cuts one [`Cuttable`].
@@ -26,13 +28,14 @@ pub(crate) struct Cuttable {
 pub(crate) struct Cut(Arc<Mutex<Option<oneshot::Sender<()>>>>);
 
 impl Cuttable {
-    pub(crate) fn new(stream: TcpStream) -> (Self, Cut) {
+    pub(crate) fn new(stream: TcpStream, expects_plain: bool) -> (Self, Cut) {
         let (sender, receiver) = oneshot::channel();
         let cut = Cut(Arc::new(Mutex::new(Some(sender))));
         let stream = Self {
             stream,
             cut: Some(receiver),
             is_cut: false,
+            expects_plain,
         };
         (stream, cut)
     }
@@ -62,7 +65,12 @@ impl Cuttable {
 impl AsyncRead for Cuttable {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.poll_cut(cx)?;
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        match std::mem::take(&mut self.expects_plain) && buf.filled().get(before) == Some(&TLS_ALERT) {
+            true => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, SPEAKS_TLS))),
+            false => Poll::Ready(Ok(())),
+        }
     }
 }
 
@@ -112,3 +120,10 @@ impl fmt::Debug for Cut {
         f.debug_struct("Cut").field("finished", &self.is_finished()).finish()
     }
 }
+
+/// SPEC(RFC 8446 5.1): the content type of an alert, which is what a TLS server has to say to plain HTTP. No answer of HTTP/1 begins
+/// with it, and no HTTP/2 connection: it would be a first frame of more than a megabyte.
+const TLS_ALERT: u8 = 21;
+
+const SPEAKS_TLS: &str =
+    "the pod answered with an alert of TLS; use the port for plain HTTP, or make the client with `tls(..)`";

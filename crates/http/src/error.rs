@@ -36,7 +36,7 @@ pub enum Error {
     Acquire(#[from] AcquireError),
     /// The connection failed between the request and its answer.
     #[error(
-        "{endpoint} did not answer (attempt {attempts}): the connection failed, and the request {}",
+        "{endpoint} did not answer (attempt {attempts}): the connection failed, and the request {}; {not_retried}",
         outlook(*.may_have_been_processed)
     )]
     Send {
@@ -46,6 +46,8 @@ pub enum Error {
         attempts: usize,
         /// Whether the pod may have acted on the request. `false`: it certainly has not.
         may_have_been_processed: bool,
+        /// Why it was not sent once more.
+        not_retried: NotRetried,
         /// What the connection said.
         source: BoxError,
     },
@@ -84,6 +86,27 @@ pub enum Error {
         /// Where it stops being text.
         source: std::string::FromUtf8Error,
     },
+}
+
+/// Why a request that failed was not sent once more ([`Client`](crate::Client#retries) has the rules).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotRetried {
+    /// A pod may have acted on it, and nobody said that this may happen twice.
+    #[error("only you can know whether it may be sent again (mark it `Idempotent` if it always may)")]
+    NotIdempotent,
+    /// Its body was a stream, which is used up.
+    #[error("its body is a stream, which cannot be sent twice")]
+    BodyUsedUp,
+    /// Every pod had it once, or it was sent as often as [`max_retries`](crate::ClientBuilder::max_retries) allows.
+    #[error("it was tried on as many pods as there are, or as `max_retries` allows")]
+    Exhausted,
+    /// Too many requests were sent again lately ([`retry_budget`](crate::ClientBuilder::retry_budget)).
+    #[error("the retry budget is used up: many requests fail, and sending them again would add to the load")]
+    Budget,
+    /// No connection for another attempt was to be had.
+    #[error("there was no connection for another attempt: {0}")]
+    NoConnection(Box<AcquireError>),
 }
 
 impl Error {
@@ -125,8 +148,8 @@ impl Error {
 
 const fn outlook(may_have_been_processed: bool) -> &'static str {
     match may_have_been_processed {
-        true => "may have been processed; only you can know whether it may be sent again",
-        false => "was not processed; it can be sent again",
+        true => "may have been processed",
+        false => "was not processed",
     }
 }
 

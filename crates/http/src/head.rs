@@ -18,13 +18,15 @@ use crate::{Error, Protocol};
 pub(crate) struct Name {
     authority: Authority,
     header: HeaderValue,
+    /// `https` over TLS, `http` otherwise.
+    scheme: Scheme,
     /// What is called, if it is a Service by its full name.
     target: Option<Target>,
 }
 
 impl Name {
-    /// The Service's full name. A numeric port other than 80 stays; a port name is not part of a URI.
-    pub(crate) fn of_service(service: &str) -> Result<Self, Error> {
+    /// The Service's full name. A numeric port other than the scheme's own stays; a port name is not part of a URI.
+    pub(crate) fn of_service(service: &str, scheme: Scheme) -> Result<Self, Error> {
         let target = service.parse::<Target>().ok();
         let host = match &target {
             Some(target) if target.port().is_some() => service.rsplit_once(':').map_or(service, |(host, _)| host),
@@ -32,13 +34,15 @@ impl Name {
         };
         let host = host.strip_suffix('.').unwrap_or(host);
         match target.as_ref().and_then(Target::port) {
-            Some(Port::Number(port)) if port.get() != 80 => Self::new(service, &format!("{host}:{port}")),
-            _ => Self::new(service, host),
+            Some(Port::Number(port)) if port.get() != default_port(&scheme) => {
+                Self::new(service, &format!("{host}:{port}"), scheme)
+            }
+            _ => Self::new(service, host, scheme),
         }
     }
 
     /// The name that the user wants.
-    pub(crate) fn new(service: &str, name: &str) -> Result<Self, Error> {
+    pub(crate) fn new(service: &str, name: &str, scheme: Scheme) -> Result<Self, Error> {
         let authority = Authority::from_str(name)
             .ok()
             .filter(|parsed| !parsed.as_str().contains('@'));
@@ -50,8 +54,14 @@ impl Name {
         Ok(Self {
             authority,
             header,
+            scheme,
             target,
         })
+    }
+
+    /// Without the port; an IPv6 address has its brackets.
+    pub(crate) fn host(&self) -> &str {
+        self.authority.host()
     }
 
     /// Brings `head` into the form that `protocol` wants.
@@ -81,7 +91,7 @@ impl Name {
                     None => self.authority.clone(),
                 };
                 let mut uri = http::uri::Parts::default();
-                uri.scheme = Some(Scheme::HTTP);
+                uri.scheme = Some(self.scheme.clone());
                 uri.authority = Some(authority);
                 uri.path_and_query = Some(path);
                 head.uri = Uri::from_parts(uri).map_err(|error| Error::invalid(service, error.to_string()))?;
@@ -99,11 +109,17 @@ impl Name {
             ));
         }
         if let Some(scheme) = head.uri.scheme()
-            && *scheme != Scheme::HTTP
+            && *scheme != self.scheme
         {
             let problem = format!(
-                "`{}` asks for `{scheme}`; this client speaks `http`; write a path, as in `/cart/42`",
-                head.uri
+                "`{}` asks for `{scheme}`; this client speaks `{}`, because it was made {} `tls(..)`; write a path, as in `/cart/42`",
+                head.uri,
+                self.scheme,
+                if self.scheme == Scheme::HTTPS {
+                    "with"
+                } else {
+                    "without"
+                },
             );
             return Err(Error::invalid(service, problem));
         }
@@ -127,7 +143,7 @@ impl Name {
             return false;
         }
         let same_port = match asked.port_u16() {
-            Some(port) => port == self.authority.port_u16().unwrap_or(80),
+            Some(port) => port == self.authority.port_u16().unwrap_or(default_port(&self.scheme)),
             None => true,
         };
         same_port && (asked.host().eq_ignore_ascii_case(self.authority.host()) || self.is_service(asked.host()))
@@ -143,17 +159,29 @@ impl Name {
     }
 }
 
+/// SPEC(RFC 9110 4.2.1, 4.2.2).
+fn default_port(scheme: &Scheme) -> u16 {
+    match *scheme == Scheme::HTTPS {
+        true => 443,
+        false => 80,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn prepared(protocol: Protocol, uri: &str, host: Option<&str>) -> Result<Parts, String> {
+        prepared_for(Scheme::HTTP, protocol, uri, host)
+    }
+
+    fn prepared_for(scheme: Scheme, protocol: Protocol, uri: &str, host: Option<&str>) -> Result<Parts, String> {
         let mut request = http::Request::builder().uri(uri);
         if let Some(host) = host {
             request = request.header(HOST, host);
         }
         let mut head = request.body(()).unwrap().into_parts().0;
-        let name = Name::of_service("web.shop.svc.cluster.local:8080").unwrap();
+        let name = Name::of_service("web.shop.svc.cluster.local:8080", scheme).unwrap();
         match name.prepare(&mut head, protocol, "web.shop.svc.cluster.local:8080") {
             Ok(()) => Ok(head),
             Err(error) => Err(error.to_string()),
@@ -162,14 +190,21 @@ mod tests {
 
     #[test]
     fn the_name_is_the_service_with_a_numeric_port() {
-        for (service, name) in [
-            ("web", "web"),
-            ("web.shop.svc:http", "web.shop.svc"),
-            ("web.shop.svc.cluster.local.", "web.shop.svc.cluster.local"),
-            ("web.shop:8080", "web.shop:8080"),
-            ("web.shop:80", "web.shop"),
+        for (scheme, service, name) in [
+            (Scheme::HTTP, "web", "web"),
+            (Scheme::HTTP, "web.shop.svc:http", "web.shop.svc"),
+            (
+                Scheme::HTTP,
+                "web.shop.svc.cluster.local.",
+                "web.shop.svc.cluster.local",
+            ),
+            (Scheme::HTTP, "web.shop:8080", "web.shop:8080"),
+            (Scheme::HTTP, "web.shop:80", "web.shop"),
+            (Scheme::HTTP, "web.shop:443", "web.shop:443"),
+            (Scheme::HTTPS, "web.shop:443", "web.shop"),
+            (Scheme::HTTPS, "web.shop:80", "web.shop:80"),
         ] {
-            assert_eq!(Name::of_service(service).unwrap().authority.as_str(), name);
+            assert_eq!(Name::of_service(service, scheme).unwrap().authority.as_str(), name);
         }
     }
 
@@ -202,6 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn over_tls_the_scheme_is_https_and_no_other() {
+        for uri in ["/cart", "https://web.shop.svc/cart", "https://web.shop.svc:8080/cart"] {
+            let head = prepared_for(Scheme::HTTPS, Protocol::Http2, uri, None).unwrap();
+            assert_eq!(head.uri.to_string(), "https://web.shop.svc.cluster.local:8080/cart");
+        }
+        let error = prepared_for(Scheme::HTTPS, Protocol::Http2, "http://web.shop.svc/", None).unwrap_err();
+        assert!(error.contains("asks for `http`; this client speaks `https`"), "{error}");
+        let error = prepared(Protocol::Http2, "https://web.shop.svc/", None).unwrap_err();
+        assert!(error.contains("asks for `https`; this client speaks `http`"), "{error}");
+    }
+
+    #[test]
     fn another_server_is_refused() {
         for uri in [
             "http://other/",
@@ -217,7 +264,7 @@ mod tests {
             );
             assert!(error.contains("write a path"), "{error}");
         }
-        assert!(Name::new("web", "no spaces").is_err());
-        assert!(Name::new("web", "user@web").is_err());
+        assert!(Name::new("web", "no spaces", Scheme::HTTP).is_err());
+        assert!(Name::new("web", "user@web", Scheme::HTTP).is_err());
     }
 }

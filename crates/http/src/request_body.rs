@@ -31,6 +31,11 @@ enum Kind {
     Streaming(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>),
 }
 
+/// The error of a request's body: so marked, it is told from hyper's own.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct BodyFailed(BoxError);
+
 impl RequestBody {
     /// A body of any type. One that is empty, or a [`Full`] of bytes, is kept as bytes and not boxed.
     pub fn new<B>(body: B) -> Self
@@ -49,7 +54,9 @@ impl RequestBody {
             return Self::from(full);
         }
         match slot {
-            Some(body) => Self(Kind::Streaming(Box::pin(body.map_err(Into::into)))),
+            Some(body) => Self(Kind::Streaming(Box::pin(
+                body.map_err(|error| BodyFailed(error.into()).into()),
+            ))),
             None => Self::from(()),
         }
     }

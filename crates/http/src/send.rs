@@ -1,15 +1,18 @@
 //! One request, up to the head of its answer: acquire, send, and go to another pod when that is right.
 //!
-//! | what happened | is it sent again? |
-//! |---|---|
-//! | no connection to the pod | yes, inside `acquire` |
-//! | the connection was closed before the request left: hyper gives it back | yes, whatever the method |
-//! | the pod refused the stream (RFC 9113 8.7: not processed) | yes, whatever the method, if the body is in memory |
-//! | the connection or the stream failed before the answer | only a safe method with a body in memory |
-//! | the request's own body failed, or the request timeout passed | no |
+//! | what happened | is it sent again? | test |
+//! |---|---|---|
+//! | no connection to the pod | yes, inside `acquire`, without budget | `reads_survive_the_death_of_a_pod_with_idle_connections` |
+//! | hyper gives it back: it never left | yes, whatever method and body | `a_write_that_never_left_goes_elsewhere` |
+//! | the pod refused the stream | yes, if the body is in memory | `a_refused_stream_goes_elsewhere_whatever_the_method` |
+//! | the stream is above the last one of a GOAWAY | as above | `what_a_goaway_leaves_out_goes_elsewhere_once` |
+//! | it failed otherwise, before the answer | as above, if the method is safe or marked | `a_write_that_may_have_been_processed_is_not_repeated` |
+//! | the request's own body failed | no | `a_body_that_fails_is_not_the_pods_fault` |
+//! | the request timeout passed | no, nor does a retry outlive it | `a_retry_does_not_outlive_the_request_timeout` |
+//! | every pod had it, or `max_retries` | no | `retries_have_a_limit` |
+//! | the retry budget is used up | no | `the_budget_bounds_all_requests_together` |
 //!
-//! Each time on a pod that was not tried yet, as long as there is one; a Service of one pod gets a new connection. This is what
-//! lets a rolling restart lose nothing. Budgets, and anything that depends on the *answer*, are the caller's (tower's `retry`).
+//! This is what lets a rolling restart lose nothing. Anything that depends on the *answer* is the caller's (tower's `retry`).
 
 use std::sync::Arc;
 
@@ -17,10 +20,9 @@ use headless_core::{Endpoint, EndpointKey, Outcome};
 use http::Request;
 use tokio::time::timeout;
 
-use crate::classify::{Fault, is_safe, outcome};
+use crate::classify::{Fault, is_repeatable, outcome};
 use crate::client::Inner;
-use crate::error::BoxError;
-use crate::{Error, Protocol, RequestBody, Response, ResponseBody};
+use crate::{Error, NotRetried, Protocol, RequestBody, Response, ResponseBody};
 
 /// Sends `request`, within the request timeout.
 pub(crate) async fn send(client: &Inner, request: Request<RequestBody>) -> Result<Response, Error> {
@@ -46,18 +48,15 @@ async fn attempts(
     let (mut head, body) = request.into_parts();
     client.name.prepare(&mut head, client.protocol, client.service())?;
     let route = client.route(&head);
-    let safe = is_safe(&head.method);
-    // Over HTTP/1.1, an unsafe request is only ever sent again if hyper gives it back, which takes no copy.
-    let keep_copy = safe || client.protocol == Protocol::Http2;
+    let repeatable = is_repeatable(&head);
+    // Over HTTP/1.1, what is not repeatable is only ever sent again if hyper gives it back, which takes no copy.
+    let keep_copy = client.max_retries != Some(0) && (repeatable || client.protocol == Protocol::Http2);
     let mut request = Request::from_parts(head, body);
     let mut tried: Vec<EndpointKey> = Vec::new();
+    client.retry_budget.count_request();
     let mut lease = client.balancer.acquire(route).await?;
     loop {
-        let retries_left = tried.len() < client.max_retries;
-        let copy = match retries_left && keep_copy {
-            true => copy(&request),
-            false => None,
-        };
+        let copy = if keep_copy { copy(&request) } else { None };
         let endpoint = Arc::clone(lease.endpoint());
         let held_before = holder.replace(Arc::clone(&endpoint));
         let mut failure = match lease.send(request).await {
@@ -86,34 +85,41 @@ async fn attempts(
             }
             // Dropped: this connection is closed, and says nothing about the pod's others.
             Fault::Unsettled => drop(lease),
-            Fault::Refused | Fault::Stream => lease.finish(Outcome::Failure),
+            Fault::Unprocessed | Fault::Stream => lease.finish(Outcome::Failure),
             Fault::Connection => lease.broken(),
         }
-        let untouched = given_back.is_some() || fault == Fault::Refused;
+        let untouched = given_back.is_some() || fault == Fault::Unprocessed;
         if untouched {
             *holder = held_before;
         }
-        let failed = |source: BoxError| Error::Send {
-            endpoint: Arc::clone(&endpoint),
-            attempts: tried.len() + 1,
-            may_have_been_processed: holder.is_some(),
-            source,
-        };
-        request = match (given_back, copy) {
-            (Some(request), _) if retries_left => request,
-            (None, Some(copy)) if safe || untouched => copy,
-            _ => return Err(failed(error.into())),
-        };
-        tracing::debug!(%endpoint, %error, untouched, "sending again");
-        let failed = failed(error.into());
+        // A pod that comes a second time, because there is no other, is the last.
+        let exhausted = tried.contains(endpoint.key()) || client.max_retries.is_some_and(|most| tried.len() >= most);
         tried.push(endpoint.key().clone());
-        lease = match client.balancer.acquire_after(route, &tried).await {
-            Ok(lease) => lease,
-            Err(error) => {
-                tracing::debug!(%error, "no connection to send again");
-                return Err(failed);
-            }
+        let again = match given_back.or(copy) {
+            _ if !repeatable && !untouched => Err(NotRetried::NotIdempotent),
+            _ if exhausted => Err(NotRetried::Exhausted),
+            None => Err(NotRetried::BodyUsedUp),
+            Some(_) if !client.take_retry() => Err(NotRetried::Budget),
+            Some(again) => Ok(again),
         };
+        let not_retried = match again {
+            Err(not_retried) => not_retried,
+            Ok(again) => match client.balancer.acquire_after(route, &tried).await {
+                Ok(next) => {
+                    tracing::debug!(%endpoint, %error, untouched, "sending again");
+                    (request, lease) = (again, next);
+                    continue;
+                }
+                Err(error) => NotRetried::NoConnection(error.into()),
+            },
+        };
+        return Err(Error::Send {
+            endpoint,
+            attempts: tried.len(),
+            may_have_been_processed: holder.is_some(),
+            not_retried,
+            source: error.into(),
+        });
     }
 }
 

@@ -4,10 +4,15 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use common::{Web, get, in_flight};
 use futures_util::future::join_all;
 use headless_http::{Client, Protocol};
+use headless_testkit::{App, Pod};
 use http_body_util::BodyExt;
+use tokio::sync::Barrier;
 
 async fn client(web: &Web, max_streams: usize) -> Client {
     let builder = web.builder().await.protocol(Protocol::Http2);
@@ -47,6 +52,38 @@ async fn a_full_connection_gets_a_sister() {
     let (all, ()) = tokio::join!(all, release);
     assert!(all.iter().all(Result::is_ok));
     assert!((3..=10).contains(&web.accepted()), "{} connections", web.accepted());
+}
+
+/// The pod allows two requests on a connection, and answers when it has six.
+#[tokio::test]
+async fn a_connection_that_is_full_by_the_pods_settings_gets_a_sister() {
+    let all = Arc::new(Barrier::new(6));
+    let most = Arc::new(AtomicU64::new(0));
+    let most_seen = Arc::clone(&most);
+    let serve = move |_: Pod, socket| {
+        let (all, most) = (Arc::clone(&all), Arc::clone(&most));
+        async move {
+            let mut builder = h2::server::Builder::new();
+            let handshake = builder.max_concurrent_streams(2).handshake(socket);
+            let mut connection: h2::server::Connection<_, bytes::Bytes> = handshake.await.unwrap();
+            let mut requests = 0;
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                requests += 1;
+                most.fetch_max(requests, Relaxed);
+                let all = Arc::clone(&all);
+                tokio::spawn(async move {
+                    all.wait().await;
+                    respond.send_response(http::Response::new(()), true).unwrap();
+                });
+            }
+        }
+    };
+    let web = Web::start_with(1, App::custom(serve)).await;
+    let client = client(&web, 100).await;
+    let replies = join_all((0..6).map(|_| client.get("/"))).await;
+    assert!(replies.iter().all(Result::is_ok), "{replies:?}");
+    assert_eq!(most_seen.load(Relaxed), 2);
+    assert!(web.accepted() >= 3);
 }
 
 #[tokio::test]

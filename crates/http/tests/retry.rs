@@ -13,12 +13,14 @@ use futures_util::future::join_all;
 use futures_util::stream;
 use headless::Ordinal;
 use headless::policy::RoundRobin;
-use headless_http::{Client, Error, Protocol, RequestBody};
+use headless_http::{Client, Error, Idempotent, NotRetried, Protocol, RequestBody, RetryBudget};
 use headless_testkit::{App, Failure, Pod, Roll};
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tower::ServiceExt;
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
@@ -87,7 +89,17 @@ async fn a_write_that_may_have_been_processed_is_not_repeated() {
         }
         let error = client.post("/", "order").await.unwrap_err();
         assert!(!error.is_not_sent(), "{error}");
-        assert!(matches!(error, Error::Send { attempts: 1, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::Send {
+                    attempts: 1,
+                    not_retried: NotRetried::NotIdempotent,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
         assert!(error.to_string().contains("may have been processed"), "{error}");
         assert!(error.endpoint().is_some());
         assert_eq!(web.requests().values().sum::<u64>(), 1);
@@ -95,25 +107,93 @@ async fn a_write_that_may_have_been_processed_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_write_that_is_marked_is_sent_again() {
+    for protocol in PROTOCOLS {
+        let web = Web::start(2).await;
+        let client = round_robin(&web, protocol).await;
+        web.set.pod("web-1").unwrap().fail(Failure::CloseConnection);
+        let put = |body| Request::put("/").extension(Idempotent).body(body).unwrap();
+        for _ in 0..4 {
+            let reply = client.request(put(RequestBody::from("order"))).await.unwrap();
+            assert_eq!(reply.endpoint().ordinal(), Some(Ordinal::new(0)));
+            // The mark goes through a tower stack.
+            let reply = (&client).oneshot(put("order".into())).await.unwrap();
+            assert_eq!(reply.body().endpoint().ordinal(), Some(Ordinal::new(0)));
+        }
+        assert!(web.set.pod("web-1").unwrap().requests() > 0);
+    }
+}
+
+#[tokio::test]
 async fn retries_have_a_limit() {
     let web = Web::start(5).await;
-    for (max_retries, attempts_made) in [(0, 1), (2, 3)] {
-        let before: u64 = web.requests().values().sum();
-        for pod in web.set.pods() {
-            pod.fail(Failure::CloseConnection);
-        }
-        let client = web.builder().await.max_retries(max_retries).build().unwrap();
+    for pod in web.set.pods() {
+        pod.fail(Failure::CloseConnection);
+    }
+    // Without a limit of its own: each pod, and the last word to one of them.
+    for (max_retries, attempts_made, at_most_each) in [(Some(0), 1, 1), (Some(2), 3, 1), (None, 6, 2), (Some(9), 6, 2)]
+    {
+        let before = web.requests();
+        let builder = web.builder().await;
+        let client = match max_retries {
+            Some(limit) => builder.max_retries(limit).build().unwrap(),
+            None => builder.build().unwrap(),
+        };
         let error = client.get("/").await.unwrap_err();
         assert!(
-            matches!(error, Error::Send { attempts, .. } if attempts == attempts_made),
-            "{error}"
+            matches!(error, Error::Send { attempts, not_retried: NotRetried::Exhausted, .. } if attempts == attempts_made),
+            "{error:?}"
         );
-        let requests = web.requests().values().sum::<u64>() - before;
-        assert_eq!(requests, attempts_made as u64);
+        let requests: Vec<_> = web.requests().iter().map(|(pod, count)| count - before[pod]).collect();
+        assert_eq!(requests.iter().sum::<u64>(), attempts_made as u64);
+        assert!(requests.iter().all(|&count| count <= at_most_each), "{requests:?}");
     }
+}
+
+#[tokio::test]
+async fn the_budget_bounds_all_requests_together() {
+    let web = Web::start(1).await;
+    web.set.pod("web-0").unwrap().fail(Failure::CloseConnection);
+    for (budget, retries) in [
+        (RetryBudget::new(0, 0), 0..=0),
+        // Fewer only if the seconds pass meanwhile.
+        (RetryBudget::new(50, 0), 1..=10),
+        (RetryBudget::unlimited(), 20..=20),
+    ] {
+        let text = format!("{budget:?}");
+        let client = web.builder().await.retry_budget(budget).build().unwrap();
+        let before = web.requests()["web-0"];
+        let mut refused = 0;
+        for _ in 0..20 {
+            match client.get("/").await.unwrap_err() {
+                error @ Error::Send {
+                    not_retried: NotRetried::Budget,
+                    ..
+                } => {
+                    refused += 1;
+                    assert!(error.to_string().contains("retry budget is used up"), "{error}");
+                }
+                Error::Send {
+                    not_retried: NotRetried::Exhausted,
+                    ..
+                } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let repeated = web.requests()["web-0"] - before - 20;
+        assert!(retries.contains(&repeated), "{text}: {repeated}");
+        assert_eq!(refused + repeated, 20);
+    }
+}
+
+#[tokio::test]
+async fn a_budget_that_limits_nothing_is_refused_by_name() {
+    let web = Web::start(1).await;
+    let builder = web.builder().await.retry_budget(RetryBudget::new(2000, 10));
+    let error = builder.build().unwrap_err();
     assert!(
-        web.requests().values().all(|&count| count <= 2),
-        "each attempt on another pod"
+        error.to_string().contains("`percent` of the retry budget is 2000"),
+        "{error}"
     );
 }
 
@@ -131,7 +211,17 @@ async fn a_stream_is_not_sent_twice() {
         pod.fail(Failure::CloseConnection);
     }
     let error = client.request(request(streamed(vec![Ok("12")]))).await.unwrap_err();
-    assert!(matches!(error, Error::Send { attempts: 1, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::Send {
+                attempts: 1,
+                not_retried: NotRetried::BodyUsedUp,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -150,40 +240,42 @@ async fn a_body_that_fails_is_not_the_pods_fault() {
     }
 }
 
+/// A pod that answers after the head of a request, and leaves the rest unread.
+async fn hasty() -> Web {
+    let serve = |pod: Pod, mut socket: TcpStream| async move {
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n") {
+            match socket.read_u8().await {
+                Ok(byte) => seen.push(byte),
+                Err(_) => return,
+            }
+        }
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        socket.write_all(answer).await.unwrap();
+        pod.draining().await;
+    };
+    Web::start_with(1, App::custom(serve)).await
+}
+
 #[tokio::test]
 async fn a_write_that_never_left_goes_elsewhere() {
-    // Answers after the head of a request, and leaves the rest unread.
-    let web = Web::start_with(
-        1,
-        App::custom(|pod, mut socket| async move {
-            let mut seen = Vec::new();
-            while !seen.ends_with(b"\r\n\r\n") {
-                match socket.read_u8().await {
-                    Ok(byte) => seen.push(byte),
-                    Err(_) => return,
-                }
-            }
-            socket
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-                .await
-                .unwrap();
-            pod.draining().await;
-        }),
-    )
-    .await;
-    let client = web.client().await;
-    let endless = RequestBody::new(StreamBody::new(
-        stream::pending::<Result<Frame<Bytes>, std::io::Error>>(),
-    ));
-    let first = client.request(Request::post("/").body(endless).unwrap()).await.unwrap();
-    assert!(first.bytes().await.unwrap().is_empty());
-    assert_eq!(
-        client.balancer().stats().pods[0].idle,
-        1,
-        "still busy with the upload, which is found out later"
-    );
-    assert_eq!(client.post("/", "order").await.unwrap().status(), 200);
-    assert_eq!(web.accepted(), 2);
+    for body in [RequestBody::from("order"), streamed(vec![Ok("or"), Ok("der")])] {
+        let web = hasty().await;
+        let client = web.client().await;
+        let endless = RequestBody::new(StreamBody::new(
+            stream::pending::<Result<Frame<Bytes>, std::io::Error>>(),
+        ));
+        let first = client.request(Request::post("/").body(endless).unwrap()).await.unwrap();
+        assert!(first.bytes().await.unwrap().is_empty());
+        assert_eq!(
+            client.balancer().stats().pods[0].pool.idle,
+            1,
+            "still busy with the upload, which is found out later"
+        );
+        let second = client.request(Request::post("/").body(body).unwrap()).await.unwrap();
+        assert_eq!(second.status(), 200);
+        assert_eq!(web.accepted(), 2);
+    }
 }
 
 /// HTTP/2 pods of which `web-0` resets each stream.
@@ -209,6 +301,34 @@ async fn a_refused_stream_goes_elsewhere_whatever_the_method() {
         assert_eq!(reply.endpoint().ordinal(), Some(Ordinal::new(1)));
     }
     assert_eq!(web.accepted(), 2, "no connection broke");
+}
+
+#[tokio::test]
+async fn a_refused_stream_with_a_body_that_is_used_up_is_the_callers() {
+    let web = resetting(h2::Reason::REFUSED_STREAM).await;
+    let client = round_robin(&web, Protocol::Http2).await;
+    let mut refused = 0;
+    for _ in 0..4 {
+        let request = Request::post("/").body(streamed(vec![Ok("order")])).unwrap();
+        match client.request(request).await {
+            Ok(reply) => assert_eq!(reply.endpoint().ordinal(), Some(Ordinal::new(1))),
+            Err(error) => {
+                refused += 1;
+                assert!(error.is_not_sent(), "{error}");
+                assert!(
+                    matches!(
+                        error,
+                        Error::Send {
+                            not_retried: NotRetried::BodyUsedUp,
+                            ..
+                        }
+                    ),
+                    "{error:?}"
+                );
+            }
+        }
+    }
+    assert_eq!(refused, 2);
 }
 
 #[tokio::test]

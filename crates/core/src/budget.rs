@@ -1,0 +1,361 @@
+//! [`RetryBudget`]: how many requests may be sent again, so that retries never become the load that keeps a sick Service down.
+//!
+//! Source: the retry budgets of Finagle and Linkerd, a share of the requests plus a reserve for whoever sends few. Two changes. Nobody
+//! asks for the time when a request begins: requests are only counted, and those between two withdrawals are taken to have come
+//! evenly. And what a caller cannot use is not saved: there is a window, and no balance.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
+
+use crate::Timestamp;
+use crate::sync::AtomicU64;
+
+/// Allows retries up to a share of the requests of the last 10 seconds, plus a reserve.
+///
+/// By default 20 % and 10 per second: a Service that fails every request gets a fifth more of them, not a multiple, and a client with
+/// few requests can still repeat each of them. The reserve of the whole window, 100 by default, may be used at once.
+///
+/// Seconds are counted whole and rounded against the caller: the allowance holds for the 10 seconds up to each retry, and not only for
+/// some that begin at a fixed time.
+///
+/// ```
+/// use headless_core::{RetryBudget, Timestamp};
+///
+/// let budget = RetryBudget::new(20, 0);
+/// for _ in 0..10 {
+///     budget.count_request();
+/// }
+/// let now = Timestamp::ZERO;
+/// assert!(budget.withdraw(now) && budget.withdraw(now), "20 % of 10");
+/// assert!(!budget.withdraw(now));
+/// ```
+pub struct RetryBudget {
+    /// `None`: no limit.
+    terms: Option<Terms>,
+    requests: Requests,
+    window: Mutex<Window>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    percent: u32,
+    per_second: u32,
+}
+
+/// WHY: alone on its cache lines. Every request of every core writes here, and must not slow down who reads the fields beside it.
+/// One relaxed addition is little beside what a request costs otherwise; a counter per core would need a second look at each.
+#[repr(align(128))]
+struct Requests(AtomicU64);
+
+impl RetryBudget {
+    /// Retries up to `percent` of the requests, and `per_second` more. Both 0: none. Values that make no sense are found by
+    /// [`check`](Self::check).
+    #[must_use]
+    pub fn new(percent: u32, per_second: u32) -> Self {
+        Self::with(Some(Terms { percent, per_second }))
+    }
+
+    /// As many retries as anybody wants.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self::with(None)
+    }
+
+    fn with(terms: Option<Terms>) -> Self {
+        Self {
+            terms,
+            requests: Requests(AtomicU64::new(0)),
+            window: Mutex::default(),
+        }
+    }
+
+    /// Whether the settings make sense. Whoever takes a budget as a setting calls this.
+    ///
+    /// # Errors
+    /// [`BudgetError`] names the field.
+    pub fn check(&self) -> Result<(), BudgetError> {
+        match self.terms {
+            Some(Terms { percent, .. }) if percent > MOST_PERCENT => Err(BudgetError { percent }),
+            _ => Ok(()),
+        }
+    }
+
+    /// A request begins: a first attempt, not a retry. One relaxed addition.
+    #[inline]
+    pub fn count_request(&self) {
+        if self.terms.is_some() {
+            // ORDERING: Relaxed, here and below. A number that grows; a request counted a moment late is allowed for a moment late.
+            self.requests.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Whether a request may be sent again at `now`. If so, it is counted as sent.
+    #[must_use = "a retry that was allowed has been counted"]
+    pub fn withdraw(&self, now: Timestamp) -> bool {
+        let Some(terms) = self.terms else { return true };
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.advance(now, self.requests.0.load(Relaxed));
+        window.take(terms)
+    }
+}
+
+impl Default for RetryBudget {
+    /// 20 %, and 10 per second.
+    fn default() -> Self {
+        Self::new(20, 10)
+    }
+}
+
+impl fmt::Debug for RetryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryBudget")
+            .field("terms", &self.terms)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is remembered of the last seconds. Touched by retries only.
+#[derive(Debug, Default)]
+struct Window {
+    /// The second `s` is at `s % KEPT`.
+    seconds: [Second; KEPT as usize],
+    /// When somebody last looked.
+    seen_at: Timestamp,
+    /// How many requests there had been by then.
+    seen: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Second {
+    requests: u64,
+    retries: u64,
+}
+
+impl Window {
+    /// Moves on to `now`, by which time `total` requests have come.
+    fn advance(&mut self, now: Timestamp, total: u64) {
+        let (before, now) = (self.seen_at, self.seen_at.max(now));
+        let gap = now.as_nanos() - before.as_nanos();
+        let new = u128::from(total.saturating_sub(self.seen));
+        // How many of the new requests had come by the time `nanos`. Rounding down once per boundary, not per second, loses none.
+        let by = |nanos: u64| match gap {
+            0 => new,
+            gap => new * u128::from(nanos - before.as_nanos()) / u128::from(gap),
+        };
+        let (first, last) = (before.as_nanos() / SECOND, now.as_nanos() / SECOND);
+        for second in first.max(last.saturating_sub(KEPT - 1))..=last {
+            let kept = &mut self.seconds[(second % KEPT) as usize];
+            if second > first {
+                *kept = Second::default();
+            }
+            let begin = before.as_nanos().max(second * SECOND);
+            let end = now.as_nanos().min((second + 1) * SECOND);
+            let had_come = if gap == 0 { 0 } else { by(begin) };
+            kept.requests += u64::try_from(by(end) - had_come).unwrap_or(u64::MAX);
+        }
+        (self.seen_at, self.seen) = (now, total);
+    }
+
+    /// Counts one retry, if the terms allow it.
+    fn take(&mut self, terms: Terms) -> bool {
+        let now = self.seen_at.as_nanos() / SECOND;
+        // The oldest second kept lies only partly in the window: its retries count, its requests do not.
+        let oldest = ((now + 1) % KEPT) as usize;
+        let requests = self.seconds.iter().map(|second| second.requests).sum::<u64>() - self.seconds[oldest].requests;
+        let retries: u64 = self.seconds.iter().map(|second| second.retries).sum();
+        let share = u128::from(requests) * u128::from(terms.percent) / 100;
+        let reserve = u128::from(terms.per_second) * u128::from(KEPT - 1);
+        let allowed = u128::from(retries) < share + reserve;
+        self.seconds[(now % KEPT) as usize].retries += u64::from(allowed);
+        allowed
+    }
+}
+
+/// The settings of a [`RetryBudget`] make no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BudgetError {
+    /// What was asked for.
+    pub percent: u32,
+}
+
+impl fmt::Display for BudgetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`percent` of the retry budget is {}; at most {MOST_PERCENT} (ten retries per request) limits anything, and \
+             `RetryBudget::unlimited()` says that there is no limit",
+            self.percent
+        )
+    }
+}
+
+impl Error for BudgetError {}
+
+/// The 10 whole seconds of the window, and the one that is passing.
+const KEPT: u64 = 11;
+const SECOND: u64 = 1_000_000_000;
+const MOST_PERCENT: u32 = 1000;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::ZERO + Duration::from_millis(millis)
+    }
+
+    fn requests(budget: &RetryBudget, count: usize) {
+        (0..count).for_each(|_| budget.count_request());
+    }
+
+    /// How many retries are allowed at once.
+    fn drain(budget: &RetryBudget, millis: u64) -> usize {
+        (0..100_000).take_while(|_| budget.withdraw(at(millis))).count()
+    }
+
+    #[test]
+    fn a_share_of_the_requests_is_allowed() {
+        let budget = RetryBudget::new(20, 0);
+        assert_eq!(drain(&budget, 0), 0);
+        requests(&budget, 104);
+        assert_eq!(drain(&budget, 500), 20);
+        requests(&budget, 1);
+        assert_eq!(drain(&budget, 600), 1, "105 requests, 21 retries");
+    }
+
+    #[test]
+    fn whoever_sends_little_has_the_reserve() {
+        let budget = RetryBudget::default();
+        requests(&budget, 3);
+        assert_eq!(drain(&budget, 5_000), 100);
+        assert_eq!(drain(&budget, 14_999), 0, "still the same window");
+        assert_eq!(drain(&budget, 16_000), 100, "the retries of the fifth second are over");
+    }
+
+    #[test]
+    fn requests_and_retries_expire_with_the_window() {
+        let budget = RetryBudget::new(50, 0);
+        assert_eq!(drain(&budget, 1_000), 0);
+        requests(&budget, 10);
+        assert_eq!(drain(&budget, 1_500), 5);
+        requests(&budget, 10);
+        assert_eq!(drain(&budget, 9_500), 5);
+        assert_eq!(drain(&budget, 30_000), 0, "requests of long ago allow nothing");
+    }
+
+    #[test]
+    fn requests_between_two_looks_count_as_evenly_spread() {
+        let budget = RetryBudget::new(100, 0);
+        assert!(!budget.withdraw(at(0)));
+        requests(&budget, 1_000);
+        assert_eq!(
+            drain(&budget, 20_000),
+            450,
+            "9 whole seconds of 20; the tenth begins just now"
+        );
+    }
+
+    #[test]
+    fn no_request_is_lost_between_seconds() {
+        let budget = RetryBudget::new(100, 0);
+        for look in 0..10 {
+            requests(&budget, 1);
+            assert!(budget.withdraw(at(300 + 700 * look)), "look {look}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_allowed_without_share_and_reserve() {
+        let budget = RetryBudget::new(0, 0);
+        requests(&budget, 1_000);
+        assert!(!budget.withdraw(at(10)));
+    }
+
+    #[test]
+    fn without_a_limit_everything_is_allowed() {
+        assert_eq!(drain(&RetryBudget::unlimited(), 0), 100_000);
+    }
+
+    #[test]
+    fn a_clock_read_in_another_order_is_no_gain() {
+        let budget = RetryBudget::new(0, 1);
+        assert_eq!(drain(&budget, 60_000), 10);
+        assert_eq!(drain(&budget, 0), 0);
+        assert_eq!(drain(&budget, 69_999), 0);
+    }
+
+    #[test]
+    fn a_share_that_limits_nothing_is_refused_by_name() {
+        assert_eq!(RetryBudget::default().check(), Ok(()));
+        assert_eq!(RetryBudget::new(1000, u32::MAX).check(), Ok(()));
+        let error = RetryBudget::new(1001, 0).check().unwrap_err();
+        assert!(
+            error.to_string().contains("`percent` of the retry budget is 1001"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn threads_share_one_allowance() {
+        let budget = RetryBudget::new(20, 10);
+        let allowed: usize = std::thread::scope(|scope| {
+            let count = || {
+                requests(&budget, 1_000);
+                (0..1_000).filter(|_| budget.withdraw(at(100))).count()
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(count)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert!(allowed <= 900, "{allowed}");
+        assert_eq!(allowed + drain(&budget, 100), 900);
+    }
+
+    proptest! {
+        /// Whatever comes when: the retries of the 10 seconds up to any retry are a share of the requests that can have come in them,
+        /// and the reserve. Requests are known to lie between two looks, so the window reaches back to the look before it begins.
+        #[test]
+        fn no_window_has_more_retries_than_the_formula_allows(
+            percent in 0_u32..300,
+            per_second in 0_u32..5,
+            steps in prop::collection::vec((0_u64..4_000, 0_usize..60, 0_usize..60), 1..60),
+        ) {
+            let budget = RetryBudget::new(percent, per_second);
+            let (mut now, mut log) = (0, Vec::new());
+            for (pause, came, wanted) in steps {
+                now += pause;
+                requests(&budget, came);
+                let allowed = (0..wanted).filter(|_| budget.withdraw(at(now))).count();
+                // A step without a withdrawal is no look.
+                log.push((now, came, allowed, wanted > 0));
+            }
+            for (last, &(end, ..)) in log.iter().enumerate().filter(|(_, (_, _, allowed, _))| *allowed > 0) {
+                let begin = end.saturating_sub(10_000);
+                let inside = log[..=last].iter().filter(|(when, ..)| *when > begin || end < 10_000);
+                let retries: usize = inside.map(|(_, _, allowed, _)| allowed).sum();
+                let look = log[..=last].iter().rposition(|(when, _, _, looked)| *looked && *when <= begin && end >= 10_000);
+                let can_have_come: usize = log[look.map_or(0, |look| look + 1)..=last].iter().map(|(_, came, ..)| came).sum();
+                let most = can_have_come * percent as usize / 100 + per_second as usize * 10;
+                prop_assert!(retries <= most, "{retries} > {most} in the 10 s before {end} ms");
+            }
+        }
+
+        /// Who asks for less than the formula allows in the shortest window gets it.
+        #[test]
+        fn a_modest_client_is_never_refused(pauses in prop::collection::vec(1_u64..3_000, 1..100)) {
+            let budget = RetryBudget::new(100, 0);
+            let mut now = 0;
+            for pause in pauses {
+                now += pause;
+                requests(&budget, 2);
+                prop_assert!(budget.withdraw(at(now)), "refused at {now} ms");
+            }
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! TLS to the pods: who is trusted, which name they prove, what is remembered of each, and what the errors say.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+#[path = "common/pki.rs"]
+mod pki;
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::Web;
+use headless::PoolConfig;
+use headless::policy::RoundRobin;
+use headless_http::{Client, ClientBuilder, Error, Protocol, Tls, TlsError, Verify};
+use headless_testkit::App;
+use http::Request;
+use http_body_util::BodyExt;
+use pki::{Ca, SERVICE, Seen, Server, app_of};
+use tokio::sync::Notify;
+
+async fn builder(web: &Web, tls: Tls) -> ClientBuilder {
+    let mut pool = PoolConfig::default();
+    // A busy machine is no reason to fail.
+    pool.dial_timeout = Duration::from_secs(30);
+    web.builder().await.policy(RoundRobin::default()).pool(pool).tls(tls)
+}
+
+async fn client(web: &Web, tls: Tls) -> Client {
+    builder(web, tls).await.build().unwrap()
+}
+
+async fn ask(client: &Client, path: &str) -> Result<Seen, Error> {
+    Ok(Seen::parse(&client.get(path).await?.text().await?))
+}
+
+/// Why the only pod of `web` cannot be connected to.
+///
+/// The second connection to it shows that the first has failed; what is left of the wait then takes no time.
+async fn unreachable(web: &Web, client: Client) -> String {
+    let asking = tokio::spawn(async move { client.get("/").await });
+    let pod = web.set.pod("web-0").unwrap();
+    pod.wait_stats(|stats| stats.accepted >= 2).await.unwrap();
+    tokio::time::pause();
+    let error = asking.await.unwrap().unwrap_err();
+    tokio::time::resume();
+    assert!(matches!(error, Error::Acquire(_)), "{error}");
+    error.to_string()
+}
+
+async fn refusal(server: &Server, tls: Tls, protocol: Protocol) -> String {
+    let web = Web::start_with(1, server.app()).await;
+    let client = builder(&web, tls).await.protocol(protocol).build().unwrap();
+    unreachable(&web, client).await
+}
+
+/// The error with all that led to it.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn every_pod_proves_the_services_name() {
+    let ca = Ca::new("shop");
+    let web = Web::start_with(3, Server::new(ca.issue(&[SERVICE])).app()).await;
+    for (protocol, alpn, scheme) in [(Protocol::Http1, "http/1.1", "-"), (Protocol::Http2, "h2", "https")] {
+        let tls = Tls::with_ca(ca.pem()).unwrap();
+        let client = builder(&web, tls).await.protocol(protocol).build().unwrap();
+        let mut pods = Vec::new();
+        for path in ["/", "https://web.shop.svc/", "https://web.shop.svc.cluster.local:443/"] {
+            let seen = ask(&client, path).await.unwrap();
+            assert_eq!((&*seen.sni, &*seen.alpn, &*seen.scheme), (SERVICE, alpn, scheme));
+            assert!(!seen.client_certificate);
+            pods.push(seen.pod);
+        }
+        pods.sort();
+        assert_eq!(pods, ["web-0", "web-1", "web-2"]);
+        let error = ask(&client, "http://web.shop.svc/").await.unwrap_err().to_string();
+        assert!(error.contains("asks for `http`; this client speaks `https`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_pod_with_another_name_is_refused_and_the_others_serve() {
+    let ca = Ca::new("shop");
+    let other = ca.issue(&["other.shop.svc.cluster.local", "*.other.shop.svc"]);
+    let app = app_of([
+        ("web-0", other),
+        ("web-1", ca.issue(&[SERVICE])),
+        ("web-2", ca.issue(&[SERVICE])),
+    ]);
+    let web = Web::start_with(3, app).await;
+    let client = client(&web, Tls::with_ca(ca.pem()).unwrap()).await;
+    for _ in 0..9 {
+        assert_ne!(ask(&client, "/").await.unwrap().pod, "web-0");
+    }
+    let failure = client
+        .balancer()
+        .stats()
+        .pods
+        .into_iter()
+        .find_map(|pod| pod.last_failure)
+        .unwrap();
+    let text = failure.to_string();
+    assert!(text.contains("web-0"), "{text}");
+    assert!(text.contains(&format!("TLS to `{SERVICE}` failed")), "{text}");
+    assert!(
+        text.contains("is for `other.shop.svc.cluster.local`, `*.other.shop.svc`"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn the_name_verified_is_the_authority_or_what_the_user_says() {
+    let ca = Ca::new("shop");
+    let server = Server::new(ca.issue(&["web.shop.svc", "shop.example"]));
+    let tls = Tls::with_ca(ca.pem()).unwrap();
+    let text = refusal(&server, tls.clone(), Protocol::Http1).await;
+    assert!(text.contains("is for `web.shop.svc`, `shop.example`"), "{text}");
+    let web = Web::start_with(1, server.app()).await;
+    let named = client(&web, tls.clone().verify(Verify::Name("web.shop.svc".into()))).await;
+    assert_eq!(ask(&named, "/").await.unwrap().sni, "web.shop.svc");
+    let renamed = builder(&web, tls).await.authority("shop.example:8443").build().unwrap();
+    assert_eq!(ask(&renamed, "/").await.unwrap().sni, "shop.example");
+}
+
+#[tokio::test]
+async fn a_pod_can_be_asked_for_its_own_name() {
+    let ca = Ca::new("shop");
+    let own = |pod: &str| ca.issue(&[&format!("{pod}.{SERVICE}"), SERVICE]);
+    let app = app_of([
+        ("web-0", own("web-0")),
+        ("web-1", own("web-1")),
+        ("web-2", own("web-0")),
+    ]);
+    let web = Web::start_with(3, app).await;
+    let client = client(&web, Tls::with_ca(ca.pem()).unwrap().verify(Verify::Pod)).await;
+    let mut pods = Vec::new();
+    for _ in 0..6 {
+        let seen = ask(&client, "/").await.unwrap();
+        assert_eq!(seen.sni, format!("{}.{SERVICE}", seen.pod));
+        pods.push(seen.pod);
+    }
+    pods.sort();
+    pods.dedup();
+    assert_eq!(pods, ["web-0", "web-1"], "web-2 has the certificate of web-0");
+    let failure = client
+        .balancer()
+        .stats()
+        .pods
+        .into_iter()
+        .find_map(|pod| pod.last_failure)
+        .unwrap();
+    let text = failure.to_string();
+    assert!(text.contains(&format!("to `web-2.{SERVICE}` failed")), "{text}");
+    assert!(text.contains(&format!("is for `web-0.{SERVICE}`")), "{text}");
+}
+
+#[tokio::test]
+async fn an_unknown_ca_and_an_expired_certificate_are_refused() {
+    let (ours, theirs, renewed) = (Ca::new("shop"), Ca::new("other"), Ca::new("shop"));
+    for (identity, says) in [
+        (theirs.issue(&[SERVICE]), "not signed by a CA that this client trusts"),
+        (renewed.issue(&[SERVICE]), "not signed by a CA that this client trusts"),
+        (ours.issue_until(&[SERVICE], 2000), "the pod's certificate expired "),
+    ] {
+        let tls = Tls::with_ca(ours.pem()).unwrap();
+        let text = refusal(&Server::new(identity), tls, Protocol::Http1).await;
+        assert!(text.contains(says), "{text}");
+    }
+    let both = Tls::with_ca(format!("{}{}", ours.pem(), theirs.pem())).unwrap();
+    let web = Web::start_with(1, Server::new(theirs.issue(&[SERVICE])).app()).await;
+    ask(&client(&web, both).await, "/").await.unwrap();
+}
+
+#[tokio::test]
+async fn pods_can_ask_who_the_client_is() {
+    let ca = Ca::new("shop");
+    let clients = Arc::new(Ca::new("clients"));
+    let me = clients.issue(&["shop"]);
+    let stranger = ca.issue(&["shop"]);
+    for only_tls12 in [false, true] {
+        let server = Server {
+            clients: Some(Arc::clone(&clients)),
+            only_tls12,
+            ..Server::new(ca.issue(&[SERVICE]))
+        };
+        let web = Web::start_with(1, server.app()).await;
+        let tls = Tls::with_ca(ca.pem()).unwrap();
+        let known = client(&web, tls.clone().client_certificate(&me.chain, &me.key).unwrap()).await;
+        assert!(ask(&known, "/").await.unwrap().client_certificate);
+        let wrong = tls.clone().client_certificate(&stranger.chain, &stranger.key).unwrap();
+        let says = match only_tls12 {
+            true => [
+                "give it `Tls::client_certificate`",
+                "refuses the client's certificate (UnknownCA)",
+            ],
+            false => ["alert: CertificateRequired", "alert: UnknownCA"],
+        };
+        for (refused, says) in [tls, wrong].into_iter().zip(says) {
+            let http1 = builder(&web, refused.clone()).await.max_retries(0).build().unwrap();
+            let http2 = builder(&web, refused).await.protocol(Protocol::Http2).build().unwrap();
+            let first = match only_tls12 {
+                true => unreachable(&web, http1).await,
+                false => chain(&ask(&http1, "/").await.unwrap_err()),
+            };
+            for text in [first, unreachable(&web, http2).await] {
+                assert!(text.contains(says), "{text}");
+            }
+        }
+    }
+}
+
+/// Every pod would take every ticket, so nothing but the client keeps them apart.
+#[tokio::test]
+async fn a_session_is_resumed_with_the_pod_that_it_was_made_with() {
+    for only_tls12 in [false, true] {
+        let ca = Ca::new("shop");
+        let server = Server {
+            only_tls12,
+            ..Server::new(ca.issue(&[SERVICE]))
+        };
+        let web = Web::start_with(2, server.app()).await;
+        let client = client(&web, Tls::with_ca(ca.pem()).unwrap()).await;
+        let mut handshakes = Vec::new();
+        for _ in 0..6 {
+            let request = Request::get("/").header("connection", "close").body(()).unwrap();
+            let seen = Seen::parse(&client.request(request).await.unwrap().text().await.unwrap());
+            handshakes.push((seen.pod, seen.handshake));
+        }
+        assert_eq!(web.accepted(), 6);
+        handshakes.sort();
+        for (pod, handshakes) in ["web-0", "web-1"].into_iter().zip(handshakes.chunks(3)) {
+            let kinds = ["Full", "Resumed", "Resumed"].map(|kind| (pod.to_owned(), kind.to_owned()));
+            assert_eq!(handshakes, kinds);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_does_not_agree_to_the_protocol_is_refused() {
+    let ca = Ca::new("shop");
+    let tls = Tls::with_ca(ca.pem()).unwrap();
+    for (alpn, protocol, says) in [
+        (&["h2"][..], Protocol::Http1, "does not agree to speak `http/1.1`"),
+        (&["http/1.1"], Protocol::Http2, "does not agree to speak `h2`"),
+        (&[], Protocol::Http2, "does not agree to speak `h2`"),
+    ] {
+        let server = Server {
+            alpn,
+            ..Server::new(ca.issue(&[SERVICE]))
+        };
+        let text = refusal(&server, tls.clone(), protocol).await;
+        assert!(text.contains(says), "{text}");
+    }
+    let silent = Server {
+        alpn: &[],
+        ..Server::new(ca.issue(&[SERVICE]))
+    };
+    let web = Web::start_with(1, silent.app()).await;
+    assert_eq!(
+        ask(&client(&web, tls).await, "/").await.unwrap().alpn,
+        "-",
+        "HTTP/1.1 needs no agreement"
+    );
+}
+
+#[tokio::test]
+async fn tls_on_one_side_only_is_named() {
+    let ca = Ca::new("shop");
+    let tls = Tls::with_ca(ca.pem()).unwrap();
+    let plain = Web::start(1).await;
+    let text = unreachable(&plain, client(&plain, tls).await).await;
+    assert!(text.contains("does this port speak plain HTTP?"), "{text}");
+    let web = Web::start_with(1, Server::new(ca.issue(&[SERVICE])).app()).await;
+    let http1 = web.builder().await.max_retries(0).build().unwrap();
+    let http2 = web.builder().await.protocol(Protocol::Http2).build().unwrap();
+    for text in [
+        chain(&http1.get("/").await.unwrap_err()),
+        unreachable(&web, http2).await,
+    ] {
+        assert!(text.contains("answered with an alert of TLS"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_ends_at_the_dial_timeout() {
+    let greeted = Arc::new(Notify::new());
+    let app = App::custom({
+        let greeted = Arc::clone(&greeted);
+        move |_, stream| {
+            let greeted = Arc::clone(&greeted);
+            async move {
+                stream.readable().await.unwrap();
+                greeted.notify_one();
+                std::future::pending().await
+            }
+        }
+    });
+    let web = Web::start_with(1, app).await;
+    let mut pool = PoolConfig::default();
+    pool.dial_timeout = Duration::from_secs(600);
+    let tls = Tls::with_ca(Ca::new("shop").pem()).unwrap();
+    let client = web.builder().await.pool(pool).tls(tls).request_timeout(None);
+    let client = client.acquire_timeout(Duration::from_secs(1200)).build().unwrap();
+    let hanging = tokio::spawn(async move { client.get("/").await });
+    greeted.notified().await;
+    tokio::time::pause();
+    let error = hanging.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("no connection within 600s"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_removed_pod_has_not_finished_is_cut_below_tls() {
+    let ca = Ca::new("shop");
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let web = Web::start_with(2, Server::new(ca.issue(&[SERVICE])).app()).await;
+        let mut pool = PoolConfig::default();
+        pool.drain_timeout = Duration::from_millis(10);
+        let builder = web.builder().await.protocol(protocol).pool(pool);
+        let client = builder.tls(Tls::with_ca(ca.pem()).unwrap()).build().unwrap();
+        let reply = client.get("/endless").await.unwrap();
+        let pod = reply.endpoint().pod().unwrap().to_string();
+        let mut body = reply.into_http().into_body();
+        body.frame().await.unwrap().unwrap();
+        web.set.set_ready(&pod, false).unwrap();
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert_eq!(
+            error.endpoint().unwrap().pod().unwrap().as_str(),
+            pod,
+            "{protocol:?}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn bad_settings_are_refused_with_their_names() {
+    let ca = Ca::new("shop");
+    let me = ca.issue(&["shop"]);
+    let other = ca.issue(&["shop"]);
+    let good = Tls::with_ca(ca.pem()).unwrap();
+    let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let cut = &me.chain[..me.chain.len() / 2];
+    let told = |result: Result<Tls, TlsError>| result.unwrap_err().to_string();
+    for (told, says) in [
+        (told(Tls::with_ca("")), "`with_ca`: there is no certificate in it"),
+        (told(Tls::with_ca(&me.key)), "`with_ca`: there is no certificate in it"),
+        (
+            told(Tls::with_ca(cut)),
+            "`with_ca`: the PEM cannot be read: section `CERTIFICATE` has no end",
+        ),
+        (
+            told(Tls::with_ca(format!("{}{garbage}", ca.pem()))),
+            "`with_ca`: certificate 2 cannot be read",
+        ),
+        (
+            told(good.clone().client_certificate("", &me.key)),
+            "`client_certificate`: there is no certificate in it",
+        ),
+        (
+            told(good.clone().client_certificate(&me.chain, &me.chain)),
+            "`client_certificate`: there is no private key in it",
+        ),
+        (
+            told(good.clone().client_certificate(&me.chain, &other.key)),
+            "`client_certificate`: this certificate and this private key cannot be used together",
+        ),
+        (
+            told(good.clone().client_certificate(garbage, &me.key)),
+            "`client_certificate`: this certificate and this private key cannot be used together",
+        ),
+    ] {
+        assert!(told.starts_with(says), "{told}");
+    }
+    let web = Web::start(1).await;
+    for name in ["", "two words", "web.shop.svc:8443"] {
+        let tls = good.clone().verify(Verify::Name(name.into()));
+        let error = builder(&web, tls).await.build().unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("`verify`: a certificate cannot carry `{name}`")),
+            "{error}"
+        );
+    }
+    let secret = format!("{:?}", good.client_certificate(&me.chain, &me.key).unwrap());
+    assert_eq!(secret, "Tls { roots: 1, client_certificate: true, verify: Service }");
+}
+
+/// The environment belongs to a process, so the test starts itself in another.
+#[test]
+fn the_systems_roots_are_those_of_ssl_cert_file() {
+    const INSIDE: &str = "HEADLESS_TEST_ROOTS";
+    if let Ok(roots) = std::env::var(INSIDE) {
+        match (Tls::with_system_roots(), &*roots) {
+            (Ok(tls), "1") => assert!(format!("{tls:?}").contains("roots: 1,"), "{tls:?}"),
+            (Err(error), "0") => assert!(error.to_string().contains("install `ca-certificates`"), "{error}"),
+            (other, _) => panic!("{other:?}"),
+        }
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("headless-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (roots, text) in [("1", Ca::new("shop").pem()), ("0", String::new())] {
+        let file = folder.join(roots);
+        std::fs::write(&file, text).unwrap();
+        let mut inside = std::process::Command::new(std::env::current_exe().unwrap());
+        inside.args(["--exact", "the_systems_roots_are_those_of_ssl_cert_file"]);
+        let output = inside
+            .env(INSIDE, roots)
+            .env("SSL_CERT_FILE", &file)
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
