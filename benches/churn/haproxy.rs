@@ -1,0 +1,184 @@
+//! HAProxy in front of the pods, if there is one on the `PATH`: told of the list through its runtime API, set to lose as little as it can.
+//!
+//! It shares the client's CPU, because it is the client's side of the balancing.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::case::PODS;
+use super::contender::{Contender, Failure, Kind, List};
+use super::peers::{Http, failure, http_client};
+
+/// hyper-util's client, with HAProxy on the same host.
+#[derive(Clone)]
+pub struct HaProxy {
+    client: Http,
+    address: SocketAddr,
+    process: Arc<Process>,
+}
+
+/// Whether there is a `haproxy` to run.
+pub fn is_installed() -> bool {
+    let version = Command::new("haproxy")
+        .arg("-v")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    version.is_ok_and(|status| status.success())
+}
+
+impl Contender for HaProxy {
+    const NAME: &'static str = "HAProxy";
+
+    async fn over(list: List) -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let process = Process::start(address);
+        while TcpStream::connect(address).await.is_err() || UnixStream::connect(process.socket()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut servers = BTreeMap::new();
+        follow(&process.socket(), &mut servers, &list.borrow()).await;
+        let (mut list, socket) = (list, process.socket());
+        tokio::spawn(async move {
+            while list.changed().await.is_ok() {
+                let now = Arc::clone(&list.borrow_and_update());
+                follow(&socket, &mut servers, &now).await;
+            }
+        });
+        Self {
+            client: http_client(),
+            address,
+            process: Arc::new(process),
+        }
+    }
+
+    async fn get(&self) -> Result<SocketAddr, Failure> {
+        let uri = format!("http://{}/", self.address).parse().map_err(failure)?;
+        let answer = self.client.get(uri).await.map_err(failure)?;
+        let (head, body) = answer.into_parts();
+        body.collect().await.map_err(failure)?;
+        if head.status != 200 {
+            return Err(Failure::status(head.status.as_u16()));
+        }
+        let pod = head.headers.get(POD).and_then(|pod| pod.to_str().ok()?.parse().ok());
+        pod.ok_or_else(|| Failure::new(Kind::Other, "HAProxy did not say which pod answered"))
+    }
+
+    fn process(&self) -> Option<u32> {
+        Some(self.process.child.id())
+    }
+}
+
+/// Makes the list HAProxy's: whoever left goes into maintenance, whoever came takes a free place.
+async fn follow(socket: &Path, servers: &mut BTreeMap<usize, SocketAddr>, now: &[SocketAddr]) {
+    let mut commands = Vec::new();
+    servers.retain(|place, pod| {
+        let stays = now.contains(pod);
+        if !stays {
+            commands.push(format!("set server pods/pod{place} state maint"));
+        }
+        stays
+    });
+    for pod in now {
+        if servers.values().any(|known| known == pod) {
+            continue;
+        }
+        let place = (1..=PLACES).find(|place| !servers.contains_key(place)).unwrap();
+        servers.insert(place, *pod);
+        commands.push(format!(
+            "set server pods/pod{place} addr {} port {}",
+            pod.ip(),
+            pod.port()
+        ));
+        commands.push(format!("set server pods/pod{place} state ready"));
+    }
+    // It is gone when the run is over.
+    let Ok(mut stream) = UnixStream::connect(socket).await else {
+        return;
+    };
+    let commands = format!("{}\n", commands.join(";"));
+    if stream.write_all(commands.as_bytes()).await.is_ok() {
+        let _ = stream.read_to_string(&mut String::new()).await;
+    }
+}
+
+/// A running HAProxy with its folder.
+struct Process {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Process {
+    fn start(address: SocketAddr) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Relaxed);
+        let folder = std::env::temp_dir().join(format!("churn-haproxy-{}-{count}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let config = folder.join("haproxy.cfg");
+        let socket = folder.join("socket");
+        std::fs::write(&config, settings(address, &socket)).unwrap();
+        let mut command = Command::new("haproxy");
+        let command = command
+            .arg("-f")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self {
+            child: command.spawn().unwrap(),
+            folder,
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.join("socket")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Errors: it has ended by itself, or somebody tidied up before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// One thread; power of two choices; what can be sent again is, to another pod.
+fn settings(address: SocketAddr, socket: &Path) -> String {
+    let socket = socket.display();
+    format!(
+        "global
+    nbthread 1
+    stats socket {socket} level admin
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 30s
+    timeout server 30s
+    retries 3
+    option redispatch 1
+    retry-on all-retryable-errors
+frontend web
+    bind {address}
+    default_backend pods
+backend pods
+    balance random(2)
+    http-response set-header {POD} %si:%sp
+    server-template pod 1-{PLACES} 127.0.0.1:9 disabled
+"
+    )
+}
+
+/// The answer's header that says which pod it is from.
+const POD: &str = "x-pod-address";
+/// As many as pods, and one that comes before another has left.
+const PLACES: usize = PODS + 1;

@@ -1,0 +1,78 @@
+//! Instructions per operation, counted by `valgrind --tool=callgrind`: exact where times are not, on any machine.
+//!
+//! The benchmark program runs itself under callgrind, once with N operations and once with 2 N: the difference is N operations,
+//! without the start of the program, the building of pools and the first, slow operations.
+//!
+//! Not counted is what the kernel does, and under valgrind that includes reading the clock (otherwise tens of nanoseconds, without
+//! the kernel): whoever reads it often looks cheaper here than in the row `time`.
+
+use std::env;
+use std::process::{Command, Output};
+use std::thread;
+
+use super::Operations;
+
+/// Counts instructions, where valgrind is installed.
+#[derive(Clone, Copy, Debug)]
+pub struct Callgrind(());
+
+impl Callgrind {
+    /// `None`, and a line that says so, without valgrind.
+    pub fn find() -> Option<Self> {
+        let found = Command::new("valgrind").arg("--version").output();
+        if found.is_ok_and(|output| output.status.success()) {
+            return Some(Self(()));
+        }
+        println!("valgrind is not installed: no instructions are counted\n");
+        None
+    }
+
+    /// Instructions per operation of `contender` in `case`. The program is called with [`Operations`], and has to do that many.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong, in words: the program failed, or callgrind's summary is not there.
+    pub fn per_operation(self, contender: &str, case: &str, count: usize) -> Result<f64, String> {
+        let run = |count| self.instructions(contender, case, count);
+        // Side by side: a count does not mind a busy machine.
+        let (once, twice) = thread::scope(|scope| {
+            let twice = scope.spawn(move || run(2 * count));
+            (run(count), twice.join())
+        });
+        let twice = twice.map_err(|_| "the thread that ran callgrind panicked")??;
+        Ok((twice as f64 - once? as f64) / count as f64)
+    }
+
+    fn instructions(self, contender: &str, case: &str, count: usize) -> Result<u64, String> {
+        let program = env::current_exe().map_err(|error| format!("where is this program? {error}"))?;
+        let output = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(program)
+            .args([Operations::OPTION, contender, case, &count.to_string()])
+            .output();
+        let Output { status, stderr, .. } = output.map_err(|error| format!("valgrind does not start: {error}"))?;
+        let said = String::from_utf8_lossy(&stderr);
+        if !status.success() {
+            return Err(format!("{contender}, {case} under callgrind: {status}\n{said}"));
+        }
+        collected(&said).ok_or(format!("no `Collected` in what callgrind said:\n{said}"))
+    }
+}
+
+/// The number of callgrind's summary: `==123== Collected : 456789`.
+fn collected(said: &str) -> Option<u64> {
+    let line = said.lines().find(|line| line.contains("Collected :"))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_is_in_callgrinds_summary() {
+        let said = "==7== Events    : Ir\n==7== Collected : 123456\n==7== \n==7== I   refs:      123,456\n";
+        assert_eq!(collected(said), Some(123_456));
+        assert_eq!(collected("==7== Killed\n"), None);
+    }
+}
