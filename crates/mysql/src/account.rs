@@ -1,0 +1,95 @@
+//! [`Account`]: who connects, and how. Not which pod, and nothing about pools.
+
+use std::env;
+use std::fmt;
+
+/// The account of the application on every pod.
+///
+/// Give the application an account that cannot write to a read-only server: no `SUPER`, no `READ ONLY ADMIN` (MariaDB), no
+/// `CONNECTION_ADMIN` (MySQL). With such a privilege a write that goes astray is obeyed and breaks replication; a
+/// [`Splitter`](crate::Splitter) therefore refuses writes of such an account, unless
+/// [`allow_privileged`](crate::SplitterBuilder::allow_privileged) says otherwise.
+///
+/// ```
+/// use headless_mysql::Account;
+///
+/// let account = Account::new("app", "secret").database("shop");
+/// assert!(!format!("{account:?}").contains("secret"));
+/// ```
+#[derive(Clone)]
+pub struct Account {
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) database: Option<String>,
+    #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+    pub(crate) tls: Option<crate::Tls>,
+}
+
+impl Account {
+    /// An account with a password; no database chosen, no TLS.
+    #[must_use]
+    pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            user: user.into(),
+            password: password.into(),
+            database: None,
+            #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+            tls: None,
+        }
+    }
+
+    /// The account in the environment: `MYSQL_USER`, `MYSQL_PASSWORD`, and `MYSQL_DATABASE` if it is set. These are the names that
+    /// the images of MySQL and MariaDB use.
+    ///
+    /// # Errors
+    /// A variable is missing or is not Unicode; the error names it.
+    pub fn from_env() -> Result<Self, AccountError> {
+        let account = Self::new(variable("MYSQL_USER")?, variable("MYSQL_PASSWORD")?);
+        match variable("MYSQL_DATABASE") {
+            Ok(database) => Ok(account.database(database)),
+            Err(AccountError {
+                problem: env::VarError::NotPresent,
+                ..
+            }) => Ok(account),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The database that statements mean when they name none. Default: none.
+    #[must_use]
+    pub fn database(mut self, database: impl Into<String>) -> Self {
+        self.database = Some(database.into());
+        self
+    }
+
+    /// Encrypts every connection and checks the server's certificate. Default: no TLS.
+    #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+    #[must_use]
+    pub fn tls(mut self, tls: crate::Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+}
+
+impl fmt::Debug for Account {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("user", &self.user)
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The environment does not describe an account.
+#[derive(Debug, thiserror::Error)]
+#[error("environment variable {name}: {problem}; set MYSQL_USER, MYSQL_PASSWORD and, if you like, MYSQL_DATABASE")]
+pub struct AccountError {
+    name: &'static str,
+    #[source]
+    problem: env::VarError,
+}
+
+fn variable(name: &'static str) -> Result<String, AccountError> {
+    env::var(name).map_err(|problem| AccountError { name, problem })
+}

@@ -1,0 +1,214 @@
+//! [`Connector`]: opens a connection to one pod, and [`Link`], the connection as the pool keeps it. Not which pod, and nothing about
+//! roles: those are verified by `probe.rs`.
+//!
+//! The first exchange on each connection asks who answers (an address may have passed to another pod) and what its SQL mode and
+//! character set are, since both decide how a statement is read.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headless::{Connect, Endpoint, Sharing};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder};
+
+use crate::account::Account;
+use crate::server::Greeting;
+use crate::session_state::SessionState;
+use crate::statement::Dialect;
+use crate::topology::Topology;
+
+/// Opens connections for a [`Splitter`](crate::Splitter).
+#[derive(Clone)]
+pub struct Connector {
+    account: Account,
+    statements_per_connection: usize,
+    /// The DNS domain of the pods, for their certificates.
+    #[cfg_attr(
+        not(any(feature = "tls-ring", feature = "tls-aws-lc")),
+        expect(dead_code, reason = "certificates only")
+    )]
+    domain: Arc<str>,
+    /// Who each pod was when it was last looked at.
+    topology: Arc<Topology>,
+}
+
+impl Connector {
+    pub(crate) fn new(
+        account: Account,
+        statements_per_connection: usize,
+        domain: Arc<str>,
+        topology: Arc<Topology>,
+    ) -> Self {
+        Self {
+            account,
+            statements_per_connection,
+            domain,
+            topology,
+        }
+    }
+
+    /// A connection, with nothing asked on it yet.
+    pub(crate) async fn dial(&self, endpoint: &Endpoint) -> Result<Conn, ConnectError> {
+        let addr = endpoint.addr();
+        let options = OptsBuilder::default()
+            .ip_or_hostname(addr.ip().to_string())
+            .resolved_ips(Some(vec![addr.ip()]))
+            .tcp_port(addr.port())
+            .user(Some(&self.account.user))
+            .pass(Some(&self.account.password))
+            .db_name(self.account.database.as_ref())
+            // The driver would leave for the Unix socket, and so for whatever pod shares this machine.
+            .prefer_socket(false)
+            .tcp_nodelay(true)
+            .tcp_keepalive(Some(KEEPALIVE))
+            .stmt_cache_size(self.statements_per_connection);
+        #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+        let options = options.ssl_opts(self.account.tls.as_ref().map(|tls| self.ssl(tls, endpoint)));
+        Ok(Conn::new(options).await?)
+    }
+
+    #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+    fn ssl(&self, tls: &crate::Tls, endpoint: &Endpoint) -> mysql_async::SslOpts {
+        let pod_name = || match endpoint.pod() {
+            Some(pod) => format!("{pod}.{}", self.domain),
+            None => endpoint.addr().ip().to_string(),
+        };
+        let name = tls.server_name.clone().unwrap_or_else(pod_name);
+        let authorities: Vec<_> = tls.authorities.iter().cloned().map(Into::into).collect();
+        let identity = tls.identity.clone();
+        mysql_async::SslOpts::default()
+            // It is not dangerous to ask for the pod's name: the driver knows the address only, which no certificate is for.
+            .with_danger_tls_hostname_override(Some(name))
+            .with_disable_built_in_roots(!authorities.is_empty())
+            .with_root_certs(authorities)
+            .with_client_identity(
+                identity.map(|(chain, key)| mysql_async::ClientIdentity::new(chain.into(), key.into())),
+            )
+    }
+}
+
+impl Connect for Connector {
+    type Conn = Link;
+    type Error = ConnectError;
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
+        let mut conn = self.dial(endpoint).await?;
+        let greeting = Greeting::ask(&mut conn).await?;
+        if let Some(known) = self.topology.identity_of(endpoint.key())
+            && !greeting.identity.is_same_server(&known)
+        {
+            return Err(ConnectError::Stranger {
+                expected: known.to_string(),
+                found: greeting.identity.to_string(),
+            });
+        }
+        Ok(Link {
+            conn,
+            dialect: greeting.dialect(),
+            first_dialect: greeting.dialect(),
+            state: SessionState::default(),
+        })
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing::Exclusive
+    }
+
+    fn is_reusable(&self, link: &Link) -> bool {
+        // Set by the driver while an exchange is under way: a cancelled one leaves it set.
+        !link.conn.is_disconnected()
+    }
+
+    async fn check(&self, link: &mut Link) -> Result<(), ConnectError> {
+        Ok(link.conn.ping().await?)
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection to one pod, as a pool keeps it.
+pub struct Link {
+    pub(crate) conn: Conn,
+    /// How the server reads statements on it, as far as is known.
+    pub(crate) dialect: Dialect,
+    /// The same after a reset.
+    first_dialect: Dialect,
+    pub(crate) state: SessionState,
+}
+
+impl Link {
+    /// It was reset: the session is as when it was opened.
+    pub(crate) fn forget(&mut self) {
+        self.dialect = self.first_dialect;
+        self.state = SessionState::default();
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("id", &self.conn.id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a pod could not be connected to. Which pod it was is said by the error around it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The network, or something that does not speak the protocol.
+    #[error(
+        "{0}; check that MySQL or MariaDB listens on this port in the pod, and that it is not some other protocol's"
+    )]
+    Network(#[source] Arc<mysql_async::Error>),
+    /// The server refused the account or the database.
+    #[error("the server refused: {message} (error {code}){}", advice(*code))]
+    Refused {
+        /// The server's error number.
+        code: u16,
+        /// The server's words.
+        message: String,
+    },
+    /// Another server answers at the address than before.
+    #[error(
+        "another server answers at this address: expected {expected}, found {found}; the address has passed to another pod"
+    )]
+    Stranger {
+        /// Who was there.
+        expected: String,
+        /// Who is there now.
+        found: String,
+    },
+}
+
+impl From<mysql_async::Error> for ConnectError {
+    fn from(error: mysql_async::Error) -> Self {
+        match error {
+            mysql_async::Error::Server(server) => Self::Refused {
+                code: server.code,
+                message: server.message,
+            },
+            other => Self::Network(Arc::new(other)),
+        }
+    }
+}
+
+const fn advice(code: u16) -> &'static str {
+    match code {
+        1044 | 1045 | 1698 => "; check MYSQL_USER and MYSQL_PASSWORD, and from which hosts the account may connect",
+        1049 => "; check MYSQL_DATABASE",
+        1040 => "; the server has all the connections it allows: lower `connections_per_pod`, or raise max_connections",
+        1129 => "; the server blocks this host after too many failures: FLUSH HOSTS",
+        _ => "",
+    }
+}
+
+/// Finds peers that vanished without a word, on connections nobody uses.
+const KEEPALIVE: Duration = Duration::from_secs(10);

@@ -1,0 +1,267 @@
+//! Where a read goes: [`Shared::place_read`]. Fresh replicas first; for a token, one that has it, or waits for it; then what the
+//! policy allows. How the connection is used is `conn.rs`.
+//!
+//! ```text
+//!   no token, usual lag ───────────────────────────► any fresh replica, by the balancer's policy
+//!   token or own lag ── replicas that are fresh enough and have the token (polled: no round trip) ── some ──► one of them
+//!                                │ none has it
+//!                                ├─ the nearest one reaches it within the wait ──► that one
+//!                                └─ the primary, if it has it ──► the primary;  it has not ──► the write was lost
+//!   none is fresh enough ── the policy: the primary (a few at a time), the least stale, or an error
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headless::{EndpointKey, Lease, Outcome, Route};
+use tokio::time::Instant;
+
+use crate::conn::{Access, Conn, Place};
+use crate::connector::Connector;
+use crate::error::Error;
+use crate::explain::Why;
+use crate::gtid::{Position, Token, Wait, WaitOutcome};
+use crate::options::{ReadOptions, StalePolicy};
+use crate::splitter::Shared;
+use crate::topology::{Overview, PodStatus};
+
+impl Shared {
+    /// A connection for a read, on none of the pods in `tried`.
+    pub(crate) async fn place_read(
+        self: &Arc<Self>,
+        options: &ReadOptions,
+        tried: &[EndpointKey],
+    ) -> Result<Place, Error> {
+        let overview = self.topology.current();
+        let usual = options.token.is_empty() && options.max_lag.is_none();
+        if usual && tried.is_empty() && overview.replicas().next().is_some() {
+            if let Some(lease) = self.balancer.try_acquire(Route::read()) {
+                return Ok(self.place(lease, &overview, Why::FreshReplica));
+            }
+            let none_left = |overview: &Overview| overview.replicas().next().is_none();
+            return match self.unless(none_left, self.balancer.acquire(Route::read())).await {
+                Some(lease) => Ok(self.place(lease.map_err(Error::NotSent)?, &overview, Why::FreshReplica)),
+                None => self.place_when_stale(options, tried, &self.topology.current()).await,
+            };
+        }
+        let max_lag = options.max_lag.unwrap_or(self.settings.max_lag);
+        let fresh: Vec<&PodStatus> = overview
+            .followers()
+            .filter(|pod| !tried.contains(&pod.key) && is_fresh(pod, max_lag, options))
+            .collect();
+        if fresh.is_empty() {
+            return self.place_when_stale(options, tried, &overview).await;
+        }
+        let mut reached = Vec::new();
+        for pod in &fresh {
+            if options.token.is_reached_by(&pod.position)? {
+                reached.push(pod.key.clone());
+            }
+        }
+        if reached.is_empty() {
+            return self.place_for_token(options, &fresh, &overview).await;
+        }
+        let why = match options.token.is_empty() {
+            true => Why::FreshReplica,
+            false => Why::HasToken,
+        };
+        match self.lease_among(&reached).await {
+            Some(lease) => Ok(self.place(lease?, &overview, why)),
+            None => self.place_when_stale(options, tried, &self.topology.current()).await,
+        }
+    }
+
+    /// A connection to one of these replicas; `None` if none of them answers any more.
+    async fn lease_among(&self, pods: &[EndpointKey]) -> Option<Result<Lease<Connector>, Error>> {
+        let gone = |overview: &Overview| !overview.followers().any(|pod| pods.contains(&pod.key));
+        let lease = self
+            .unless(gone, self.balancer.acquire_among(Route::any(), pods))
+            .await?;
+        Some(lease.map_err(Error::NotSent))
+    }
+
+    /// Waits for `lease`, but no longer than there is hope: `None` once the pods are seen to be hopeless.
+    pub(crate) async fn unless<T>(
+        &self,
+        mut hopeless: impl FnMut(&Overview) -> bool,
+        lease: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut overviews = self.topology.subscribe();
+        tokio::select! {
+            biased;
+            lease = lease => Some(lease),
+            Ok(_) = overviews.wait_for(|overview| hopeless(overview)) => None,
+        }
+    }
+
+    /// No replica is known to have the token: the nearest one may have it in a moment; the primary has it, unless it was lost.
+    async fn place_for_token(
+        self: &Arc<Self>,
+        options: &ReadOptions,
+        fresh: &[&PodStatus],
+        overview: &Overview,
+    ) -> Result<Place, Error> {
+        let wait = options.token_wait.unwrap_or(self.settings.token_wait);
+        if let Some(nearest) = fresh.iter().min_by_key(|pod| pod.lag)
+            && let Ok(turn) = Arc::clone(&nearest.health.token_waits).try_acquire_owned()
+        {
+            let start = Instant::now();
+            if let Some(place) = self.wait_for_token(&options.token, nearest, wait).await? {
+                let why = Why::WaitedForToken(start.elapsed());
+                return Ok(Place { why, ..place });
+            }
+            drop(turn);
+        }
+        let place = self.primary_for_read(Why::TokenOnPrimary).await?;
+        let known = overview
+            .primary()
+            .map_or(&Position::Nothing, |primary| &primary.position);
+        if options.token.is_reached_by(known)? {
+            return Ok(place);
+        }
+        self.verify_on_primary(&options.token, place).await
+    }
+
+    /// Waits on a replica until it has the token. `None` if it does not in time.
+    async fn wait_for_token(
+        self: &Arc<Self>,
+        token: &Token,
+        pod: &PodStatus,
+        limit: Duration,
+    ) -> Result<Option<Place>, Error> {
+        let Some(wait) = Wait::for_token(token, limit) else {
+            return Ok(None);
+        };
+        let Some(Ok(lease)) = self.lease_among(std::slice::from_ref(&pod.key)).await else {
+            return Ok(None);
+        };
+        let place = self.place(lease, &self.topology.current(), Why::HasToken);
+        let mut conn = Conn::new(self, place, Access::Read, ReadOptions::default());
+        let reached = match conn.own(wait.sql()).await {
+            Ok(row) => wait.outcome(row.and_then(|mut row| row.take(0)).unwrap_or(None)) == WaitOutcome::Reached,
+            Err(_) => false,
+        };
+        Ok(reached.then(|| conn.into_place()).flatten())
+    }
+
+    /// The primary was last seen before the write, perhaps. It is asked once more; if it does not have the write, nobody will.
+    async fn verify_on_primary(self: &Arc<Self>, token: &Token, place: Place) -> Result<Place, Error> {
+        let mut conn = Conn::new(self, place, Access::Read, ReadOptions::default());
+        let position = self.position_of(&mut conn).await?;
+        if token.is_reached_by(&position)? {
+            return conn.into_place().ok_or_else(|| self.no_writer());
+        }
+        self.lost_writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let missing = Token::from(token.position().minus(&position));
+        tracing::warn!(target: "headless_mysql", service = %self.service, pod = %conn.pod(), %missing, "a write was lost in a failover");
+        Err(Error::WriteLost {
+            pod: conn.pod(),
+            missing,
+        })
+    }
+
+    /// No replica is fresh enough.
+    async fn place_when_stale(
+        self: &Arc<Self>,
+        options: &ReadOptions,
+        tried: &[EndpointKey],
+        overview: &Overview,
+    ) -> Result<Place, Error> {
+        let policy = options.when_stale.unwrap_or(self.settings.when_stale);
+        match policy {
+            StalePolicy::Primary => match self.primary_for_read(Why::StaleReplicas).await {
+                // What holds for the token holds here too: only the primary can say that it was lost.
+                Ok(place) if options.token.is_empty() => Ok(place),
+                Ok(place) => self.verify_on_primary(&options.token, place).await,
+                Err(Error::NoWriter { .. } | Error::AmbiguousWriter { .. } | Error::NotSent(_))
+                    if options.token.is_empty() && options.max_lag.is_none() =>
+                {
+                    self.least_stale(options, tried, overview).await
+                }
+                Err(error) => Err(error),
+            },
+            StalePolicy::LeastStale if options.token.is_empty() => self.least_stale(options, tried, overview).await,
+            StalePolicy::LeastStale | StalePolicy::Error => Err(self.too_stale(options, overview, tried)),
+        }
+    }
+
+    /// The replica that is least behind; one whose lag is unknown comes last.
+    async fn least_stale(
+        &self,
+        options: &ReadOptions,
+        tried: &[EndpointKey],
+        overview: &Overview,
+    ) -> Result<Place, Error> {
+        let followers = overview.followers().filter(|pod| !tried.contains(&pod.key));
+        match followers.min_by_key(|pod| pod.lag.unwrap_or(Duration::MAX)) {
+            Some(pod) => match self.lease_among(std::slice::from_ref(&pod.key)).await {
+                Some(lease) => Ok(self.place(lease?, overview, Why::LeastStale)),
+                None => Err(self.too_stale(options, overview, tried)),
+            },
+            None => Err(self.too_stale(options, overview, tried)),
+        }
+    }
+
+    /// The primary takes a read, as one of a few.
+    async fn primary_for_read(self: &Arc<Self>, why: Why) -> Result<Place, Error> {
+        let limit = self.settings.primary_reads;
+        let permit = Arc::clone(&self.primary_reads)
+            .try_acquire_owned()
+            .map_err(|_| Error::PrimaryBusy {
+                service: Arc::clone(&self.service),
+                limit,
+            })?;
+        let mut place = self.place_write(why).await?;
+        place.permit = Some(permit);
+        Ok(place)
+    }
+
+    pub(crate) fn place(&self, lease: Lease<Connector>, overview: &Overview, why: Why) -> Place {
+        let health = overview.pod(lease.endpoint().key()).map(|pod| Arc::clone(&pod.health));
+        Place {
+            lease,
+            why,
+            health,
+            permit: None,
+        }
+    }
+
+    fn too_stale(&self, options: &ReadOptions, overview: &Overview, tried: &[EndpointKey]) -> Error {
+        let followers = overview.followers().filter(|pod| !tried.contains(&pod.key));
+        let best_lag = followers.filter_map(|pod| pod.lag).min();
+        let max_lag = options.max_lag.unwrap_or(self.settings.max_lag);
+        let wanted = match options.token.is_empty() {
+            true => format!("at most {max_lag:?} behind"),
+            false => format!("the token {}", options.token),
+        };
+        Error::TooStale {
+            service: Arc::clone(&self.service),
+            wanted,
+            best_lag,
+        }
+    }
+
+    /// Resets a connection off its user's path, then gives it back.
+    pub(crate) fn reset(&self, mut lease: Lease<Connector>) {
+        let limit = self.settings.statement_timeout;
+        self.runtime.spawn(async move {
+            let link = &mut *lease;
+            match tokio::time::timeout(limit, link.conn.reset()).await {
+                Ok(Ok(true)) => {
+                    link.forget();
+                    lease.finish(Outcome::Success);
+                }
+                // Dropped: closed. A server that cannot reset gets a new connection instead.
+                Ok(Ok(false) | Err(_)) | Err(_) => drop(lease),
+            }
+        });
+    }
+}
+
+/// A replica that is fresh by the splitter's own settings has its role; a limit of the caller's own is compared here.
+fn is_fresh(pod: &PodStatus, max_lag: Duration, options: &ReadOptions) -> bool {
+    match options.max_lag {
+        None => pod.role == Some(headless::Role::Replica),
+        Some(_) => pod.lag.is_some_and(|lag| lag <= max_lag),
+    }
+}

@@ -1,0 +1,227 @@
+//! Who writes: [`decide`], from what the pods said. Pure; who asked them is `probe.rs`.
+//!
+//! An ordinal is a hint for people and no proof (F1). A pod is the primary if it alone says that it is writable, and has everything
+//! that the others have (F3, F4). Anything else, and nobody is: a write that waits is better than one on the wrong side.
+
+use std::fmt;
+
+use headless_core::Timestamp;
+
+use crate::gtid::{Flavor, Position};
+use crate::topology::{Writer, WriterProblem};
+
+/// Which server it is (F10): by the numbers that it was given, not by where it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) server_id: u64,
+    pub(crate) hostname: String,
+    /// MySQL: made with the data directory.
+    pub(crate) uuid: Option<String>,
+}
+
+impl Identity {
+    /// Whether it is the same server, perhaps with another data directory.
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        self.server_id == other.server_id && self.hostname == other.hostname
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "server {} on {}", self.server_id, self.hostname)
+    }
+}
+
+/// What a pod answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sample {
+    /// When it was asked.
+    pub(crate) at: Timestamp,
+    pub(crate) flavor: Flavor,
+    /// `Err`: why it takes no writes.
+    pub(crate) writable: Result<(), String>,
+    /// All that it has, wherever it came from.
+    pub(crate) executed: Position,
+    /// What it has of the primary's: what lag and tokens are compared with.
+    pub(crate) replicated: Position,
+    pub(crate) identity: Identity,
+}
+
+/// One pod, as the decision sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) name: &'a str,
+    /// The two last answers, the newer one first. `Err`: why there is none that counts.
+    pub(crate) samples: Result<(&'a Sample, Option<&'a Sample>), &'a str>,
+}
+
+impl Seen<'_> {
+    fn is_writable(&self) -> bool {
+        self.samples.is_ok_and(|(sample, _)| sample.writable.is_ok())
+    }
+
+    fn why_not(&self) -> String {
+        match self.samples {
+            Ok((sample, _)) => sample.writable.clone().err().unwrap_or_default(),
+            Err(problem) => problem.to_owned(),
+        }
+    }
+}
+
+/// Which of the pods takes the writes.
+pub(crate) fn decide(pods: &[Seen<'_>]) -> Writer {
+    let mut writable = pods.iter().filter(|pod| pod.is_writable());
+    match (writable.next(), writable.next()) {
+        (None, _) => {
+            let said = pods.iter().map(|pod| (pod.name.to_owned(), pod.why_not()));
+            Writer::None(WriterProblem::NoneWritable(said.collect()))
+        }
+        (Some(first), Some(second)) => {
+            let all = [first, second].into_iter().chain(writable);
+            Writer::Ambiguous(all.map(|pod| pod.name.to_owned()).collect())
+        }
+        (Some(only), None) => match missing(only, pods) {
+            Some(missing) => Writer::None(WriterProblem::Diverged {
+                pod: only.name.to_owned(),
+                missing,
+            }),
+            None => Writer::Pod(only.name.to_owned()),
+        },
+    }
+}
+
+/// What the writable pod lacks of another's (F4): it came back empty, or the other has another history.
+fn missing(writer: &Seen<'_>, pods: &[Seen<'_>]) -> Option<String> {
+    let (own, _) = writer.samples.ok()?;
+    pods.iter().filter(|pod| pod.name != writer.name).find_map(|pod| {
+        // A replica may have what the primary wrote after it was asked: what counts is what it had before that.
+        let (newer, older) = pod.samples.ok()?;
+        let other = [Some(newer), older]
+            .into_iter()
+            .flatten()
+            .find(|sample| sample.at <= own.at)?;
+        let missing = other.executed.minus(&own.executed);
+        (!missing.is_empty()).then(|| format!("{missing}, which {} has", pod.name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn sample(millis: u64, writable: bool, executed: &str) -> Sample {
+        Sample {
+            at: Timestamp::ZERO + Duration::from_millis(millis),
+            flavor: Flavor::MariaDb,
+            writable: if writable {
+                Ok(())
+            } else {
+                Err("read_only is ON".to_owned())
+            },
+            executed: executed.parse().unwrap(),
+            replicated: executed.parse().unwrap(),
+            identity: Identity {
+                server_id: 1,
+                hostname: "mysql-0".to_owned(),
+                uuid: None,
+            },
+        }
+    }
+
+    fn decide_on(pods: &[(&str, Result<Sample, &str>)]) -> Writer {
+        let seen: Vec<_> = pods
+            .iter()
+            .map(|(name, sample)| Seen {
+                name,
+                samples: sample.as_ref().map(|sample| (sample, None)).map_err(|problem| *problem),
+            })
+            .collect();
+        decide(&seen)
+    }
+
+    #[test]
+    fn f1_the_writable_pod_writes_whatever_its_ordinal() {
+        let pods = [
+            ("mysql-0", Ok(sample(0, false, "0-1-5"))),
+            ("mysql-1", Ok(sample(0, true, "0-1-5"))),
+            ("mysql-2", Ok(sample(0, false, "0-1-4"))),
+        ];
+        assert_eq!(decide_on(&pods), Writer::Pod("mysql-1".to_owned()));
+    }
+
+    #[test]
+    fn f3_two_writable_pods_are_none_and_are_named() {
+        let pods = [
+            ("mysql-0", Ok(sample(0, true, "0-1-5"))),
+            ("mysql-1", Ok(sample(0, false, "0-1-5"))),
+            ("mysql-2", Ok(sample(0, true, "0-1-5"))),
+        ];
+        assert_eq!(
+            decide_on(&pods),
+            Writer::Ambiguous(vec!["mysql-0".to_owned(), "mysql-2".to_owned()])
+        );
+    }
+
+    #[test]
+    fn f3_no_writable_pod_is_none_and_each_says_why() {
+        let pods = [
+            ("mysql-0", Err("no answer within 500ms")),
+            ("mysql-1", Ok(sample(0, false, "0-1-5"))),
+        ];
+        let Writer::None(problem) = decide_on(&pods) else {
+            panic!("nobody writes")
+        };
+        let said = problem.to_string();
+        assert!(said.contains("mysql-0: no answer within 500ms"), "{said}");
+        assert!(said.contains("mysql-1: read_only is ON"), "{said}");
+    }
+
+    #[test]
+    fn f4_a_primary_that_came_back_empty_is_refused() {
+        for own in ["", "0-1-3"] {
+            let pods = [
+                ("mysql-0", Ok(sample(10, true, own))),
+                ("mysql-1", Ok(sample(5, false, "0-1-900"))),
+            ];
+            let Writer::None(WriterProblem::Diverged { pod, missing }) = decide_on(&pods) else {
+                panic!("{own:?} lacks 900 transactions")
+            };
+            assert_eq!(
+                (pod.as_str(), missing.as_str()),
+                ("mysql-0", "0-1-900, which mysql-1 has")
+            );
+        }
+    }
+
+    #[test]
+    fn f4_a_replica_that_was_asked_later_may_have_more() {
+        let (primary, replica) = (sample(10, true, "0-1-5"), sample(11, false, "0-1-6"));
+        let pods = [("mysql-0", Ok(primary.clone())), ("mysql-1", Ok(replica.clone()))];
+        assert_eq!(decide_on(&pods), Writer::Pod("mysql-0".to_owned()));
+        // But what it had before the primary was asked counts, too.
+        let before = sample(9, false, "0-1-6");
+        let seen = [
+            Seen {
+                name: "mysql-0",
+                samples: Ok((&primary, None)),
+            },
+            Seen {
+                name: "mysql-1",
+                samples: Ok((&replica, Some(&before))),
+            },
+        ];
+        assert!(matches!(decide(&seen), Writer::None(WriterProblem::Diverged { .. })));
+    }
+
+    #[test]
+    fn f4_works_on_sets_too() {
+        let uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+        let pods = [
+            ("mysql-0", Ok(sample(10, true, &format!("{uuid}:1-7")))),
+            ("mysql-1", Ok(sample(5, false, &format!("{uuid}:1-5:9")))),
+        ];
+        assert!(matches!(decide_on(&pods), Writer::None(WriterProblem::Diverged { .. })));
+    }
+}

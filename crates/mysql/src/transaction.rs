@@ -1,0 +1,38 @@
+//! The beginning and the end of a transaction on a [`Conn`], and what their failures mean.
+
+use crate::conn::Conn;
+use crate::error::Error;
+use crate::faults::Fault;
+use crate::splitter::Mode;
+
+impl Conn {
+    pub(crate) async fn begin(&mut self, mode: Mode) -> Result<(), Error> {
+        let sql = match mode {
+            Mode::ReadOnly => "START TRANSACTION READ ONLY",
+            Mode::ReadWrite => "START TRANSACTION READ WRITE",
+        };
+        // Nothing is written by a beginning, whatever became of it.
+        let pod = self.pod();
+        match self.own(sql).await {
+            Ok(_) => Ok(()),
+            Err(Fault::Lost(cause)) => Err(Error::Lost { pod, cause }),
+            Err(fault) => Err(self.meaning_of(fault, false)),
+        }
+    }
+
+    /// Commits. If the answer does not come, nobody knows (F5).
+    pub(crate) async fn commit(&mut self, mode: Mode) -> Result<(), Error> {
+        let writes = mode == Mode::ReadWrite;
+        match self.own("COMMIT").await {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(self.meaning_of(fault, writes)),
+        }
+    }
+
+    /// Rolls back; what cannot be rolled back is closed, which does it too.
+    pub(crate) async fn rollback(&mut self) {
+        if self.is_in_transaction() {
+            let _closed_then = self.own("ROLLBACK").await;
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Where a write goes: to the verified primary, or nowhere. What became of it is `conn.rs`.
+
+use std::sync::Arc;
+
+use headless::{AcquireError, EndpointKey, Route};
+use tokio::time::timeout;
+
+use crate::conn::{Conn, Place};
+use crate::error::{Error, Refusal};
+use crate::explain::Why;
+use crate::gtid::{Flavor, Position};
+use crate::splitter::Shared;
+use crate::topology::{Overview, Writer, WriterProblem};
+
+impl Shared {
+    /// A connection to the primary. Fails at once if there is none, unless the settings say to wait for one.
+    pub(crate) async fn place_write(self: &Arc<Self>, why: Why) -> Result<Place, Error> {
+        if self.topology.current().primary().is_none() {
+            self.wait_for_writer().await?;
+        }
+        let overview = self.topology.current();
+        if why == Why::Primary
+            && !self.settings.allow_privileged
+            && let Some(privileges) = &overview.privileged
+        {
+            let reason = Refusal::Privileged(privileges.clone());
+            return Err(Error::Refused { reason });
+        }
+        if let Some(lease) = self.balancer.try_acquire(Route::write()) {
+            return Ok(self.place(lease, &overview, why));
+        }
+        let demoted = |overview: &Overview| overview.primary().is_none();
+        match self.unless(demoted, self.balancer.acquire(Route::write())).await {
+            Some(Ok(lease)) => Ok(self.place(lease, &overview, why)),
+            Some(Err(AcquireError::NoSuchRole { .. })) | None => Err(self.no_writer()),
+            Some(Err(error)) => Err(Error::NotSent(error)),
+        }
+    }
+
+    /// Waits, as one of a bounded number, until a primary is verified.
+    async fn wait_for_writer(&self) -> Result<(), Error> {
+        let limit = self.settings.wait_for_writer;
+        let Ok(_turn) = self.writer_waits.try_acquire() else {
+            return Err(self.no_writer());
+        };
+        let mut overviews = self.topology.subscribe();
+        let found = timeout(limit, overviews.wait_for(|overview| overview.primary().is_some())).await;
+        match found {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(self.no_writer()),
+        }
+    }
+
+    /// Why there is no primary, as an error.
+    pub(crate) fn no_writer(&self) -> Error {
+        let service = Arc::clone(&self.service);
+        match &self.topology.current().writer {
+            Writer::Ambiguous(pods) => Error::AmbiguousWriter {
+                service,
+                pods: pods.clone(),
+            },
+            Writer::None(problem) => Error::NoWriter {
+                service,
+                problem: problem.clone(),
+            },
+            // It was found this very moment: as good as not looked at.
+            Writer::Pod(_) => Error::NoWriter {
+                service,
+                problem: WriterProblem::NotLookedAtYet,
+            },
+        }
+    }
+
+    /// A pod has said that it is read-only although it was taken for the primary: its connections go, and roles are looked at again.
+    pub(crate) fn demoted(&self, pod: &EndpointKey) {
+        tracing::warn!(target: "headless_mysql", service = %self.service, pod = ?pod.pod(), "the primary says that it is read-only");
+        self.balancer.evict(pod);
+        self.look_again.notify_waiters();
+    }
+
+    /// What the server behind `conn` has committed.
+    pub(crate) async fn position_of(&self, conn: &mut Conn) -> Result<Position, Error> {
+        let sql = match self.flavor() {
+            Flavor::MariaDb => "SELECT CONCAT_WS(',', NULLIF(@@gtid_binlog_pos, ''), NULLIF(@@gtid_slave_pos, ''))",
+            Flavor::MySql => "SELECT @@global.gtid_executed",
+        };
+        let row = conn.own(sql).await.map_err(|fault| conn.meaning_of(fault, false))?;
+        let text: Option<String> = row.and_then(|mut row| row.take(0)).unwrap_or(None);
+        text.unwrap_or_default().parse().map_err(|error| Error::Data {
+            problem: format!("the primary's GTID position: {error}"),
+        })
+    }
+}
