@@ -31,6 +31,7 @@ const ARROWS: &[(&str, &[(&str, Kind)])] = &[
         &[("headless-core", Kind::Always), ("headless-dns", Kind::Optional)],
     ),
     ("http", &[("headless", Kind::Always), ("headless-core", Kind::Always)]),
+    ("mysql", &[("headless", Kind::Always), ("headless-core", Kind::Always)]),
     ("testkit", &[]),
     ("xtask", &[]),
 ];

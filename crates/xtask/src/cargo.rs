@@ -4,6 +4,12 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Every package but one, with everything that can be turned on.
+pub(crate) const ALL_BUT_BENCHES: &[&str] = &["--workspace", "--exclude", "headless-benches", "--all-features"];
+
+/// The benches, without their peers: those are large, some need a newer Rust than the rest, and only `bench` needs them.
+pub(crate) const BENCHES: &[&str] = &["-p", "headless-benches"];
+
 /// `cargo <args>`, at the root of the workspace.
 pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
