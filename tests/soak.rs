@@ -348,7 +348,9 @@ async fn settle(cluster: &Cluster, web: &Workload, client: &Client) {
     let balancer = client.balancer();
     let is_settled = || {
         let stats = balancer.stats();
-        let idle = |pod: &headless::PodStats| (pod.in_flight, pod.pool.busy, pod.pool.waiting, pod.pool.dialling) == (0, 0, 0, 0);
+        let idle = |pod: &headless::PodStats| {
+            (pod.in_flight, pod.pool.busy, pod.pool.waiting, pod.pool.dialling) == (0, 0, 0, 0)
+        };
         let right = stats
             .pods
             .iter()

@@ -114,6 +114,18 @@ pub enum AcquireError {
         /// What DNS said last, if it was not a list of pods.
         reason: Option<String>,
     },
+    /// There are pods, but none of those that were asked for ([`acquire_among`](crate::Balancer::acquire_among)).
+    #[error("none of the {asked} pods asked for is among the {pods} of {service} that fit (waited {waited:?})")]
+    NotAmong {
+        /// What is watched.
+        service: Arc<str>,
+        /// How many pods were asked for.
+        asked: usize,
+        /// How many pods there are.
+        pods: usize,
+        /// How long this call waited.
+        waited: Duration,
+    },
     /// There are pods, but none in this role.
     #[error("none of the {pods} pods of {service} is a {role} (waited {waited:?})")]
     NoSuchRole {
@@ -149,7 +161,8 @@ pub enum AcquireError {
     /// The deadline passed while waiting for one pod.
     #[error(
         "no connection to {endpoint} within {waited:?}: {stage} ({busy} in use, {dialling} being opened, {waiting} others \
-         waiting, limit {limit}); the pod is slow, or `connections_per_pod` is too small{}",
+         waiting, limit {limit}); {}{}",
+        what_is_too_small(*stage),
         last_dial.as_ref().map_or_else(String::new, |dial| format!("; last failed dial: {dial}"))
     )]
     Timeout {
@@ -184,6 +197,13 @@ pub enum AcquireError {
         /// What was watched.
         service: Arc<str>,
     },
+}
+
+const fn what_is_too_small(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Starved => "the other pods are slow, or `connections_in_all` is too small",
+        _ => "the pod is slow, or `connections_per_pod` is too small",
+    }
 }
 
 /// What to look at, where the failure itself does not say.

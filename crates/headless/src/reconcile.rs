@@ -192,6 +192,14 @@ impl<C: Connect> Shared<C> {
             _ => {}
         }
         let pods = self.view.load().backends.len();
+        if let Some(asked) = round.asked.filter(|_| pods > 0) {
+            return AcquireError::NotAmong {
+                service,
+                asked,
+                pods,
+                waited,
+            };
+        }
         match route.role().filter(|_| pods > 0) {
             Some(role) => AcquireError::NoSuchRole {
                 service,

@@ -72,7 +72,13 @@ impl<C: Connect> Balancer<C> {
             }
         };
         let second_choice = matches!(wanted, Wanted::RatherNot(_)) && !tried.is_empty();
-        let mut round = Round::default();
+        let mut round = Round {
+            asked: match wanted {
+                Wanted::Only(pods) => Some(pods.len()),
+                Wanted::Any | Wanted::RatherNot(_) => None,
+            },
+            ..Round::default()
+        };
         // The view may have changed since the first choice: its index is that of the pod now, or of nobody.
         let mut first = first.map(|choice| (listed(choice.in_flight.on().endpoint.key()), choice));
         loop {
@@ -124,6 +130,8 @@ pub(crate) enum Wanted<'a> {
 /// What one round over all fitting pods came to.
 #[derive(Debug, Default)]
 pub(crate) struct Round {
+    /// How many pods the caller named, if no other will do.
+    pub(crate) asked: Option<usize>,
     pub(crate) tried: usize,
     pub(crate) full: usize,
     pub(crate) last_dial: Option<DialError>,

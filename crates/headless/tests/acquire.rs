@@ -9,7 +9,7 @@ use headless::policy::{Fallback, PowerOfTwo, RoleAware, RoundRobin};
 use headless::{AcquireError, Balancer, BuildError, Outcome, PoolConfig, Role, RoleRule, Route};
 use tokio::time::Instant;
 
-use self::support::{Dial, FakeDns, FakePods, failed, found, nothing, pass, pod};
+use self::support::{Dial, FakeDns, FakePods, failed, found, nothing, pass, pod, settle};
 
 async fn balancer(dns: &FakeDns, pods: &FakePods) -> Balancer<FakePods> {
     Balancer::builder(dns.watch().await, pods.clone())
@@ -20,13 +20,6 @@ async fn balancer(dns: &FakeDns, pods: &FakePods) -> Balancer<FakePods> {
 
 fn in_flight(balancer: &Balancer<FakePods>) -> u32 {
     balancer.stats().pods.iter().map(|pod| pod.in_flight).sum()
-}
-
-/// Lets spawned tasks run until nothing is left to do but wait.
-async fn settle() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -461,27 +454,49 @@ async fn roles_by_ordinal_on_pods_without_ordinals_are_refused_at_build() {
 
 #[tokio::test(start_paused = true)]
 async fn settings_that_cannot_work_are_refused_by_name() {
+    type Case = (&'static str, &'static str, fn(&mut PoolConfig));
+    const ONE: &str = "it must be at least 1";
+    const TIME: &str = "it must be longer than zero";
+    const LIFE: &str = "it must not be longer than `max_lifetime`";
+    const SECOND: Duration = Duration::from_secs(1);
+    let cases: [Case; 16] = [
+        ("connections_per_pod", ONE, |c| c.connections_per_pod = 0),
+        ("connections_in_all", ONE, |c| c.connections_in_all = Some(0)),
+        ("dials_per_pod", ONE, |c| c.dials_per_pod = 0),
+        ("max_waiters_per_pod", ONE, |c| c.max_waiters_per_pod = 0),
+        ("dial_timeout", TIME, |c| c.dial_timeout = Duration::ZERO),
+        ("idle_timeout", TIME, |c| c.idle_timeout = Duration::ZERO),
+        ("max_lifetime", TIME, |c| c.max_lifetime = Some(Duration::ZERO)),
+        ("check_after", TIME, |c| c.check_after = Some(Duration::ZERO)),
+        ("keep_alive", TIME, |c| c.keep_alive = Some(Duration::ZERO)),
+        ("drain_timeout", TIME, |c| c.drain_timeout = Duration::ZERO),
+        ("min_idle_per_pod", "it must not be above `connections_per_pod`", |c| {
+            (c.connections_per_pod, c.min_idle_per_pod) = (4, 5);
+        }),
+        ("min_idle_per_pod", "it must not be above `connections_in_all`", |c| {
+            (c.connections_in_all, c.min_idle_per_pod) = (Some(4), 5);
+        }),
+        ("dial_timeout", LIFE, |c| c.max_lifetime = Some(SECOND)),
+        ("idle_timeout", LIFE, |c| c.max_lifetime = Some(30 * SECOND)),
+        ("check_after", LIFE, |c| c.check_after = Some(31 * 60 * SECOND)),
+        ("keep_alive", LIFE, |c| c.keep_alive = Some(31 * 60 * SECOND)),
+    ];
     let dns = FakeDns::new(found([pod(0, 1)]));
-    let mut cases: Vec<(&str, PoolConfig)> = Vec::new();
-    let mut case = |field, change: fn(&mut PoolConfig)| {
+    for (field, rule, change) in cases {
         let mut config = PoolConfig::default();
         change(&mut config);
-        cases.push((field, config));
-    };
-    case("connections_per_pod", |c| c.connections_per_pod = 0);
-    case("max_waiters_per_pod", |c| c.max_waiters_per_pod = 0);
-    case("dial_timeout", |c| c.dial_timeout = Duration::ZERO);
-    case("idle_timeout", |c| c.idle_timeout = Duration::ZERO);
-    for (field, config) in cases {
         let error = Balancer::builder(dns.watch().await, FakePods::default())
             .pool(config)
             .build()
             .unwrap_err();
-        assert!(
-            matches!(error, BuildError::Config { field: found, .. } if found == field),
-            "{error:?}"
-        );
+        assert_eq!(error, BuildError::Config { field, rule });
+        assert_eq!(error.to_string(), format!("`{field}` cannot be used: {rule}"));
     }
+    let mut at_the_edge = PoolConfig::default();
+    (at_the_edge.connections_per_pod, at_the_edge.min_idle_per_pod) = (4, 4);
+    (at_the_edge.connections_in_all, at_the_edge.max_lifetime) = (Some(4), Some(at_the_edge.idle_timeout));
+    let built = Balancer::builder(dns.watch().await, FakePods::default()).pool(at_the_edge);
+    assert!(built.build().is_ok());
     let streamless = Balancer::builder(dns.watch().await, FakePods::with_streams(0)).build();
     assert!(matches!(streamless, Err(BuildError::Config { field: "streams", .. })));
     let built = Balancer::builder(dns.watch().await, FakePods::default())

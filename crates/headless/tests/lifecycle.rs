@@ -1,6 +1,5 @@
-//! The life of connections, leases and pods, with paused time: what cancelling, draining and closing leave behind.
-//!
-//! The table: {before poll, while waiting, while dialling, after hand-off} × {caller drops, pod drains, balancer closes}.
+//! The life of leases, pods and watches, with paused time: how they end, and what a change of the set does to them. What cancelling
+//! leaves behind is in `pool/cancelling.rs`.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 mod support;
@@ -9,14 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use headless::{
-    AcquireError, Balancer, BoxFuture, Discovery, Endpoint, Identify, Impostor, Mode, Outcome, RefreshConfig, Route,
-};
-use tokio::task::JoinHandle;
-
-use self::support::{Dial, FakeDns, FakePods, failed, found, nothing, pass, pod};
-
-type Acquired = Result<headless::Lease<FakePods>, AcquireError>;
+use self::support::{FakeDns, FakePods, failed, found, nothing, pass, pod, settle};
+use headless::{Balancer, BoxFuture, Discovery, Endpoint, Identify, Impostor, Mode, Outcome, RefreshConfig, Route};
 
 struct Scene {
     dns: FakeDns,
@@ -33,11 +26,6 @@ impl Scene {
             .build()
             .unwrap();
         Self { dns, pods, balancer }
-    }
-
-    fn spawn_acquire(&self) -> JoinHandle<Acquired> {
-        let balancer = self.balancer.clone();
-        tokio::spawn(async move { balancer.acquire(Route::any()).await })
     }
 
     /// The pod is replaced by another; returns when the balancer has seen it.
@@ -77,183 +65,6 @@ impl Scene {
             .finish(Outcome::Success);
         self.assert_clean().await;
     }
-}
-
-async fn settle() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn before_poll_the_caller_drops() {
-    let scene = Scene::new().await;
-    drop(scene.balancer.acquire(Route::any()));
-    assert_eq!(scene.pods.attempts(), 0);
-    scene.assert_usable().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn before_poll_the_pod_drains() {
-    let scene = Scene::new().await;
-    let acquire = scene.balancer.acquire(Route::any());
-    scene.replace_pod().await;
-    let lease = acquire.await.unwrap();
-    assert_eq!(lease.endpoint().addr(), pod(0, 2).addr(), "it picks when it is polled");
-    lease.finish(Outcome::Success);
-    scene.assert_usable().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn before_poll_the_balancer_closes() {
-    let scene = Scene::new().await;
-    let acquire = scene.balancer.acquire(Route::any());
-    scene.balancer.shutdown(Duration::ZERO).await;
-    assert!(matches!(acquire.await, Err(AcquireError::ShutDown { .. })));
-    scene.assert_clean().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn while_waiting_the_caller_drops() {
-    let scene = Scene::new().await;
-    let held = scene.balancer.acquire(Route::any()).await.unwrap();
-    let (first, second) = (scene.spawn_acquire(), scene.spawn_acquire());
-    settle().await;
-    first.abort();
-    settle().await;
-    held.finish(Outcome::Success);
-    second.await.unwrap().unwrap().finish(Outcome::Success);
-    scene.assert_usable().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn while_waiting_the_pod_drains() {
-    let scene = Scene::new().await;
-    let held = scene.balancer.acquire(Route::any()).await.unwrap();
-    let waiting = scene.spawn_acquire();
-    settle().await;
-    scene.replace_pod().await;
-    let lease = waiting.await.unwrap().unwrap();
-    assert_eq!(
-        lease.endpoint().addr(),
-        pod(0, 2).addr(),
-        "who waits for a pod that leaves goes to another"
-    );
-    lease.finish(Outcome::Success);
-    assert_eq!(scene.balancer.stats().draining.len(), 1);
-    held.finish(Outcome::Success);
-    assert_eq!(
-        scene.pods.open(),
-        1,
-        "the old pod's connection closed when it came back"
-    );
-    scene.assert_usable().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn while_waiting_the_balancer_closes() {
-    let scene = Scene::new().await;
-    let held = scene.balancer.acquire(Route::any()).await.unwrap();
-    let waiting = scene.spawn_acquire();
-    settle().await;
-    let drained = scene.balancer.shutdown(Duration::from_secs(1)).await;
-    assert_eq!(
-        drained.unfinished.iter().map(|(_, requests)| *requests).sum::<usize>(),
-        1
-    );
-    assert!(held.aborted.load(Ordering::SeqCst), "cut, and reported");
-    assert!(matches!(waiting.await.unwrap(), Err(AcquireError::ShutDown { .. })));
-    held.finish(Outcome::Success);
-    scene.assert_clean().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn while_dialling_the_caller_drops() {
-    let scene = Scene::new().await;
-    scene.pods.set(&pod(0, 1), Dial::Hangs);
-    let acquire = scene.spawn_acquire();
-    settle().await;
-    acquire.abort();
-    settle().await;
-    scene.pods.set(&pod(0, 1), Dial::Succeeds);
-    settle().await;
-    assert_eq!(
-        scene.balancer.stats().pods[0].pool.idle,
-        1,
-        "the dial went on; its connection serves the next"
-    );
-    scene.assert_usable().await;
-    assert_eq!(scene.pods.attempts(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn while_dialling_the_pod_drains() {
-    let scene = Scene::new().await;
-    scene.pods.set(&pod(0, 1), Dial::Hangs);
-    let acquire = scene.spawn_acquire();
-    settle().await;
-    // The dial times out after 2 s, the next look comes after 5 s: it is asked for, so that the removal comes first.
-    scene.dns.says(found([pod(0, 2)]));
-    scene.balancer.discovery().look_soon();
-    let lease = acquire.await.unwrap().unwrap();
-    assert_eq!(lease.endpoint().addr(), pod(0, 2).addr());
-    lease.finish(Outcome::Success);
-    scene.assert_usable().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn while_dialling_the_balancer_closes() {
-    let scene = Scene::new().await;
-    scene.pods.set(&pod(0, 1), Dial::Hangs);
-    let acquire = scene.spawn_acquire();
-    settle().await;
-    scene.balancer.shutdown(Duration::from_secs(1)).await;
-    assert!(matches!(acquire.await.unwrap(), Err(AcquireError::ShutDown { .. })));
-    scene.assert_clean().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn after_hand_off_the_caller_drops() {
-    let scene = Scene::new().await;
-    let held = scene.balancer.acquire(Route::any()).await.unwrap();
-    let waiting = scene.spawn_acquire();
-    settle().await;
-    held.finish(Outcome::Success);
-    // The connection is in the waiter's hand, and the waiter is never polled again.
-    waiting.abort();
-    settle().await;
-    assert_eq!(
-        (scene.pods.open(), scene.balancer.stats().pods[0].pool.idle),
-        (1, 1),
-        "it went back to the pool"
-    );
-    scene.assert_usable().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn after_hand_off_the_pod_drains() {
-    let scene = Scene::new().await;
-    let lease = scene.balancer.acquire(Route::any()).await.unwrap();
-    scene.replace_pod().await;
-    assert_eq!(scene.balancer.stats().draining, [(Arc::clone(lease.endpoint()), 1)]);
-    lease.finish(Outcome::Success);
-    assert_eq!(scene.pods.open(), 0);
-    scene.assert_usable().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn after_hand_off_the_balancer_closes() {
-    let scene = Scene::new().await;
-    let lease = scene.balancer.acquire(Route::any()).await.unwrap();
-    let closing = tokio::spawn({
-        let balancer = scene.balancer.clone();
-        async move { balancer.shutdown(Duration::from_secs(60)).await }
-    });
-    settle().await;
-    assert!(!closing.is_finished(), "it waits for the lease");
-    lease.finish(Outcome::Success);
-    assert!(closing.await.unwrap().unfinished.is_empty());
-    assert_eq!(scene.pods.open(), 0);
 }
 
 #[tokio::test(start_paused = true)]

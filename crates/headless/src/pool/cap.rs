@@ -46,20 +46,31 @@ impl<C: Connect> Cap<C> {
     pub(super) fn starve(&self, pod: &Arc<Backend<C>>) {
         {
             let mut lists = self.lists();
-            let listed = |other: &Weak<Backend<C>>| std::ptr::eq(other.as_ptr(), Arc::as_ptr(pod));
-            if !lists.starved.iter().any(listed) {
+            if !lists.starved.iter().any(|other| is(other, pod)) {
                 lists.starved.push_back(Arc::downgrade(pod));
             }
             self.permits.set_starved(lists.starved.len());
         }
-        if !self.permits.any_left() {
-            self.make_room(pod);
-        }
+        self.make_room(pod);
         self.feed();
     }
 
-    /// Closes one idle connection of another pod, each pod in its turn.
-    fn make_room(&self, starved: &Arc<Backend<C>>) {
+    /// The last caller of `pod` has left: nobody need give way to it.
+    pub(super) fn forget(&self, pod: &Arc<Backend<C>>) {
+        {
+            let mut lists = self.lists();
+            lists.starved.retain(|other| !is(other, pod));
+            self.permits.set_starved(lists.starved.len());
+        }
+        // Unless another came meanwhile: it found the pod on the list, and puts it there anew.
+        pod.dial_for_waiters();
+    }
+
+    /// If no permit is left, closes one idle connection of another pod, each pod in its turn.
+    pub(super) fn make_room(&self, starved: &Arc<Backend<C>>) {
+        if self.permits.any_left() {
+            return;
+        }
         let pods = self.lists().members.len();
         for _ in 0..pods {
             let pod = {
@@ -93,4 +104,8 @@ impl<C: Connect> Cap<C> {
     fn lists(&self) -> MutexGuard<'_, Lists<C>> {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is<C: Connect>(listed: &Weak<Backend<C>>, pod: &Arc<Backend<C>>) -> bool {
+    std::ptr::eq(listed.as_ptr(), Arc::as_ptr(pod))
 }

@@ -21,7 +21,8 @@ pub struct PoolConfig {
     /// limit divided by the number of clients), a web service may have more.
     pub connections_per_pod: usize,
     /// How many connections all pods together may have. Where it is reached, an idle connection of another pod gives way to a
-    /// caller. Default none.
+    /// caller, and one in use when it comes back, unless callers of its own pod wait for it: a pod that is never without waiters
+    /// gives nothing up, so allow for more connections than there are pods. Default none.
     pub connections_in_all: Option<usize>,
     /// How many connections to one pod are kept idle, ready for the next callers; of shared connections (HTTP/2), how many are kept
     /// open. They are opened when the pod appears and never expire by `idle_timeout`. Default 0: idle pods cost nothing.

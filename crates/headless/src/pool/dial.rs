@@ -206,8 +206,15 @@ impl<C: Connect> Backend<C> {
                 () = closing => return,
                 () = sleep(probe_wait(attempt, entropy())) => {}
             }
-            // At the limit there are connections in use; one of them will show whether the pod lives.
-            let may_dial = self.load.is_avoided() && self.slots().start_dial(&mut Effects::default());
+            if !self.load.is_avoided() {
+                return;
+            }
+            if let Some(cap) = &self.env().cap {
+                // Nobody waits for this pod while it is avoided: without a place of its own it would never be found again.
+                cap.make_room(&self);
+            }
+            // At the pod's own limit there are connections in use; one of them will show whether it lives.
+            let may_dial = self.slots().start_dial(&mut Effects::default());
             if may_dial {
                 // A panic in the connector ends that task, not this one.
                 let _connected = self.spawn_dial().await;

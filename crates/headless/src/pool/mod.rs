@@ -71,6 +71,9 @@ pub enum Stage {
     Dialling,
     /// For an idle connection to prove that it is alive.
     Checking,
+    /// For another pod to give up a connection: all together have as many as
+    /// [`connections_in_all`](PoolConfig::connections_in_all) allows, and none of them is idle.
+    Starved,
 }
 
 impl fmt::Display for Stage {
@@ -79,6 +82,7 @@ impl fmt::Display for Stage {
             Self::Queued => "waiting for one in use to come back",
             Self::Dialling => "waiting for one to be opened",
             Self::Checking => "checking an idle one",
+            Self::Starved => "waiting for another pod to give up one",
         })
     }
 }

@@ -262,7 +262,6 @@ impl<T, W> Slots<T, W> {
         now: Timestamp,
         out: &mut Effects<T>,
     ) -> Placed<T, W> {
-        self.lent -= 1;
         let reason = match end {
             End::Close(reason) => Some(reason),
             End::Keep if self.closed => Some(CloseReason::Removed),
@@ -271,6 +270,8 @@ impl<T, W> Slots<T, W> {
             End::Keep if now >= retire_at && !self.stays(out) => Some(CloseReason::Lifetime),
             End::Keep => None,
         };
+        // Not before: while it may stay, its place is not free for its replacement.
+        self.lent -= 1;
         match reason {
             None => self.place_exclusive(conn, retire_at, now),
             Some(reason) => {
@@ -299,9 +300,12 @@ impl<T, W> Slots<T, W> {
         let shared = &mut self.shared[index];
         shared.streams -= 1;
         shared.since = now;
-        if end == End::Keep {
+        match end {
+            End::Keep => shared.proven = now,
+            // Swept with the others just now, but it is the one that broke.
+            End::Close(CloseReason::Broken) => shared.doomed = Some(CloseReason::Broken),
             // A stream that was given up, such as a check that nobody waited for, proves nothing.
-            shared.proven = now;
+            End::Close(_) => {}
         }
         let doom = if !inspect.is_reusable(&shared.conn) {
             Some(CloseReason::Ended)
@@ -361,6 +365,8 @@ impl<T, W> Slots<T, W> {
             Placed::Kept
         };
         self.replaced(now, out);
+        // More may be wanted idle than may be dialled at a time.
+        self.refill(out);
         placed
     }
 
@@ -424,7 +430,7 @@ impl<T, W> Slots<T, W> {
     }
 
     /// Whether the pod's own limits allow one more dial.
-    fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         !self.closed && self.dialling < self.limits.dials && self.size() < self.limits.connections
     }
 
@@ -514,5 +520,8 @@ impl<T, W> Slots<T, W> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
+
+#[cfg(all(test, loom))]
+mod loom_tests;

@@ -27,7 +27,10 @@ impl<C: Connect> Waiting<C> {
 
     /// What there is to hope for.
     pub(super) fn stage(&self) -> Stage {
-        match self.backend.counts().dialling {
+        let slots = self.backend.slots();
+        match slots.counts().dialling {
+            // Without a limit over all pods, a dial would be under way.
+            0 if slots.has_room() && self.backend.env().cap.is_some() => Stage::Starved,
             0 => Stage::Queued,
             _ => Stage::Dialling,
         }
@@ -42,6 +45,11 @@ impl<C: Connect> Drop for Waiting<C> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             self.backend.slots().leave(ticket);
+            if let Some(cap) = &self.backend.env().cap
+                && self.backend.counts().waiting == 0
+            {
+                cap.forget(&self.backend);
+            }
         }
         let now = self.backend.env().clock.now();
         self.backend.waited.record(now.since(self.since));

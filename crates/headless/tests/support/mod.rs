@@ -11,10 +11,18 @@ use std::time::Duration;
 use headless::{AbortHandle, BoxFuture, Connect, Discovery, Endpoint, FoundBy, OnStart, Resolve, Sharing};
 use headless_core::{Answer, Failure, FailureKind, Negative, NegativeKind, Resolution};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Lets paused time pass: every timer due until then fires, in order, at once.
 pub async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
+}
+
+/// Lets spawned tasks run until nothing is left to do but wait.
+pub async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// `web-<k>` at `10.0.0.<ip>:80`.
@@ -86,6 +94,17 @@ pub enum Dial {
     Refuses,
     Hangs,
     Panics,
+    /// Something accepts the connection and closes it.
+    OpensDead,
+}
+
+/// How a live connection answers a check; a dead one always fails it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Check {
+    #[default]
+    Passes,
+    Hangs,
+    Panics,
 }
 
 /// Connections to pods that behave as told; counts what is open.
@@ -108,8 +127,35 @@ struct State {
     attempts: AtomicUsize,
     open: Mutex<HashMap<SocketAddr, usize>>,
     streams: AtomicUsize,
-    /// Of each pod, the `usable` of the connections opened so far.
-    usable: Mutex<HashMap<SocketAddr, Vec<Weak<AtomicBool>>>>,
+    /// How many of the streams the pods allow now.
+    allowed: AtomicUsize,
+    /// The connections opened so far, dead and alive.
+    conns: Mutex<Vec<Weak<Closer>>>,
+    check: Mutex<Check>,
+    /// The numbers of the connections that were checked.
+    checked: Mutex<Vec<usize>>,
+    /// `is_reusable` panics.
+    shy: AtomicBool,
+    dialling: AtomicUsize,
+    most_dialling: AtomicUsize,
+    /// Of connections that are open or being opened.
+    most: AtomicUsize,
+    /// Since it was last asked to be watched.
+    least_open: AtomicUsize,
+    /// How old each connection was when it closed.
+    lives: Mutex<Vec<Duration>>,
+}
+
+impl State {
+    fn open(&self) -> usize {
+        self.open.lock().unwrap().values().sum()
+    }
+
+    fn count_most(&self) {
+        let dialling = self.dialling.load(Ordering::SeqCst);
+        self.most_dialling.fetch_max(dialling, Ordering::SeqCst);
+        self.most.fetch_max(dialling + self.open(), Ordering::SeqCst);
+    }
 }
 
 impl FakePods {
@@ -117,6 +163,7 @@ impl FakePods {
     pub fn with_streams(streams: usize) -> Self {
         let state = State::default();
         state.streams.store(streams, Ordering::SeqCst);
+        state.allowed.store(usize::MAX, Ordering::SeqCst);
         Self(Arc::new(state))
     }
 
@@ -126,12 +173,65 @@ impl FakePods {
         self.0.changed.notify_waiters();
     }
 
-    /// Every connection to this pod that is open now is dead.
+    /// Every connection to this pod that is open now is dead, and it shows.
     pub fn break_open(&self, pod: &Endpoint) {
-        let all = self.0.usable.lock().unwrap().remove(&pod.addr());
-        for usable in all.unwrap_or_default().iter().filter_map(Weak::upgrade) {
-            usable.store(false, Ordering::SeqCst);
-        }
+        self.each_open(pod, |conn| conn.usable.store(false, Ordering::SeqCst));
+    }
+
+    /// Every connection to this pod that is open now is dead, and only a check finds it out.
+    pub fn kill_silently(&self, pod: &Endpoint) {
+        self.each_open(pod, |conn| conn.silent.store(true, Ordering::SeqCst));
+    }
+
+    fn each_open(&self, pod: &Endpoint, act: impl Fn(&Closer)) {
+        let open: Vec<_> = self.0.conns.lock().unwrap().iter().filter_map(Weak::upgrade).collect();
+        open.iter()
+            .filter(|conn| conn.addr == pod.addr())
+            .for_each(|conn| act(conn));
+    }
+
+    /// From now on; a check that hangs goes on with it.
+    pub fn checks(&self, check: Check) {
+        *self.0.check.lock().unwrap() = check;
+        self.0.changed.notify_waiters();
+    }
+
+    /// The numbers of the connections that were checked, in order.
+    pub fn checked(&self) -> Vec<usize> {
+        self.0.checked.lock().unwrap().clone()
+    }
+
+    /// Whether looking at a connection panics.
+    pub fn is_shy(&self, shy: bool) {
+        self.0.shy.store(shy, Ordering::SeqCst);
+    }
+
+    /// From now on the pods allow so many streams on each connection.
+    pub fn allow_streams(&self, streams: usize) {
+        self.0.allowed.store(streams, Ordering::SeqCst);
+    }
+
+    pub fn most_dialling(&self) -> usize {
+        self.0.most_dialling.load(Ordering::SeqCst)
+    }
+
+    /// The most connections that were open or being opened at a time.
+    pub fn most(&self) -> usize {
+        self.0.most.load(Ordering::SeqCst)
+    }
+
+    /// The fewest connections that were open at a time, since the last call.
+    pub fn least_open(&self) -> usize {
+        self.0.least_open.swap(self.open(), Ordering::SeqCst)
+    }
+
+    pub fn dialling(&self) -> usize {
+        self.0.dialling.load(Ordering::SeqCst)
+    }
+
+    /// How old the connections were that have closed, in the order in which they did.
+    pub fn lives(&self) -> Vec<Duration> {
+        self.0.lives.lock().unwrap().clone()
     }
 
     pub fn attempts(&self) -> usize {
@@ -139,7 +239,11 @@ impl FakePods {
     }
 
     pub fn open(&self) -> usize {
-        self.0.open.lock().unwrap().values().sum()
+        self.0.open()
+    }
+
+    pub fn open_to(&self, pod: &Endpoint) -> usize {
+        self.0.open.lock().unwrap().get(&pod.addr()).copied().unwrap_or(0)
     }
 }
 
@@ -147,13 +251,21 @@ impl FakePods {
 #[derive(Clone, Debug)]
 pub struct FakeConn {
     pub addr: SocketAddr,
+    /// Counted from 1, over all pods.
+    pub number: usize,
     pub usable: Arc<AtomicBool>,
     /// Whether it was cut at a drain deadline.
     pub aborted: Arc<AtomicBool>,
-    _closer: Arc<Closer>,
+    closer: Arc<Closer>,
 }
 
-struct Closer(Arc<State>, SocketAddr);
+struct Closer {
+    state: Arc<State>,
+    addr: SocketAddr,
+    usable: Arc<AtomicBool>,
+    silent: AtomicBool,
+    opened: Instant,
+}
 
 impl std::fmt::Debug for Closer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -163,7 +275,27 @@ impl std::fmt::Debug for Closer {
 
 impl Drop for Closer {
     fn drop(&mut self) {
-        *self.0.open.lock().unwrap().get_mut(&self.1).unwrap() -= 1;
+        *self.state.open.lock().unwrap().get_mut(&self.addr).unwrap() -= 1;
+        self.state.least_open.fetch_min(self.state.open(), Ordering::SeqCst);
+        self.state.lives.lock().unwrap().push(self.opened.elapsed());
+    }
+}
+
+/// Counts a dial, however it ends.
+struct Dialling<'a>(&'a State);
+
+impl<'a> Dialling<'a> {
+    fn begin(state: &'a State) -> Self {
+        state.attempts.fetch_add(1, Ordering::SeqCst);
+        state.dialling.fetch_add(1, Ordering::SeqCst);
+        state.count_most();
+        Self(state)
+    }
+}
+
+impl Drop for Dialling<'_> {
+    fn drop(&mut self) {
+        self.0.dialling.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -183,8 +315,8 @@ impl Connect for FakePods {
     type Error = Refused;
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<FakeConn, Refused> {
-        self.0.attempts.fetch_add(1, Ordering::SeqCst);
-        loop {
+        let dialling = Dialling::begin(&self.0);
+        let usable = loop {
             let changed = self.0.changed.notified();
             let dial = self
                 .0
@@ -195,25 +327,37 @@ impl Connect for FakePods {
                 .copied()
                 .unwrap_or(Dial::Succeeds);
             match dial {
-                Dial::Succeeds => break,
+                Dial::Succeeds => break true,
+                Dial::OpensDead => break false,
                 Dial::Refuses => return Err(Refused),
                 Dial::Panics => panic!("a connector that panics"),
                 Dial::Hangs => changed.await,
             }
-        }
+        };
+        drop(dialling);
         *self.0.open.lock().unwrap().entry(endpoint.addr()).or_insert(0) += 1;
-        let usable = Arc::new(AtomicBool::new(true));
-        let mut all = self.0.usable.lock().unwrap();
-        all.entry(endpoint.addr()).or_default().push(Arc::downgrade(&usable));
+        self.0.count_most();
+        let usable = Arc::new(AtomicBool::new(usable));
+        let closer = Arc::new(Closer {
+            state: Arc::clone(&self.0),
+            addr: endpoint.addr(),
+            usable: Arc::clone(&usable),
+            silent: AtomicBool::new(false),
+            opened: Instant::now(),
+        });
+        let mut conns = self.0.conns.lock().unwrap();
+        conns.push(Arc::downgrade(&closer));
         Ok(FakeConn {
             addr: endpoint.addr(),
+            number: conns.len(),
             usable,
             aborted: Arc::default(),
-            _closer: Arc::new(Closer(Arc::clone(&self.0), endpoint.addr())),
+            closer,
         })
     }
 
     fn is_reusable(&self, conn: &FakeConn) -> bool {
+        assert!(!self.0.shy.load(Ordering::SeqCst), "a connector that panics");
         conn.usable.load(Ordering::SeqCst)
     }
 
@@ -226,6 +370,24 @@ impl Connect for FakePods {
 
     fn share(&self, conn: &FakeConn) -> Option<FakeConn> {
         Some(conn.clone())
+    }
+
+    fn stream_limit(&self, _: &FakeConn) -> usize {
+        self.0.allowed.load(Ordering::SeqCst)
+    }
+
+    async fn check(&self, conn: &mut FakeConn) -> Result<(), Refused> {
+        self.0.checked.lock().unwrap().push(conn.number);
+        loop {
+            let changed = self.0.changed.notified();
+            let check = *self.0.check.lock().unwrap();
+            match check {
+                Check::Passes if conn.closer.silent.load(Ordering::SeqCst) => return Err(Refused),
+                Check::Passes => return Ok(()),
+                Check::Hangs => changed.await,
+                Check::Panics => panic!("a check that panics"),
+            }
+        }
     }
 
     fn abort_handle(&self, conn: &FakeConn) -> Option<Box<dyn AbortHandle>> {

@@ -28,7 +28,7 @@ pub(crate) struct Limits {
 /// The connections that all pods together may still open.
 #[derive(Debug)]
 pub(crate) struct Permits {
-    limit: usize,
+    pub(super) limit: usize,
     /// Connections open and being opened, plus [`STARVED`] while a pod waits for a permit: one number, so that of a pod that
     /// enlists and one that gives a permit back, whoever comes second sees what the first did.
     ///

@@ -156,6 +156,15 @@ impl<T, W> Slots<T, W> {
         inspect: &impl Inspect<T>,
         out: &mut Effects<T>,
     ) -> Placed<T, W> {
+        let since = match slot {
+            Slot::Exclusive { .. } => since,
+            // Others may have used it meanwhile.
+            Slot::Stream(id) => self
+                .shared
+                .iter()
+                .find(|shared| shared.id == id)
+                .map_or(since, |shared| shared.since),
+        };
         let placed = self.put_back(conn, slot, super::End::Keep, now, inspect, out);
         if let Placed::Kept = placed {
             // It was put on top, as if it had been used: it belongs to the others of its age.

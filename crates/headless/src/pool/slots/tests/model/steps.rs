@@ -1,0 +1,347 @@
+//! What can happen to a pod: each step does it, and compares what came of it with what the rules allow.
+
+use super::*;
+
+impl Pod {
+    /// Does something, if it can be done now. Says whether a permit was missing.
+    pub(super) fn step(&mut self, now: Timestamp, dice: &mut Dice) -> Option<bool> {
+        for conn in self
+            .conns
+            .iter_mut()
+            .filter(|conn| !conn.known_old && now >= conn.retire_at)
+        {
+            conn.known_old = true;
+            self.too_old += 1;
+        }
+        Some(match dice.roll(64) {
+            0..=19 => self.call(now, dice),
+            20..=35 if !self.loans.is_empty() => self.give_back(now, dice),
+            36..=45 if self.dialling > 0 => self.dialled(now, dice),
+            46..=47 if self.dialling > 0 => self.dial_failed(),
+            48..=50 if !self.queue.is_empty() => self.leave(dice),
+            51..=53 => self.upkeep(now),
+            54..=56 => self.rest(now),
+            57..=58 if !self.conns.is_empty() => self.peer_changes(dice),
+            59..=60 => self.probe(),
+            61 if dice.roll(3) == 0 => self.sweep(),
+            62 if dice.roll(8) == 0 && !self.closed => self.close(),
+            63 if self.closed => {
+                self.run_out(now, dice);
+                *self = Self::new(self.limits, self.lifetime, self.permits.take());
+                false
+            }
+            _ => return None,
+        })
+    }
+
+    fn leave(&mut self, dice: &mut Dice) -> bool {
+        let gone = self.queue.remove(dice.roll(self.queue.len()));
+        self.slots.leave(gone.expect("one of them").0);
+        false
+    }
+
+    /// A connection ends, or its peer allows another number of streams.
+    fn peer_changes(&mut self, dice: &mut Dice) -> bool {
+        let conn = self.conns[dice.roll(self.conns.len())].id;
+        match self.limits.streams > 1 && dice.coin() {
+            true => drop(self.peers.streams.insert(conn, dice.roll(self.limits.streams + 2))),
+            false => drop(self.peers.dead.insert(conn)),
+        }
+        false
+    }
+
+    fn call(&mut self, now: Timestamp, dice: &mut Dice) -> bool {
+        let newest = self.idle().max_by_key(|conn| conn.since);
+        let usual = newest.filter(|conn| !self.is_stale(conn, now) && !self.peers.dead.contains(&conn.id));
+        if dice.coin() {
+            let usual = usual.filter(|_| self.limits.streams == 1).map(|conn| conn.id);
+            let taken = self.slots.take_idle(now, &self.peers);
+            assert_eq!(
+                taken.map(|(conn, _)| conn),
+                usual,
+                "the newest, if it is well and fresh"
+            );
+            if let Some((conn, slot)) = taken {
+                self.lent(conn, slot, None);
+                return false;
+            }
+        }
+        let (may_check, mut out) = (dice.coin(), Effects::default());
+        let checkout = self.slots.checkout(now, may_check, &self.peers, &mut out);
+        if !self.queue.is_empty() {
+            assert!(matches!(checkout, Checkout::Miss), "others were here first");
+        } else if self.limits.streams == 1 {
+            self.expect_newest(&checkout, now, may_check, &out);
+        } else {
+            self.notice_ended();
+            self.expect_free(&checkout, now, may_check);
+        }
+        let mut starved = self.account(out, |_| CloseReason::Ended);
+        match checkout {
+            Checkout::Lend(conn, slot) | Checkout::Check(conn, slot) => self.lent(conn, slot, None),
+            Checkout::Miss if may_check => starved |= self.wait(),
+            Checkout::Miss => {}
+            Checkout::Closed => assert!(self.closed),
+        }
+        starved
+    }
+
+    fn wait(&mut self) -> bool {
+        let mut out = Effects::default();
+        let name = self.new_name();
+        match self.slots.wait(name, &mut out) {
+            Wait::Queued(ticket) => self.queue.push_back((ticket, name)),
+            Wait::Refused => {
+                assert_eq!((self.queue.len(), out.dials), (self.limits.waiters, 0));
+                return false;
+            }
+        }
+        assert!(self.queue.len() <= self.limits.waiters);
+        let starved = self.account(out, |_| unreachable!("nothing closes"));
+        self.expect_dials(starved);
+        starved
+    }
+
+    fn give_back(&mut self, now: Timestamp, dice: &mut Dice) -> bool {
+        let Loan { conn, slot, resting } = self.loans.swap_remove(dice.roll(self.loans.len()));
+        let end = match dice.roll(6) {
+            0 => End::Close([CloseReason::Broken, CloseReason::Cancelled, CloseReason::Ended][dice.roll(3)]),
+            _ => End::Keep,
+        };
+        let starves = self.permits.as_ref().is_some_and(|permits| permits.starves()) && self.queue.is_empty();
+        let (mut out, is_dead, is_closed) = (Effects::default(), self.peers.dead.contains(&conn), self.closed);
+        let placed = match resting {
+            _ if end == End::Keep && resting.is_none() && self.slots.keeps(slot, now) => {
+                self.slots.put_back_idle(conn, slot, now);
+                Placed::Kept
+            }
+            Some(since) if end == End::Keep => self.slots.restore(conn, slot, since, now, &self.peers, &mut out),
+            _ => self.slots.put_back(conn, slot, end, now, &self.peers, &mut out),
+        };
+        let exclusive = self.limits.streams == 1;
+        let known = self.conn(conn);
+        known.users -= 1;
+        let (overdue, last) = (now >= known.retire_at, known.users == 0);
+        if resting.is_none() || end != End::Keep {
+            known.since = now;
+        }
+        if end == End::Keep {
+            known.proven = now;
+        }
+        let must_go = match end {
+            End::Close(reason) if exclusive || reason == CloseReason::Broken => Some(reason),
+            _ if exclusive && is_closed => Some(CloseReason::Removed),
+            _ if known.doomed.is_some() => known.doomed,
+            _ if !exclusive && is_dead => Some(CloseReason::Ended),
+            _ if starves && last => Some(CloseReason::Yielded),
+            _ => None,
+        };
+        known.doomed = must_go;
+        match placed {
+            Placed::Kept => assert!(exclusive && must_go.is_none() && self.queue.is_empty()),
+            Placed::Hand(waiter, handle, slot) => {
+                assert!(must_go.is_none() && handle == conn, "{must_go:?}");
+                assert!(
+                    exclusive || self.free().any(|free| free.id == conn),
+                    "more streams than allowed"
+                );
+                self.handed(waiter, handle, slot);
+            }
+            Placed::Close(handle) if exclusive => {
+                assert!(handle == conn && (must_go.is_some() || overdue), "kept without need");
+                self.gone(conn, must_go.unwrap_or(CloseReason::Lifetime));
+            }
+            Placed::Close(handle) => assert_eq!(handle, conn),
+        }
+        let starved = self.account(out, |conn| {
+            assert!(now >= conn.retire_at, "{} was well", conn.id);
+            CloseReason::Lifetime
+        });
+        starved | self.serve(now)
+    }
+
+    fn dialled(&mut self, now: Timestamp, dice: &mut Dice) -> bool {
+        let (id, mut out) = (self.new_name(), Effects::default());
+        let retire_at = match self.lifetime {
+            Some(lifetime) => now + Duration::from_nanos((1 + dice.roll(lifetime)) as u64),
+            None => NEVER,
+        };
+        let placed = self.slots.dialled(id, retire_at, now, &mut out);
+        self.dialling -= 1;
+        self.opened += 1;
+        self.conns.push(Conn {
+            id,
+            users: 0,
+            since: now,
+            proven: now,
+            retire_at,
+            doomed: None,
+            known_old: false,
+        });
+        match placed {
+            Placed::Kept => assert!(!self.closed && (self.limits.streams > 1 || self.queue.is_empty())),
+            Placed::Hand(waiter, conn, slot) => {
+                assert_eq!(conn, id);
+                self.handed(waiter, conn, slot);
+            }
+            Placed::Close(conn) => {
+                assert!(self.closed && conn == id);
+                self.gone(conn, CloseReason::Removed);
+            }
+        }
+        let starved = self.account(out, |conn| {
+            assert!(now >= conn.retire_at, "{} was well", conn.id);
+            CloseReason::Lifetime
+        });
+        let starved = starved | self.serve(now);
+        self.expect_dials(starved);
+        starved
+    }
+
+    /// Streams for those who wait.
+    fn serve(&mut self, now: Timestamp) -> bool {
+        let mut starved = false;
+        loop {
+            let mut out = Effects::default();
+            let served = self.slots.serve(now, &self.peers, &mut out);
+            if self.limits.streams > 1 && !self.queue.is_empty() {
+                self.notice_ended();
+            }
+            match served {
+                Some((waiter, conn, slot)) => {
+                    self.expect_fewest(conn);
+                    self.handed(waiter, conn, slot);
+                    starved |= self.account(out, |_| CloseReason::Ended);
+                }
+                None => {
+                    let hopeless = self.limits.streams == 1 || self.queue.is_empty() || self.free().next().is_none();
+                    assert!(hopeless || !self.is_exact(), "a free stream, and somebody waits");
+                    return starved | self.account(out, |_| CloseReason::Ended);
+                }
+            }
+        }
+    }
+
+    fn dial_failed(&mut self) -> bool {
+        let told = self.slots.dial_failed();
+        self.dialling -= 1;
+        self.failures += 1;
+        let hope = self.dialling * self.limits.streams + self.loans.len();
+        let hopeless = self.queue.split_off(self.queue.len().min(hope));
+        assert!(
+            hopeless.into_iter().map(|(_, waiter)| waiter).eq(told),
+            "those for whom nothing comes"
+        );
+        false
+    }
+
+    fn upkeep(&mut self, now: Timestamp) -> bool {
+        let before = at(now.as_nanos().saturating_sub(40));
+        let standing = match self.limits.streams {
+            1 => self.idle().count(),
+            _ => self.conns.iter().filter(|conn| conn.doomed.is_none()).count(),
+        };
+        let spare = standing.saturating_sub(self.limits.min_idle);
+        let mut unused: Vec<(Timestamp, u32)> = self.idle().map(|conn| (conn.since, conn.id)).collect();
+        unused.retain(|(since, _)| *since < before);
+        if self.limits.streams == 1 {
+            unused.sort_unstable();
+        }
+        unused.truncate(spare);
+        let mut out = Effects::default();
+        self.slots.upkeep(now, before, &mut out);
+        if self.is_exact() {
+            assert!(unused.iter().all(|(_, id)| out.dead.contains(id)), "the unused expire");
+        }
+        self.account(out, |conn| match unused.iter().any(|(_, id)| *id == conn.id) {
+            true => CloseReason::Idle,
+            false => {
+                assert!(now >= conn.retire_at, "{} was well", conn.id);
+                CloseReason::Lifetime
+            }
+        })
+    }
+
+    /// A check in the background.
+    fn rest(&mut self, now: Timestamp) -> bool {
+        let before = at(now.as_nanos().saturating_sub(20));
+        let longest = self.idle().map(|conn| (conn.proven, conn.id)).min();
+        let taken = self.slots.longest_idle(before, &self.peers);
+        if self.limits.streams == 1 {
+            let due = longest.filter(|(proven, _)| *proven < before).map(|(_, id)| id);
+            assert_eq!(taken.map(|(id, ..)| id), due, "the one proven longest ago");
+        }
+        if let Some((id, slot, since)) = taken {
+            let conn = self.conn(id);
+            assert!(conn.users == 0 && conn.doomed.is_none() && conn.proven < before && conn.since == since);
+            self.lent(id, slot, Some(since));
+        }
+        false
+    }
+
+    fn sweep(&mut self) -> bool {
+        let mut out = Effects::default();
+        self.slots.sweep(&mut out);
+        self.doom(CloseReason::Swept);
+        self.account(out, |_| unreachable!("all are doomed"))
+    }
+
+    pub(super) fn close(&mut self) -> bool {
+        let mut out = Effects::default();
+        let told = self.slots.close(&mut out);
+        assert!(
+            self.queue.drain(..).map(|(_, waiter)| waiter).eq(told),
+            "everybody is told"
+        );
+        self.closed = true;
+        self.doom(CloseReason::Removed);
+        self.account(out, |_| unreachable!("all are doomed"))
+    }
+
+    /// After the close: the loans and the dials end.
+    pub(super) fn run_out(&mut self, now: Timestamp, dice: &mut Dice) {
+        while !self.loans.is_empty() {
+            self.give_back(now, dice);
+        }
+        while self.dialling > 0 {
+            match dice.coin() {
+                true => self.dialled(now, dice),
+                false => self.dial_failed(),
+            };
+        }
+        self.check(false);
+        assert_eq!(
+            (self.size(), self.opened),
+            (0, self.closed_by.total()),
+            "all that was opened is closed"
+        );
+    }
+
+    fn probe(&mut self) -> bool {
+        let room = !self.closed && self.dialling < self.limits.dials && self.size() < self.limits.connections;
+        let may = room && self.permits.as_ref().is_none_or(|permits| permits.any_left());
+        assert_eq!(self.slots.start_dial(&mut Effects::default()), may);
+        self.dialling += usize::from(may);
+        false
+    }
+
+    pub(super) fn yield_idle(&mut self) -> bool {
+        let resting = self.idle().filter(|conn| conn.doomed.is_none());
+        let longest = resting.min_by_key(|conn| conn.since).map(|conn| conn.id);
+        let longest = longest.filter(|_| self.queue.is_empty());
+        let mut out = Effects::default();
+        let yielded = self.slots.yield_idle(&mut out);
+        assert_eq!(out.dead.first().copied(), longest, "what has been idle longest");
+        assert_eq!(yielded, longest.is_some());
+        self.account(out, |_| CloseReason::Yielded);
+        yielded
+    }
+
+    pub(super) fn feed(&mut self) -> bool {
+        let mut out = Effects::default();
+        self.slots.start_dials(&mut out);
+        let starved = self.account(out, |_| unreachable!("nothing closes"));
+        self.expect_dials(starved);
+        starved
+    }
+}
