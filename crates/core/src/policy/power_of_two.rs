@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::{Latency, Load, Timestamp};
 
-use super::{Candidate, PickArgs, Picker, Policy, below, loads_of, scan};
+use super::{Candidate, PickArgs, Picker, Policy, below, loads_of, mix, scan};
 
 /// Draws two endpoints and takes the less loaded one. The default choice for almost everything.
 ///
@@ -190,10 +190,25 @@ fn compare(
     // Which of two random endpoints is better cannot be predicted, and a mispredicted branch costs more than all the rest.
     let better = select_unpredictable(is_second_better(&loads[first], &loads[second]), second, first);
     if loads[better].is_avoided() {
-        scan(loads, args, Load::cost)
+        look_further(loads, args)
     } else {
         Some(better)
     }
+}
+
+/// Both are avoided. While most are not, another draw soon finds one that is not either; the scan is for when most are.
+#[cold]
+#[inline(never)]
+fn look_further(loads: &[Arc<Load>], args: &PickArgs<'_>) -> Option<usize> {
+    let mut entropy = args.entropy;
+    for _ in 0..MORE_DRAWS {
+        entropy = mix(entropy.wrapping_add(GOLDEN));
+        let drawn = below(entropy, loads.len())?;
+        if !loads[drawn].is_avoided() && !args.tried.contains(drawn) {
+            return Some(drawn);
+        }
+    }
+    scan(loads, args, Load::cost)
 }
 
 /// Two distinct numbers in `0..n`, each ordered pair equally likely; `None` if n is below 2.
@@ -203,6 +218,12 @@ fn two_of(entropy: u64, n: usize) -> Option<(usize, usize)> {
     let first = below(entropy, n)?;
     Some((first, second + usize::from(second >= first)))
 }
+
+/// How often to draw again: if half of all pods are avoided, the scan is left for one pick in 64.
+const MORE_DRAWS: usize = 4;
+
+/// The step of SplitMix64, whose output function is [`mix`].
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Figures that differ by less than this part of the larger are equal.
 ///

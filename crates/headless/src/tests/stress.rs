@@ -39,7 +39,9 @@ const SIZE: u64 = 1000;
 const PICKS: u64 = 500_000;
 
 fn picks_stay_within_the_current_or_previous_set(policy: impl Policy) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // A thread of its own for the runtime: new pods are connected to before they take requests.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_time()
         .build()
         .unwrap();
