@@ -33,8 +33,9 @@ mod view;
 
 #[doc(no_inline)]
 pub use headless_core::{
-    AbortHandle, BoxFuture, Connect, Endpoint, EndpointKey, Event, FoundBy, Identify, Impostor, IpFamily, Ordinal,
-    Outcome, PodName, RefreshConfig, Resolve, Role, RoleRule, Route, Sharing, Snapshot, StaticList, Target, policy,
+    AbortHandle, Answer, AnswerBuilder, BoxFuture, Connect, Endpoint, EndpointKey, Event, Failure, FailureKind,
+    FoundBy, Identify, Impostor, IpFamily, Negative, NegativeKind, Ordinal, Outcome, PodName, RefreshConfig,
+    Resolution, Resolve, Role, RoleRule, Route, Sharing, Snapshot, StaticList, Target, policy,
 };
 #[cfg(feature = "dns")]
 #[doc(no_inline)]
