@@ -83,6 +83,22 @@ impl Listener {
             }
         }
     }
+
+    /// Closes the socket, and returns the connections that nobody has accepted yet: the kernel would reset them, with the requests
+    /// that are in them already.
+    fn close(self) -> Vec<TcpStream> {
+        let Ok(socket) = self.socket.into_std() else {
+            return Vec::new();
+        };
+        // WHY not tokio's: it knows of those only that its reactor has been told of.
+        let waiting = std::iter::from_fn(|| socket.accept().ok());
+        waiting
+            .filter_map(|(stream, _)| {
+                stream.set_nonblocking(true).ok()?;
+                TcpStream::from_std(stream).ok()
+            })
+            .collect()
+    }
 }
 
 /// Counts one listening socket while it lives.
@@ -106,15 +122,19 @@ async fn serve_port(pod: &Arc<PodCore>, app: &App, listener: Listener, keep_acce
         let failure = pod.failure();
         let accepting = match *stage.borrow_and_update() {
             Stage::Serving => true,
-            Stage::Draining if !keep_accepting && connections.is_empty() => break,
             Stage::Draining => keep_accepting,
             Stage::Closed => break,
         };
         if !accepting || failure == Some(Failure::Refuse) {
-            listener = None;
+            for stream in listener.take().into_iter().flat_map(Listener::close) {
+                connections.spawn(connection(Arc::clone(pod), app.clone(), stream));
+            }
         } else if listener.is_none() {
             // WHY no error: the address is this pod's alone, so binding again fails only if the process is out of sockets.
             listener = Listener::open(pod, port).ok();
+        }
+        if !accepting && connections.is_empty() {
+            break;
         }
         let open = listener.as_ref().filter(|_| failure != Some(Failure::StallAccept));
         tokio::select! {

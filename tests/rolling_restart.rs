@@ -1,0 +1,431 @@
+//! Zero-loss rolling restarts: five pods are replaced one after the other, again and again, at full closed-loop load, and not one of
+//! the requests fails. When pods are killed instead, only orders fail that were on the wire of the pod that was killed.
+//!
+//! `HEADLESS_RESTART_REQUESTS` is the number of requests per scenario, and makes everything real: a pre-stop wait of 5 s, the client
+//! with its defaults. 1000000 is the acceptance run, some minutes in release. Unset, there are few requests and time runs faster.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
+
+#[path = "rolling_restart/load.rs"]
+mod load;
+#[path = "rolling_restart/shop.rs"]
+mod shop;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headless::{Discovery, PodStats, RefreshConfig};
+use headless_http::{Client, ClientBuilder, Error, Protocol};
+use headless_testkit::{Address, Cluster, Pod, Roll, Termination, Workload};
+use headless_tests::support::looks::{NAMESPACE, resolver};
+use http::Method;
+use tokio::runtime::{Builder, Handle};
+use tokio::time::{Instant, interval, timeout};
+
+use load::{CALLERS, Failed, Load, Problem};
+use shop::{Close, Shop, addrs};
+
+const PODS: u32 = 5;
+/// Each pod is replaced this often at least.
+const ROLLS: u32 = 2;
+/// Requests over which the balance is looked at: a pod's share of them strays by some 3 %.
+const QUIET: u64 = 5000;
+/// The longest that anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long it goes on, and how fast time runs.
+#[derive(Clone, Copy)]
+struct Scale {
+    requests: u64,
+    /// What a second of Kubernetes' settings, and of the client's, lasts.
+    second: Duration,
+}
+
+impl Scale {
+    fn from_env() -> Self {
+        match std::env::var("HEADLESS_RESTART_REQUESTS") {
+            Ok(requests) => Self {
+                requests: requests.parse().unwrap(),
+                second: Duration::from_secs(1),
+            },
+            Err(_) => Self {
+                requests: 10_000,
+                second: Duration::from_millis(100),
+            },
+        }
+    }
+
+    /// The client's defaults, as fast as time runs.
+    fn refresh(self) -> RefreshConfig {
+        let mut config = RefreshConfig::default();
+        for time in [
+            &mut config.min_poll,
+            &mut config.max_poll,
+            &mut config.retry_first,
+            &mut config.retry_max,
+            &mut config.negative_hold,
+            &mut config.replace_hold,
+            &mut config.early_look,
+        ] {
+            *time = time.mul_f64(self.second.as_secs_f64());
+        }
+        config
+    }
+}
+
+/// Five pods, a client of them, and load.
+struct Scene {
+    scale: Scale,
+    protocol: Protocol,
+    shop: Arc<Shop>,
+    _cluster: Cluster,
+    web: Workload,
+    client: Client,
+    load: Load,
+    begin: Instant,
+}
+
+impl Scene {
+    async fn new(
+        pods: &Handle,
+        protocol: Protocol,
+        close: Close,
+        pre_stop: u32,
+        settings: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Self {
+        let scale = Scale::from_env();
+        let shop = Arc::new(Shop::default());
+        let app = shop.app(protocol, close);
+        let termination = Termination {
+            pre_stop: scale.second * pre_stop,
+            stop_accepting: true,
+            grace: scale.second * 25,
+        };
+        let start = async move {
+            // The TTL of kubeadm's CoreDNS.
+            let cluster = Cluster::builder().namespace(NAMESPACE).ttl(30).start().await.unwrap();
+            let web = cluster.stateful_set("web").service("web").port("http", 8080);
+            let web = web.replicas(PODS).parallel().app(app);
+            let web = web.termination(termination).startup(scale.second);
+            (web.start().await.unwrap(), cluster)
+        };
+        let (web, cluster) = pods.spawn(start).await.unwrap();
+        let discovery = Discovery::with(resolver(cluster.dns_addr(), "web:http")).refresh(scale.refresh());
+        let builder = Client::builder(discovery.start().await.unwrap()).protocol(protocol);
+        let client = settings(builder).build().unwrap();
+        Self {
+            scale,
+            protocol,
+            shop,
+            _cluster: cluster,
+            web,
+            load: Load::start(&client),
+            client,
+            begin: Instant::now(),
+        }
+    }
+
+    /// Whether there are to be more rolls.
+    fn goes_on(&self, rolls: u32) -> bool {
+        rolls < ROLLS || self.load.done() < self.scale.requests
+    }
+
+    /// Kills a pod, and tells when.
+    async fn kill(&self, pod: &Pod) -> Kill {
+        let from = Instant::now();
+        self.web.kill(pod.name()).await.unwrap();
+        Kill {
+            addr: pod.addr(),
+            from,
+            to: Instant::now(),
+        }
+    }
+
+    /// Waits until this pod has processed an item and an order that it does not answer.
+    async fn hold(&self, pod: &Pod) {
+        self.shop.hold(pod);
+        let stuck = || self.shop.stuck();
+        until(
+            || stuck().items > 0 && stuck().orders > 0,
+            || format!("both: {:?}", stuck()),
+        )
+        .await;
+    }
+
+    /// Waits for so many more requests to be over.
+    async fn more(&self, requests: u64) {
+        let wanted = self.load.done() + requests;
+        until(
+            || self.load.done() >= wanted,
+            || format!("{wanted} requests: {:?}", self.client.balancer().stats()),
+        )
+        .await;
+    }
+
+    async fn all_have_served(&self) {
+        let idle = || self.web.pods().into_iter().find(|pod| self.shop.served(pod) == 0);
+        until(
+            || idle().is_none(),
+            || format!("a request to {:?}: {:?}", idle(), self.client.balancer().stats()),
+        )
+        .await;
+    }
+
+    /// Waits until the client knows the pods there are, and all of them take their share.
+    async fn has_all_pods(&self) {
+        let in_use = |pod: &PodStats| !pod.avoided && !pod.warming;
+        self.client_is(|_, pod| in_use(pod)).await;
+    }
+
+    /// Waits until the client has the pods there are, nothing is draining, and each is as `right` says.
+    async fn client_is(&self, right: impl Fn(&Pod, &PodStats) -> bool) {
+        let pods = self.web.ready();
+        assert_eq!(pods.len(), PODS as usize);
+        let balancer = self.client.balancer();
+        let is = || {
+            let stats = balancer.stats();
+            let known = stats.pods.iter().map(|pod| pod.endpoint.addr());
+            known.eq(addrs(&pods))
+                && stats.draining.is_empty()
+                && pods.iter().zip(&stats.pods).all(|(pod, stats)| right(pod, stats))
+        };
+        until(is, || format!("{:?}: {:#?}", addrs(&pods), balancer.stats())).await;
+    }
+
+    /// With nothing going on, each pod gets its fifth.
+    async fn is_fair(&self) {
+        self.has_all_pods().await;
+        let served = || {
+            let pods = self.web.ready();
+            pods.iter().map(|pod| self.shop.served(pod)).collect::<Vec<_>>()
+        };
+        let before = served();
+        self.more(QUIET).await;
+        let shares: Vec<_> = served()
+            .iter()
+            .zip(&before)
+            .map(|(after, before)| after - before)
+            .collect();
+        let fair = shares.iter().sum::<u64>() / u64::from(PODS);
+        assert!(
+            shares.iter().all(|share| share.abs_diff(fair) * 5 <= fair),
+            "shares within 20 % of {fair} expected: {shares:?}"
+        );
+    }
+
+    /// Ends the load, and finds every connection accounted for, by the client and by the pods.
+    async fn ends(self, rolls: u32) -> Report {
+        let (shop, time) = (Arc::clone(&self.shop), self.begin.elapsed());
+        self.load.stop();
+        let protocol = self.protocol;
+        self.client_is(|pod, stats| {
+            let pool = &stats.pool;
+            let is_calm = (stats.in_flight, pool.busy, pool.waiting, pool.dialling) == (0, 0, 0, 0);
+            let is_enough = match protocol {
+                Protocol::Http2 => pool.idle == 1,
+                _ => (1..=CALLERS).contains(&(pool.idle as u64)),
+            };
+            is_calm && is_enough && !stats.avoided && !stats.warming && pod.stats().open == pool.idle as u64
+        })
+        .await;
+        let requests = self.load.done();
+        let report = Report {
+            requests,
+            failed: self.load.failed().await,
+            rolls,
+            rate: requests as f64 / time.as_secs_f64(),
+            connections: shop.connections(),
+            sent: shop.served_in_all(),
+        };
+        assert!(requests >= self.scale.requests);
+        assert_eq!(shop.twice(), [0; 0], "orders that were processed twice");
+        report
+    }
+}
+
+/// What became of a scenario.
+struct Report {
+    requests: u64,
+    failed: Vec<Failed>,
+    rolls: u32,
+    rate: f64,
+    connections: u64,
+    /// Requests that the pods got: those that were sent again are counted again.
+    sent: u64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            requests,
+            rolls,
+            rate,
+            connections,
+            sent,
+            ..
+        } = self;
+        let failed = self.failed.len();
+        write!(
+            f,
+            "{requests} requests, {failed} failed, {sent} received, {rolls} rolls, {rate:.0} requests/s, {connections} connections"
+        )
+    }
+}
+
+/// A pod that was killed, and when.
+struct Kill {
+    addr: SocketAddr,
+    from: Instant,
+    to: Instant,
+}
+
+impl Kill {
+    /// Whether a failure is one that nobody could have spared the caller: an order that this pod may have had when it died.
+    fn explains(&self, failed: &Failed) -> bool {
+        let Problem::Error(
+            error @ Error::Send {
+                may_have_been_processed: true,
+                ..
+            },
+        ) = &failed.problem
+        else {
+            return false;
+        };
+        let is_here = error.endpoint().is_some_and(|endpoint| endpoint.addr() == self.addr);
+        let is_now = failed.from <= self.to && self.from <= failed.to;
+        failed.method == Method::POST && is_here && is_now
+    }
+}
+
+async fn until(mut condition: impl FnMut() -> bool, what: impl Fn() -> String) {
+    let mut look = interval(Duration::from_millis(5));
+    let holds = async {
+        while !condition() {
+            look.tick().await;
+        }
+    };
+    assert!(timeout(PATIENCE, holds).await.is_ok(), "did not happen: {}", what());
+}
+
+/// Runs the scenario, with a thread of their own for the pods: what they do may fall between any two steps of the client.
+fn scenario(run: impl AsyncFnOnce(&Handle)) {
+    let pods = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let client = Builder::new_current_thread().enable_all().build().unwrap();
+    client.block_on(run(pods.handle()));
+}
+
+fn none(failed: &[Failed]) {
+    let some: Vec<_> = failed.iter().take(10).map(|failed| format!("\n  {failed}")).collect();
+    assert!(failed.is_empty(), "{} requests failed:{}", failed.len(), some.concat());
+}
+
+/// Rolls all pods, waiting `pre_stop` seconds between leaving DNS and not accepting any more.
+fn restart(protocol: Protocol, pre_stop: u32) {
+    scenario(async |pods| {
+        let scene = Scene::new(pods, protocol, Close::Gracefully, pre_stop, |client| client).await;
+        let mut rolls = 0;
+        while scene.goes_on(rolls) {
+            scene.web.roll(Roll::default()).await.unwrap();
+            scene.all_have_served().await;
+            rolls += 1;
+        }
+        scene.is_fair().await;
+        let report = scene.ends(rolls).await;
+        println!("{protocol:?}, pre-stop {pre_stop} s: {report}");
+        none(&report.failed);
+    });
+}
+
+#[test]
+fn http1_pods_that_finish_what_they_have_cost_no_request() {
+    restart(Protocol::Http1, 0);
+}
+
+#[test]
+fn http1_pods_that_wait_before_they_stop_cost_no_request() {
+    restart(Protocol::Http1, 5);
+}
+
+#[test]
+fn http2_pods_that_finish_what_they_have_cost_no_request() {
+    restart(Protocol::Http2, 0);
+}
+
+#[test]
+fn http2_pods_that_wait_before_they_stop_cost_no_request() {
+    restart(Protocol::Http2, 5);
+}
+
+/// Kills all pods one after the other; each comes back at another address. The first, third ... roll waits until the pod has
+/// processed requests and not answered, the others take what there is.
+fn crash(protocol: Protocol) {
+    scenario(async |pods| {
+        let scene = Scene::new(pods, protocol, Close::Abruptly, 0, |client| client).await;
+        let (mut rolls, mut kills, mut unanswered) = (0, Vec::new(), 0);
+        while scene.goes_on(rolls) {
+            for pod in scene.web.ready() {
+                scene.has_all_pods().await;
+                if rolls % 2 == 0 {
+                    scene.hold(&pod).await;
+                }
+                kills.push(scene.kill(&pod).await);
+                unanswered += scene.shop.release().orders;
+                scene.more(200).await;
+                scene.web.replace(pod.name(), Address::New).await.unwrap();
+                scene.all_have_served().await;
+            }
+            rolls += 1;
+        }
+        scene.is_fair().await;
+        let report = scene.ends(rolls).await;
+        println!(
+            "{protocol:?}, {} crashes, {unanswered} orders unanswered: {report}",
+            kills.len()
+        );
+        let (explained, others): (Vec<_>, Vec<_>) = report
+            .failed
+            .into_iter()
+            .partition(|failed| kills.iter().any(|kill| kill.explains(failed)));
+        none(&others);
+        assert!(
+            explained.len() as u64 >= unanswered,
+            "{unanswered} orders were processed and not answered"
+        );
+    });
+}
+
+#[test]
+fn http1_pods_that_are_killed_cost_the_orders_on_their_wires() {
+    crash(Protocol::Http1);
+}
+
+#[test]
+fn http2_pods_that_are_killed_cost_the_orders_on_their_wires() {
+    crash(Protocol::Http2);
+}
+
+/// What the scenarios would find if the client were worse.
+#[test]
+fn a_client_that_sends_nothing_again_loses_items() {
+    scenario(async |pods| {
+        let scene = Scene::new(pods, Protocol::Http1, Close::Abruptly, 0, |client| {
+            client.max_retries(0)
+        })
+        .await;
+        let pod = scene.web.pod("web-0").unwrap();
+        scene.hold(&pod).await;
+        scene.kill(&pod).await;
+        scene.more(200).await;
+        scene.load.stop();
+        let failed = scene.load.failed().await;
+        assert!(
+            failed.iter().any(|failed| failed.method == Method::GET),
+            "no item failed"
+        );
+    });
+}
