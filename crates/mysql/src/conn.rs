@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use headless::{EndpointKey, Lease, Outcome};
 use mysql_async::prelude::{FromRow, Queryable};
@@ -41,6 +42,8 @@ pub struct Conn {
     tried: Vec<EndpointKey>,
     /// How a read that moves is placed.
     options: ReadOptions,
+    /// What rolled the transaction back before its end: a deadlock (T4). Nothing more may happen in it, and no COMMIT.
+    pub(crate) undone: Option<Error>,
 }
 
 /// Where a connection leads, and what comes with it.
@@ -112,6 +115,7 @@ impl Conn {
             handed_out: false,
             tried: Vec::new(),
             options,
+            undone: None,
         }
     }
 
@@ -201,6 +205,9 @@ impl Conn {
         self.access
             .permits(verdict)
             .map_err(|reason| Error::Refused { reason })?;
+        if let Some(undone) = &self.undone {
+            return Err(undone.clone());
+        }
         let mut params = params;
         loop {
             let may_move = self.access == Access::Read && !self.handed_out;
@@ -216,7 +223,12 @@ impl Conn {
                 }
                 Err(fault) => {
                     let writes = !self.access.is_read() && (!verdict.is_read() || self.is_in_transaction());
-                    return Err(self.meaning_of(fault, writes));
+                    let error = self.meaning_of(fault, writes);
+                    let in_transaction = matches!(self.access, Access::WriteTransaction | Access::ReadTransaction);
+                    if in_transaction && !self.is_in_transaction() {
+                        self.undone = Some(error.clone());
+                    }
+                    return Err(error);
                 }
             }
         }
@@ -231,23 +243,13 @@ impl Conn {
         verdict: Verdict,
     ) -> Result<Vec<Row>, Fault> {
         let limit = self.shared.settings.statement_timeout;
-        let watched = self.place().health.clone().filter(|_| self.access.is_read());
+        let watched = self.watched();
         let link = self.link_mut();
         link.state.begin(verdict.session());
         if verdict.session().contains(SessionUse::DIALECT) {
             link.dialect = Dialect::UNKNOWN;
         }
-        let lost = async {
-            match watched {
-                Some(health) => health.lost().await,
-                None => std::future::pending().await,
-            }
-        };
-        let exchange = timeout(limit, exchange(&mut link.conn, sql, params, want));
-        let result = tokio::select! {
-            result = exchange => result.unwrap_or_else(|_| Err(Fault::timed_out(limit))),
-            () = lost => Err(Fault::silent()),
-        };
+        let result = bounded(exchange(&mut link.conn, sql, params, want), limit, watched).await;
         match &result {
             Ok(_) => link
                 .state
@@ -281,7 +283,7 @@ impl Conn {
         let pod = self.pod();
         match fault {
             Fault::Data(problem) => Error::Data { problem },
-            Fault::Server(error) if error.is_read_only() && !self.access.is_read() => {
+            Fault::Server(error) if error.is_read_only() && self.may_mean_demotion(error.code) => {
                 self.shared.demoted(self.place().lease.endpoint().key());
                 Error::ReadOnly {
                     pod,
@@ -300,6 +302,11 @@ impl Conn {
         }
     }
 
+    /// Who began a read-only transaction in a session of their own (T3) is told so, and the primary is none the less.
+    fn may_mean_demotion(&self, code: u16) -> bool {
+        !self.access.is_read() && (self.access, code) != (Access::Session, READ_ONLY_TRANSACTION)
+    }
+
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.link().state.in_transaction()
     }
@@ -307,12 +314,10 @@ impl Conn {
     /// Statements of the splitter's own: not judged, since they are not the caller's.
     pub(crate) async fn own(&mut self, sql: &str) -> Result<Option<Row>, Fault> {
         let limit = self.shared.settings.statement_timeout;
+        let watched = self.watched();
         let link = self.link_mut();
         link.state.begin(SessionUse::NONE);
-        let rows = match timeout(limit, exchange(&mut link.conn, sql, None, Want::First)).await {
-            Ok(rows) => rows,
-            Err(_elapsed) => Err(Fault::timed_out(limit)),
-        };
+        let rows = bounded(exchange(&mut link.conn, sql, None, Want::First), limit, watched).await;
         match &rows {
             Ok(_) => link
                 .state
@@ -329,6 +334,11 @@ impl Conn {
             Disposal::Keep => self.place.take(),
             Disposal::Reset | Disposal::Close => None,
         }
+    }
+
+    /// Whose silence ends a statement early: that of a pod that is read from. What is written there may yet be answered.
+    fn watched(&self) -> Option<Arc<Health>> {
+        self.place().health.clone().filter(|_| self.access.is_read())
     }
 
     fn place(&self) -> &Place {
@@ -371,6 +381,24 @@ impl fmt::Debug for Conn {
             .field("pod", &self.place.as_ref().map(|place| place.lease.endpoint()))
             .field("access", &self.access)
             .finish_non_exhaustive()
+    }
+}
+
+/// The exchange, unless it takes longer than `limit`, or the pod is found not to answer anybody.
+async fn bounded(
+    exchange: impl Future<Output = Result<Vec<Row>, Fault>>,
+    limit: Duration,
+    watched: Option<Arc<Health>>,
+) -> Result<Vec<Row>, Fault> {
+    let silent = async {
+        match watched {
+            Some(health) => health.lost().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        result = timeout(limit, exchange) => result.unwrap_or_else(|_| Err(Fault::timed_out(limit))),
+        () = silent => Err(Fault::silent()),
     }
 }
 
@@ -417,3 +445,6 @@ pub(crate) fn name_of(endpoint: &headless::Endpoint) -> String {
         None => endpoint.addr().to_string(),
     }
 }
+
+/// ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION.
+const READ_ONLY_TRANSACTION: u16 = 1792;

@@ -65,7 +65,11 @@ impl fmt::Display for Why {
             Self::Primary => f.write_str("the verified primary"),
             Self::FreshReplica => f.write_str("a fresh replica"),
             Self::HasToken => f.write_str("a replica that has the token"),
-            Self::WaitedForToken(waited) => write!(f, "a replica that reached the token within {waited:?}"),
+            Self::WaitedForToken(waited) => write!(
+                f,
+                "a replica that reached the token within {} ms",
+                waited.as_millis() + 1
+            ),
             Self::TokenOnPrimary => f.write_str("the primary: no replica reached the token in time"),
             Self::StaleReplicas => f.write_str("the primary: no replica is fresh enough"),
             Self::LeastStale => f.write_str("the least stale replica: none is fresh enough"),
@@ -101,7 +105,7 @@ impl fmt::Display for Decision {
         for candidate in &self.candidates {
             write!(f, "; {} {}", candidate.pod, candidate.role)?;
             if let Some(lag) = candidate.lag {
-                write!(f, ", {lag:?} behind")?;
+                write!(f, ", {} ms behind", lag.as_millis())?;
             }
             if let Some(problem) = &candidate.problem {
                 write!(f, ", {problem}")?;

@@ -58,7 +58,7 @@ pub(crate) fn fault_of(error: mysql_async::Error) -> Fault {
     match error {
         // The server is shutting down, or has cut this connection: its last words, and nobody knows what they interrupted (F5).
         mysql_async::Error::Server(ServerError {
-            code: 1053 | 1079 | 1927 | 4031,
+            code: 1053 | 1079 | 1927 | 3169 | 4031,
             ..
         }) => Fault::Lost(Arc::new(error)),
         mysql_async::Error::Server(ServerError { code, message, state }) => {

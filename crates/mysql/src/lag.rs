@@ -4,7 +4,9 @@
 //! The primary's position is sampled by the client's own clock. A replica that has everything the primary had at its sample of
 //! time `t` is no older than `t`: its lag is the time since the latest sample that it covers. So
 //!
-//! * the lag is never underestimated, and overestimated by one interval of the samples at most,
+//! * the lag of a replica that is known to lack something is never underestimated, and overestimated by one interval of the
+//!   samples at most,
+//! * a replica that is known to lack nothing has caught up, for three intervals after the sample that says so,
 //! * it grows by itself while the primary does not answer (L6) or replication is stopped (L1),
 //! * it has the resolution of the samples, not of whole seconds (L3).
 
@@ -25,6 +27,11 @@ pub(crate) struct LagMeter {
 impl LagMeter {
     /// The primary was at `position` when it was asked, at `at`.
     pub(crate) fn primary_at(&mut self, at: Timestamp, position: Position) {
+        // WHY: a primary that crashed may be back without its last transactions, and nobody will ever have those. It also keeps each
+        // position in the one after it, which `lag` relies on.
+        while self.samples.back().is_some_and(|(_, known)| !position.covers(known)) {
+            self.samples.pop_back();
+        }
         match self.samples.back_mut() {
             Some((last, known)) if *known == position => *last = at,
             _ => self.samples.push_back((at, position)),
@@ -60,23 +67,40 @@ impl LagMeter {
     }
 }
 
-/// Whether a replica takes reads: not above the limit, and again only well below it (L5).
+/// Whether a replica takes reads: not above the limit; and once it has left, only after a while well below it (L5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Gate {
     open: bool,
+    /// It was open before, so its lag has been around the limit.
+    has_left: bool,
+    /// Samples in a row that were well below the limit, and within it.
+    near: u8,
+    within: u8,
 }
 
 impl Gate {
     /// The replica's lag is `lag`. Whether it takes reads now.
     pub(crate) fn pass(&mut self, lag: Option<Duration>, limit: Duration) -> bool {
-        let bound = if self.open { limit } else { limit.mul_f64(COMES_BACK) };
-        self.open = lag.is_some_and(|lag| lag <= bound);
+        let below = |bound: Duration| lag.is_some_and(|lag| lag <= bound);
+        let in_a_row = |before: u8, good: bool| if good { before.saturating_add(1) } else { 0 };
+        self.near = in_a_row(self.near, below(limit.mul_f64(COMES_BACK)));
+        self.within = in_a_row(self.within, below(limit));
+        let was_open = self.open;
+        self.open = match (was_open, self.has_left) {
+            (true, _) => self.within > 0,
+            (false, false) => self.near > 0,
+            (false, true) => self.near >= NEAR_IN_A_ROW || self.within >= WITHIN_IN_A_ROW,
+        };
+        self.has_left |= was_open && !self.open;
         self.open
     }
 }
 
 /// The part of the limit below which a replica comes back.
 const COMES_BACK: f64 = 0.8;
+/// So many samples well below the limit, or within it, and a replica that has left is back: 0.3 and 1 s at the default pace.
+const NEAR_IN_A_ROW: u8 = 3;
+const WITHIN_IN_A_ROW: u8 = 10;
 /// At a busy primary, about seven minutes at ten samples a second; then the older half gets coarser, without end.
 const MOST_SAMPLES: usize = 4096;
 
@@ -139,6 +163,18 @@ mod tests {
         );
     }
 
+    /// It crashed before its last transactions were on disk, and no replica had them either.
+    #[test]
+    fn what_the_primary_has_lost_leaves_nobody_behind() {
+        let mut meter = busy(100);
+        meter.primary_at(at(10_000), gtid(90));
+        assert_eq!(meter.lag(&gtid(90), at(10_000), INTERVAL), Some(Duration::ZERO));
+        assert_eq!(
+            meter.lag(&gtid(85), at(10_000), INTERVAL),
+            Some(Duration::from_millis(10_000 - 8400))
+        );
+    }
+
     #[test]
     fn l6_a_silent_primary_makes_lag_grow_instead_of_freezing_it_at_zero() {
         let meter = busy(10);
@@ -154,18 +190,36 @@ mod tests {
         assert_eq!(meter.lag(&gtid(3), at(300), INTERVAL), None);
     }
 
+    fn passes(gate: &mut Gate, millis: &[u64]) -> Vec<bool> {
+        let sample = |millis| gate.pass(Some(Duration::from_millis(millis)), Duration::from_secs(1));
+        millis.iter().copied().map(sample).collect()
+    }
+
     #[test]
     fn l5_a_replica_leaves_at_the_limit_and_comes_back_well_below() {
-        let limit = Duration::from_secs(1);
-        let ms = |millis| Some(Duration::from_millis(millis));
-        let mut gate = Gate::default();
-        assert!(!gate.pass(ms(900), limit), "not let in above 80 %");
-        assert!(gate.pass(ms(800), limit));
-        assert!(gate.pass(ms(1000), limit), "at the limit it stays");
-        assert!(!gate.pass(ms(1001), limit));
-        assert!(!gate.pass(ms(900), limit), "no flapping around the limit");
-        assert!(gate.pass(ms(0), limit));
-        assert!(!gate.pass(None, limit), "unknown is not near");
+        let gate = &mut Gate::default();
+        assert_eq!(passes(gate, &[900, 800]), [false, true], "let in at 80 %");
+        assert_eq!(passes(gate, &[1000, 1001]), [true, false], "at the limit it stays");
+        assert_eq!(
+            passes(gate, &[0, 0, 0]),
+            [false, false, true],
+            "and is back when it is steady"
+        );
+        assert!(!gate.pass(None, Duration::from_secs(1)), "unknown is not near");
+    }
+
+    #[test]
+    fn l5_a_replica_around_the_limit_does_not_flap() {
+        let gate = &mut Gate::default();
+        passes(gate, &[0, 1001]);
+        let flapping: Vec<u64> = [700, 1050].into_iter().cycle().take(100).collect();
+        assert_eq!(passes(gate, &flapping), [false; 100]);
+        let steady = passes(gate, &[950; 10]);
+        assert_eq!(
+            steady.iter().position(|open| *open),
+            Some(9),
+            "within the limit for long is good enough"
+        );
     }
 
     proptest! {

@@ -22,7 +22,7 @@ use crate::lag::{Gate, LagMeter};
 use crate::probe::{Answer, Observation, Probe};
 use crate::roles::{Identity, Sample, Seen, decide};
 use crate::statement::Dialect;
-use crate::topology::{Health, Overview, PodStatus, Topology, Writer};
+use crate::topology::{Health, Overview, PodStatus, Topology, Writer, WriterProblem};
 
 /// The task behind a [`Splitter`](crate::Splitter).
 pub(crate) struct Monitor {
@@ -224,20 +224,20 @@ impl Monitor {
             pods: statuses,
         };
         self.report(&before, &overview);
-        let roles = |overview: &Overview| -> Vec<(EndpointKey, Role)> {
+        let roles = |overview: &Overview| -> BTreeMap<EndpointKey, Role> {
             let roles = overview
                 .pods
                 .iter()
                 .filter_map(|pod| Some((pod.key.clone(), pod.role?)));
             roles.collect()
         };
-        let changed = roles(&before) != roles(&overview);
-        self.topology.publish(overview);
-        if changed {
-            let topology = Arc::clone(&self.topology);
-            let rule = move |endpoint: &Endpoint| topology.current().role_of(endpoint.key());
+        let now = roles(&overview);
+        // First the roles: who sees the overview may rely on reads and writes going accordingly.
+        if now != roles(&before) {
+            let rule = move |endpoint: &Endpoint| now.get(endpoint.key()).copied();
             self.balancer.set_roles(RoleRule::external(rule));
         }
+        self.topology.publish(overview);
     }
 
     /// Says what changed, and closes the connections of a primary that is none any more (F7).

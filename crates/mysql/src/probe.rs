@@ -83,8 +83,8 @@ impl Probe {
         let Some(contact) = contact else {
             return Err(self.silent());
         };
-        let at = Timestamp::from_elapsed(self.zero.elapsed());
-        let asked = timeout(self.limit, contact.questions.ask(&mut contact.conn, at)).await;
+        let now = || Timestamp::from_elapsed(self.zero.elapsed());
+        let asked = timeout(self.limit, contact.questions.ask(&mut contact.conn, now)).await;
         match asked {
             Ok(Ok(sample)) => Ok(Answer {
                 sample,

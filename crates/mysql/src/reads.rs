@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headless::{EndpointKey, Lease, Outcome, Route};
-use tokio::time::Instant;
+use mysql_async::prelude::Queryable;
+use tokio::time::{Instant, timeout};
 
 use crate::conn::{Access, Conn, Place};
 use crate::connector::Connector;
@@ -65,7 +66,15 @@ impl Shared {
             true => Why::FreshReplica,
             false => Why::HasToken,
         };
-        match self.lease_among(&reached).await {
+        let lease = match options.token.is_empty() {
+            true => self.lease_among(&reached).await,
+            // A pod that has the token and cannot be connected to is no better than one that does not get it in time.
+            false => match timeout(self.token_wait(options), self.lease_among(&reached)).await {
+                Ok(Some(Ok(lease))) => Some(Ok(lease)),
+                Ok(Some(Err(_)) | None) | Err(_) => return self.place_for_token(options, &[], &overview).await,
+            },
+        };
+        match lease {
             Some(lease) => Ok(self.place(lease?, &overview, why)),
             None => self.place_when_stale(options, tried, &self.topology.current()).await,
         }
@@ -101,7 +110,7 @@ impl Shared {
         fresh: &[&PodStatus],
         overview: &Overview,
     ) -> Result<Place, Error> {
-        let wait = options.token_wait.unwrap_or(self.settings.token_wait);
+        let wait = self.token_wait(options);
         if let Some(nearest) = fresh.iter().min_by_key(|pod| pod.lag)
             && let Ok(turn) = Arc::clone(&nearest.health.token_waits).try_acquire_owned()
         {
@@ -132,7 +141,8 @@ impl Shared {
         let Some(wait) = Wait::for_token(token, limit) else {
             return Ok(None);
         };
-        let Some(Ok(lease)) = self.lease_among(std::slice::from_ref(&pod.key)).await else {
+        // Within the limit, too: a pod that refuses connections would hold the read up for as long as one waits for a connection.
+        let Ok(Some(Ok(lease))) = timeout(limit, self.lease_among(std::slice::from_ref(&pod.key))).await else {
             return Ok(None);
         };
         let place = self.place(lease, &self.topology.current(), Why::HasToken);
@@ -142,6 +152,10 @@ impl Shared {
             Err(_) => false,
         };
         Ok(reached.then(|| conn.into_place()).flatten())
+    }
+
+    fn token_wait(&self, options: &ReadOptions) -> Duration {
+        options.token_wait.unwrap_or(self.settings.token_wait)
     }
 
     /// The primary was last seen before the write, perhaps. It is asked once more; if it does not have the write, nobody will.
@@ -245,17 +259,26 @@ impl Shared {
     pub(crate) fn reset(&self, mut lease: Lease<Connector>) {
         let limit = self.settings.statement_timeout;
         self.runtime.spawn(async move {
-            let link = &mut *lease;
-            match tokio::time::timeout(limit, link.conn.reset()).await {
+            match timeout(limit, is_reset(&mut lease.conn)).await {
                 Ok(Ok(true)) => {
-                    link.forget();
+                    lease.forget();
                     lease.finish(Outcome::Success);
                 }
-                // Dropped: closed. A server that cannot reset gets a new connection instead.
+                // Dropped: closed. What cannot be reset is replaced by a new connection.
                 Ok(Ok(false) | Err(_)) | Err(_) => drop(lease),
             }
         });
     }
+}
+
+/// Makes a session as it was when it was opened. A reset leaves one thing as it is, the default schema (T7), and that has ways to change
+/// that no text shows (`EXECUTE IMMEDIATE 'USE ...'`), so the server is asked.
+async fn is_reset(conn: &mut mysql_async::Conn) -> Result<bool, mysql_async::Error> {
+    if !conn.reset().await? {
+        return Ok(false);
+    }
+    let schema: Option<Option<String>> = conn.query_first("SELECT DATABASE()").await?;
+    Ok(schema.flatten().as_deref() == conn.opts().db_name())
 }
 
 /// A replica that is fresh by the splitter's own settings has its role; a limit of the caller's own is compared here.

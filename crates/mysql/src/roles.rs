@@ -37,6 +37,8 @@ impl fmt::Display for Identity {
 pub(crate) struct Sample {
     /// When it was asked.
     pub(crate) at: Timestamp,
+    /// When it had answered: what it says was so before.
+    pub(crate) answered: Timestamp,
     pub(crate) flavor: Flavor,
     /// `Err`: why it takes no writes.
     pub(crate) writable: Result<(), String>,
@@ -85,21 +87,33 @@ pub(crate) fn decide(pods: &[Seen<'_>]) -> Writer {
                 pod: only.name.to_owned(),
                 missing,
             }),
+            None if is_too_early(only, pods) => Writer::None(WriterProblem::NotLookedAtYet),
             None => Writer::Pod(only.name.to_owned()),
         },
     }
+}
+
+/// Whether another pod has more and was looked at only once, after the writer: it may have got that from the writer since, or have
+/// had it before, which the next look will tell.
+fn is_too_early(writer: &Seen<'_>, pods: &[Seen<'_>]) -> bool {
+    let Ok((own, _)) = writer.samples else { return false };
+    pods.iter().any(|pod| match pod.samples {
+        Ok((only, None)) => only.answered > own.at && !own.executed.covers(&only.executed),
+        Ok((_, Some(_))) | Err(_) => false,
+    })
 }
 
 /// What the writable pod lacks of another's (F4): it came back empty, or the other has another history.
 fn missing(writer: &Seen<'_>, pods: &[Seen<'_>]) -> Option<String> {
     let (own, _) = writer.samples.ok()?;
     pods.iter().filter(|pod| pod.name != writer.name).find_map(|pod| {
-        // A replica may have what the primary wrote after it was asked: what counts is what it had before that.
+        // A replica may have what the primary wrote after it was asked: what counts is what it had, and said, before that. WHY not what it
+        // was asked before that: an answer that takes long may be the newer one.
         let (newer, older) = pod.samples.ok()?;
         let other = [Some(newer), older]
             .into_iter()
             .flatten()
-            .find(|sample| sample.at <= own.at)?;
+            .find(|sample| sample.answered <= own.at)?;
         let missing = other.executed.minus(&own.executed);
         (!missing.is_empty()).then(|| format!("{missing}, which {} has", pod.name))
     })
@@ -114,6 +128,7 @@ mod tests {
     fn sample(millis: u64, writable: bool, executed: &str) -> Sample {
         Sample {
             at: Timestamp::ZERO + Duration::from_millis(millis),
+            answered: Timestamp::ZERO + Duration::from_millis(millis),
             flavor: Flavor::MariaDb,
             writable: if writable {
                 Ok(())
@@ -198,8 +213,21 @@ mod tests {
     #[test]
     fn f4_a_replica_that_was_asked_later_may_have_more() {
         let (primary, replica) = (sample(10, true, "0-1-5"), sample(11, false, "0-1-6"));
+        // Seen once only, nobody knows whether it had that before.
         let pods = [("mysql-0", Ok(primary.clone())), ("mysql-1", Ok(replica.clone()))];
-        assert_eq!(decide_on(&pods), Writer::Pod("mysql-0".to_owned()));
+        assert_eq!(decide_on(&pods), Writer::None(WriterProblem::NotLookedAtYet));
+        let after_all = sample(8, false, "0-1-5");
+        let seen = [
+            Seen {
+                name: "mysql-0",
+                samples: Ok((&primary, None)),
+            },
+            Seen {
+                name: "mysql-1",
+                samples: Ok((&replica, Some(&after_all))),
+            },
+        ];
+        assert_eq!(decide(&seen), Writer::Pod("mysql-0".to_owned()));
         // But what it had before the primary was asked counts, too.
         let before = sample(9, false, "0-1-6");
         let seen = [
@@ -213,6 +241,19 @@ mod tests {
             },
         ];
         assert!(matches!(decide(&seen), Writer::None(WriterProblem::Diverged { .. })));
+    }
+
+    #[test]
+    fn f4_a_replica_that_answered_late_is_looked_at_again() {
+        let asked_before = Sample {
+            answered: Timestamp::ZERO + Duration::from_millis(12),
+            ..sample(9, false, "0-1-6")
+        };
+        let pods = [
+            ("mysql-0", Ok(sample(10, true, "0-1-5"))),
+            ("mysql-1", Ok(asked_before)),
+        ];
+        assert_eq!(decide_on(&pods), Writer::None(WriterProblem::NotLookedAtYet));
     }
 
     #[test]

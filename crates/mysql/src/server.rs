@@ -12,6 +12,9 @@ use crate::roles::{Identity, Sample};
 use crate::statement::{Dialect, Server};
 
 /// What is asked on each new connection: who answers, and how statements are read there.
+///
+/// WHY `@@global.server_id`: a MariaDB session keeps the number that the server had when it began, so that an old connection and a
+/// new one would name two servers.
 #[derive(Clone, Debug)]
 pub(crate) struct Greeting {
     pub(crate) identity: Identity,
@@ -23,7 +26,7 @@ pub(crate) struct Greeting {
 impl Greeting {
     pub(crate) async fn ask(conn: &mut Conn) -> Result<Self, Error> {
         let row = conn
-            .query_first("SELECT @@server_id, @@hostname, @@version, @@sql_mode, @@character_set_client")
+            .query_first("SELECT @@global.server_id, @@hostname, @@version, @@sql_mode, @@character_set_client")
             .await?;
         let mut row = Fields(row);
         Ok(Self {
@@ -78,8 +81,9 @@ impl Questions {
         })
     }
 
-    /// Asks for role and position. `at`: the time before the question.
-    pub(crate) async fn ask(self, conn: &mut Conn, at: Timestamp) -> Result<Sample, Error> {
+    /// Asks for role and position.
+    pub(crate) async fn ask(self, conn: &mut Conn, now: impl Fn() -> Timestamp) -> Result<Sample, Error> {
+        let at = now();
         let sql = match (self.flavor, self.innodb_read_only) {
             (Flavor::MariaDb, _) => MARIADB_ROLE,
             (Flavor::MySql, false) => MYSQL_ROLE,
@@ -90,8 +94,12 @@ impl Questions {
             true => Some(Fields(conn.query_first(GROUP_ROLE).await?)),
             false => None,
         };
-        self.read(row, group, at)
-            .map_err(|problem| Error::Other(problem.into()))
+        let sample = self.read(row, group, at);
+        let sample = sample.map_err(|problem| Error::Other(problem.into()))?;
+        Ok(Sample {
+            answered: now(),
+            ..sample
+        })
     }
 
     fn read(self, mut row: Fields, group: Option<Fields>, at: Timestamp) -> Result<Sample, String> {
@@ -116,6 +124,7 @@ impl Questions {
         }
         Ok(Sample {
             at,
+            answered: at,
             flavor: self.flavor,
             writable,
             executed,
@@ -193,10 +202,11 @@ fn understood<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
 /// Unknown variable, table or database; denied.
 const NOT_UNDERSTOOD: &[u16] = &[1044, 1049, 1142, 1143, 1146, 1193, 1227];
 
-const MARIADB_ROLE: &str = "SELECT @@global.read_only, @@server_id, @@hostname, @@gtid_slave_pos, @@gtid_binlog_pos";
-const MYSQL_ROLE: &str = "SELECT @@global.read_only, @@server_id, @@hostname, @@global.gtid_executed, \
+const MARIADB_ROLE: &str =
+    "SELECT @@global.read_only, @@global.server_id, @@hostname, @@gtid_slave_pos, @@gtid_binlog_pos";
+const MYSQL_ROLE: &str = "SELECT @@global.read_only, @@global.server_id, @@hostname, @@global.gtid_executed, \
                           @@global.super_read_only, @@server_uuid";
-const AURORA_ROLE: &str = "SELECT @@global.read_only, @@server_id, @@hostname, @@global.gtid_executed, \
+const AURORA_ROLE: &str = "SELECT @@global.read_only, @@global.server_id, @@hostname, @@global.gtid_executed, \
                            @@global.super_read_only, @@server_uuid, @@innodb_read_only";
 const GROUP_ROLE: &str = "SELECT MEMBER_ROLE, MEMBER_STATE FROM performance_schema.replication_group_members \
                           WHERE MEMBER_ID = @@server_uuid";

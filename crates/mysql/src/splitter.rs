@@ -202,7 +202,8 @@ impl Splitter {
     ///
     /// # Errors
     /// Those of `f`, and as [`Error`] those of beginning and committing. An interrupted COMMIT is always
-    /// [`Error::MaybeCommitted`].
+    /// [`Error::MaybeCommitted`]. After a deadlock (1213) the server has rolled everything back: what `f` sends then, and the COMMIT,
+    /// fail with the same error.
     ///
     /// # Cancel safety
     /// Dropped before the COMMIT, nothing is written; during it, the outcome is open. The connection is closed.

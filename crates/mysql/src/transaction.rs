@@ -22,6 +22,10 @@ impl Conn {
 
     /// Commits. If the answer does not come, nobody knows (F5).
     pub(crate) async fn commit(&mut self, mode: Mode) -> Result<(), Error> {
+        // The server would say OK to an empty transaction.
+        if let Some(undone) = self.undone.take() {
+            return Err(undone);
+        }
         let writes = mode == Mode::ReadWrite;
         match self.own("COMMIT").await {
             Ok(_) => Ok(()),

@@ -17,11 +17,17 @@ pub(crate) fn mariadb() -> impl Strategy<Value = Position> {
 /// A MySQL set of up to two sources, with and without tags.
 pub(crate) fn mysql() -> impl Strategy<Value = Position> {
     let range = (1_u64..30, 0_u64..6).prop_map(|(first, more)| format!("{first}-{}", first + more));
-    let source = (0_u8..2, prop_oneof![Just(""), Just(":tag"), Just(":other")], vec(range, 1..4));
+    let source = (
+        0_u8..2,
+        prop_oneof![Just(""), Just(":tag"), Just(":other")],
+        vec(range, 1..4),
+    );
     vec(source, 0..4).prop_map(|sources| {
         let texts: Vec<String> = sources
             .iter()
-            .map(|(source, tag, ranges)| format!("00000000-0000-0000-0000-00000000000{source}{tag}:{}", ranges.join(":")))
+            .map(|(source, tag, ranges)| {
+                format!("00000000-0000-0000-0000-00000000000{source}{tag}:{}", ranges.join(":"))
+            })
             .collect();
         parsed(&texts.join(","))
     })

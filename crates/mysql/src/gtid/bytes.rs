@@ -102,7 +102,8 @@ impl<'a> Reader<'a> {
     }
 
     fn mysql(&mut self) -> Result<GtidSet, GtidError> {
-        let count: u64 = self.number("the number of sources")?;
+        // Not bounded here: each source has a range at least, and ranges are counted.
+        let count = self.at_least_one()?;
         let mut sources = BTreeMap::new();
         for _ in 0..count {
             let at = self.at;
@@ -147,16 +148,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The number of parts to come, at least one. Checked before anything is kept.
+    /// The number of parts to come. Checked before anything is kept.
     fn count(&mut self) -> Result<usize, GtidError> {
+        let count = self.at_least_one()?;
+        let (what, limit) = ("transactions or ranges of them", self.limit);
+        self.left = self
+            .left
+            .checked_sub(count)
+            .ok_or(GtidError::TooLarge { what, limit })?;
+        Ok(count)
+    }
+
+    fn at_least_one(&mut self) -> Result<usize, GtidError> {
         let at = self.at;
-        let count: usize = self.number("a number of parts")?;
+        let count = self.number("a number of parts")?;
         if count == 0 {
             self.at = at;
             return Err(self.expected("at least one part"));
         }
-        let (what, limit) = ("transactions or ranges of them", self.limit);
-        self.left = self.left.checked_sub(count).ok_or(GtidError::TooLarge { what, limit })?;
         Ok(count)
     }
 

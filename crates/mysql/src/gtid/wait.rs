@@ -76,7 +76,11 @@ mod tests {
         assert_eq!(wait.outcome(None), WaitOutcome::TimedOut);
         let mysql: Token = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5".parse().unwrap();
         let wait = Wait::for_token(&mysql, limit).unwrap();
-        assert!(wait.sql().starts_with("SELECT WAIT_FOR_EXECUTED_GTID_SET('3"), "{}", wait.sql());
+        assert!(
+            wait.sql().starts_with("SELECT WAIT_FOR_EXECUTED_GTID_SET('3"),
+            "{}",
+            wait.sql()
+        );
         assert_eq!(wait.outcome(Some(1)), WaitOutcome::TimedOut);
     }
 
@@ -85,8 +89,18 @@ mod tests {
         let token: Token = "0-1-1".parse().unwrap();
         assert_eq!(Wait::for_token(&token, Duration::ZERO), None);
         assert_eq!(Wait::for_token(&token, Duration::from_micros(999)), None);
-        assert!(Wait::for_token(&token, Duration::from_millis(1)).unwrap().sql().ends_with("0.001)"));
-        assert!(Wait::for_token(&token, Duration::MAX).unwrap().sql().ends_with("3600.000)"));
+        assert!(
+            Wait::for_token(&token, Duration::from_millis(1))
+                .unwrap()
+                .sql()
+                .ends_with("0.001)")
+        );
+        assert!(
+            Wait::for_token(&token, Duration::MAX)
+                .unwrap()
+                .sql()
+                .ends_with("3600.000)")
+        );
         assert_eq!(Wait::for_token(&Token::empty(), Duration::from_secs(1)), None);
     }
 }
