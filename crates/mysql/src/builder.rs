@@ -235,6 +235,10 @@ impl SplitterBuilder {
                 field,
                 rule: "it must be longer than zero",
             }),
+            None if settings.primary_reads == 0 => Err(BuildError::Config {
+                field: "primary_reads",
+                rule: "it must be at least 1; `when_stale(StalePolicy::Error)` keeps reads off the primary",
+            }),
             None if settings.max_lag <= settings.probe_interval => Err(BuildError::Config {
                 field: "max_lag",
                 rule: "it must be longer than `probe_interval`, to which lag is measured",

@@ -115,10 +115,10 @@ impl Monitor {
                 Some(observation) = observations.recv() => self.take_in(observation),
             }
             self.publish();
-            if self
-                .pods
-                .values()
-                .all(|pod| pod.last.is_some() || pod.problem.is_some())
+            let looked = |pod: &Pod| pod.last.is_some() || pod.problem.is_some();
+            // A writer that cannot be compared with the others yet can be after the next look.
+            if self.pods.values().all(looked)
+                && self.topology.current().writer != Writer::None(WriterProblem::NotLookedAtYet)
                 && let Some(first_look) = first_look.take()
             {
                 let _nobody_waits = first_look.send(self.first_look());

@@ -198,7 +198,8 @@ impl Splitter {
         Ok(self.conn(place, access, ReadOptions::default()))
     }
 
-    /// Runs `f` in a transaction, and commits if it succeeds; otherwise everything is rolled back.
+    /// Runs `f` in a transaction, and commits if it succeeds; otherwise everything is rolled back. But for what the server commits by
+    /// itself: DDL (`CREATE`, `ALTER`, ...) ends a transaction, on MySQL as on MariaDB.
     ///
     /// # Errors
     /// Those of `f`, and as [`Error`] those of beginning and committing. An interrupted COMMIT is always
