@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `acquire` | pick, count, checkout of an idle connection, return |
 //! | `churn` | requests while pods come and go |
+//! | `mysql` | statement guard, routing decision, and point selects on real MariaDB pods |
 //! | `pool` | checkout and return of one pod's pool, alone and in a crowd, against other pools |
 
 pub mod harness;

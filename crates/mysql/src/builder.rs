@@ -1,7 +1,7 @@
 //! [`SplitterBuilder`]: the settings of a [`Splitter`], checked before anything is made, and how one starts.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use headless::policy::{Fallback, PowerOfTwo, RoleAware};
@@ -211,6 +211,7 @@ impl SplitterBuilder {
             runtime: Handle::current(),
             look_again,
             lost_writes: AtomicU64::new(0),
+            turn: AtomicUsize::new(0),
             monitor: task.abort_handle(),
         });
         match looked.await {

@@ -164,9 +164,7 @@ impl fmt::Debug for Link {
 #[non_exhaustive]
 pub enum ConnectError {
     /// The network, or something that does not speak the protocol.
-    #[error(
-        "{0}; check that MySQL or MariaDB listens on this port in the pod, and that it is not some other protocol's"
-    )]
+    #[error("{}", described(.0))]
     Network(#[source] Arc<mysql_async::Error>),
     /// The server refused the account or the database.
     #[error("the server refused: {message} (error {code}){}", advice(*code))]
@@ -197,6 +195,17 @@ impl From<mysql_async::Error> for ConnectError {
             },
             other => Self::Network(Arc::new(other)),
         }
+    }
+}
+
+/// The driver's words, once, and what to check if it did not understand the other side.
+fn described(error: &mysql_async::Error) -> String {
+    match error {
+        mysql_async::Error::Io(mysql_async::IoError::Io(error)) => error.to_string(),
+        mysql_async::Error::Driver(error) => {
+            format!("{error} Check that MySQL or MariaDB listens on this port in the pod, and not something else.")
+        }
+        other => other.to_string(),
     }
 }
 

@@ -11,6 +11,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use headless::{EndpointKey, Lease, Outcome, Route};
@@ -111,7 +112,10 @@ impl Shared {
         overview: &Overview,
     ) -> Result<Place, Error> {
         let wait = self.token_wait(options);
-        if let Some(nearest) = fresh.iter().min_by_key(|pod| pod.lag)
+        // Of several that are as near, each in its turn.
+        let turn = self.turn.fetch_add(1, Relaxed) % fresh.len().max(1);
+        let (later, sooner) = fresh.split_at(turn);
+        if let Some(nearest) = sooner.iter().chain(later).min_by_key(|pod| pod.lag)
             && let Ok(turn) = Arc::clone(&nearest.health.token_waits).try_acquire_owned()
         {
             let start = Instant::now();
@@ -165,7 +169,7 @@ impl Shared {
         if token.is_reached_by(&position)? {
             return conn.into_place().ok_or_else(|| self.no_writer());
         }
-        self.lost_writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.lost_writes.fetch_add(1, Relaxed);
         let missing = Token::from(token.position().minus(&position));
         tracing::warn!(target: "headless_mysql", service = %self.service, pod = %conn.pod(), %missing, "a write was lost in a failover");
         Err(Error::WriteLost {

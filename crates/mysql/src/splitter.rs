@@ -1,7 +1,7 @@
 //! [`Splitter`]: the face of the crate. Where a read goes is `reads.rs`, a write `writes.rs`; who the pods are is `monitor.rs`.
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -70,6 +70,8 @@ pub(crate) struct Shared {
     /// Roles have to be looked at now.
     pub(crate) look_again: Arc<Notify>,
     pub(crate) lost_writes: AtomicU64,
+    /// Whose turn it is to be waited on. ORDERING: Relaxed, here and above; counts that nothing hangs on.
+    pub(crate) turn: AtomicUsize,
     pub(crate) monitor: AbortHandle,
 }
 

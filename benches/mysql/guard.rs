@@ -1,0 +1,108 @@
+//! The statement guard: what it takes to judge a statement, and to remember the verdict. No server.
+
+use std::hint::black_box;
+
+use headless_benches::harness::{Callgrind, Operations, Report, Spread, interleaved, ns_per_operation};
+use headless_mysql::statement::{Dialect, StatementCache, classify};
+
+/// Each time anew.
+pub const JUDGED: &str = "guard, judged";
+/// Found in the cache.
+pub const REMEMBERED: &str = "guard, cached";
+const TIME: &str = "time";
+/// The longest statement that the target is for, in bytes.
+const USUAL: usize = 200;
+
+/// One text of one shape.
+struct Statement {
+    /// With its length.
+    name: String,
+    text: String,
+}
+
+fn statements() -> Vec<Statement> {
+    let numbers: Vec<String> = (0..300).map(|number| (number * 977).to_string()).collect();
+    let long = format!("SELECT id, name, price FROM item WHERE id IN ({})", numbers.join(", "));
+    [
+        ("point select", "SELECT c FROM item WHERE id = ?"),
+        (
+            "ORM select",
+            "SELECT `users`.`id`, `users`.`name`, `users`.`email`, `users`.`created_at` FROM `users` WHERE `users`.`active` = ? ORDER \
+             BY `users`.`id` DESC LIMIT 20",
+        ),
+        (
+            "join",
+            "SELECT o.id, o.total, c.name FROM orders AS o JOIN customers AS c ON c.id = o.customer_id WHERE o.state = 'open' AND \
+             o.created > NOW() - INTERVAL 1 DAY",
+        ),
+        ("insert", "INSERT INTO orders (customer_id, item_id, n, note) VALUES (?, ?, ?, ?)"),
+        ("update", "UPDATE stock SET n = n - ?, changed = NOW() WHERE item_id = ? AND n >= ?"),
+        (
+            "select for update",
+            "SELECT id, payload FROM jobs WHERE state = 'new' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        ),
+        (
+            "with comments",
+            "/* cart#show, request 7f3a */ SELECT id, n FROM cart -- the visitor's\nWHERE visitor = ? # by index\nLIMIT 1",
+        ),
+        ("long select", &long),
+    ]
+    .map(|(name, text)| Statement {
+        name: format!("{name}, {} bytes", text.len()),
+        text: text.to_owned(),
+    })
+    .into()
+}
+
+impl Statement {
+    /// So many times.
+    fn run(&self, case: &str, cache: &StatementCache, operations: usize) {
+        for _ in 0..operations {
+            let text = black_box(self.text.as_str());
+            let verdict = match case {
+                REMEMBERED => cache.classify(text),
+                _ => classify(text, cache.dialect()),
+            };
+            black_box(verdict);
+        }
+    }
+}
+
+/// Times and, with callgrind, instructions.
+pub fn measure(report: &mut Report, callgrind: Option<Callgrind>, rounds: usize, operations: usize, counted: usize) {
+    let cache = StatementCache::new(Dialect::UTF8);
+    let mut statements = statements();
+    for case in [JUDGED, REMEMBERED] {
+        let times = interleaved(rounds, &mut statements, |it| {
+            ns_per_operation(operations, || it.run(case, &cache, operations))
+        });
+        for (statement, times) in statements.iter().zip(times) {
+            let name = &statement.name;
+            report.add_spread(name, case, TIME, Spread::of(times), "ns");
+            match callgrind.map(|it| it.per_operation(name, case, counted)) {
+                Some(Ok(count)) => report.add(name, case, "instructions", count, ""),
+                Some(Err(error)) => println!("no instructions of {name}: {error}"),
+                None => {}
+            }
+        }
+    }
+}
+
+/// Under callgrind. `false`: this is not one of ours.
+pub fn run(operations: &Operations) -> bool {
+    let cache = StatementCache::new(Dialect::UTF8);
+    let statements = statements();
+    let asked = statements.iter().find(|it| it.name == operations.contender);
+    if let Some(statement) = asked {
+        statement.run(&operations.case, &cache, operations.count);
+    }
+    asked.is_some()
+}
+
+/// The median of the slowest usual statement, in nanoseconds.
+pub fn slowest(report: &Report, case: &str) -> Option<f64> {
+    let usual = statements().into_iter().filter(|it| it.text.len() <= USUAL);
+    usual
+        .map(|it| report.value(&it.name, case, TIME))
+        .reduce(|a, b| Some(a?.max(b?)))?
+}

@@ -1,0 +1,79 @@
+//! sqlx: its pool, one for each replica, taken in turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use headless_testkit::mariadb;
+use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions, MySqlSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+
+use crate::contender::{Caller, Contender, Setup, text};
+use crate::servers::SELECT;
+
+/// sqlx's pool, twice. Tuned: enough connections, no ping before each use, no log of statements.
+#[derive(Clone)]
+pub struct Sqlx<const TUNED: bool> {
+    pools: [MySqlPool; 2],
+    turn: Arc<AtomicUsize>,
+}
+
+impl<const TUNED: bool> Sqlx<TUNED> {
+    fn next(&self) -> &MySqlPool {
+        &self.pools[self.turn.fetch_add(1, Relaxed) % 2]
+    }
+}
+
+impl<const TUNED: bool> Contender for Sqlx<TUNED> {
+    const NAME: &'static str = match TUNED {
+        true => "sqlx x 2, tuned",
+        false => "sqlx x 2",
+    };
+    type Caller = Self;
+
+    async fn open(setup: Setup) -> Self {
+        let pools = setup.pods.replicas.map(|server| {
+            let options = MySqlConnectOptions::new()
+                .host(&server.ip().to_string())
+                .port(server.port())
+                .username(mariadb::USER)
+                .password(mariadb::PASSWORD)
+                .database(mariadb::DATABASE)
+                // As all others: the servers have no certificates.
+                .ssl_mode(MySqlSslMode::Disabled);
+            let pool = MySqlPoolOptions::new();
+            match TUNED {
+                true => pool
+                    .max_connections(setup.callers.try_into().unwrap())
+                    .test_before_acquire(false)
+                    .connect_lazy_with(options.disable_statement_logging()),
+                false => pool.connect_lazy_with(options),
+            }
+        });
+        Self {
+            pools,
+            turn: Arc::default(),
+        }
+    }
+
+    async fn caller(&self, _: usize) -> Self {
+        self.clone()
+    }
+
+    async fn close(self) {
+        for pool in self.pools {
+            pool.close().await;
+        }
+    }
+}
+
+impl<const TUNED: bool> Caller for Sqlx<TUNED> {
+    async fn text(&mut self, id: u32) -> String {
+        let sql = sqlx::raw_sql(AssertSqlSafe(text(id)));
+        sql.fetch_one(self.next()).await.unwrap().get(0)
+    }
+
+    async fn prepared(&mut self, id: u32) -> String {
+        let sql = sqlx::query_scalar(SELECT).bind(id);
+        sql.fetch_one(self.next()).await.unwrap()
+    }
+}

@@ -1,0 +1,120 @@
+//! The pods: three MariaDB servers of the testkit, pod 0 the primary, with a table to select from. Where they run, and who is told.
+
+use std::fmt;
+use std::net::{AddrParseError, SocketAddr};
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+
+use headless_testkit::mariadb::{Error, MariaDb};
+use tokio::runtime::{Builder, Runtime};
+
+/// Where the pods are, which is all that a contender is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Pods {
+    pub primary: SocketAddr,
+    pub replicas: [SocketAddr; 2],
+}
+
+impl Pods {
+    /// In the order of their ordinals.
+    pub fn all(self) -> [SocketAddr; 3] {
+        let [first, second] = self.replicas;
+        [self.primary, first, second]
+    }
+}
+
+impl fmt::Display for Pods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [primary, first, second] = self.all();
+        write!(f, "{primary} {first} {second}")
+    }
+}
+
+impl FromStr for Pods {
+    type Err = AddrParseError;
+
+    /// What `Display` writes.
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        let mut addresses = text.split(' ').map(str::parse);
+        let mut next = || addresses.next().unwrap_or_else(|| "".parse());
+        Ok(Self {
+            primary: next()?,
+            replicas: [next()?, next()?],
+        })
+    }
+}
+
+/// Rows of the table.
+pub const ROWS: u32 = 10_000;
+/// Characters of each one's text.
+pub const TEXT: usize = 120;
+/// By its key, as sysbench's point select.
+pub const SELECT: &str = "SELECT c FROM item WHERE id = ?";
+
+const CLIENT_CPU: &str = "0";
+const SERVERS_CPU: &str = "1";
+const BOTH: &str = "0,1";
+
+/// The running pods; they end with it.
+pub struct Servers {
+    db: MariaDb,
+    /// Theirs alone, on their CPU.
+    _runtime: Runtime,
+    are_pinned: bool,
+}
+
+impl Servers {
+    /// Starts them; why not, in words.
+    pub fn start() -> Result<Self, String> {
+        // What this thread starts stays where this thread was.
+        let are_pinned = pin(SERVERS_CPU);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let started = runtime.block_on(async {
+            let db = MariaDb::start().await?;
+            let fill = format!(
+                "CREATE TABLE item (id INT PRIMARY KEY, c CHAR({TEXT}) NOT NULL); \
+                 INSERT INTO item SELECT seq, REPEAT('x', {TEXT}) FROM seq_1_to_{ROWS}"
+            );
+            db.pod(0)?.app_sql(&fill).await?;
+            db.replicated().await?;
+            Ok::<_, Error>(db)
+        });
+        pin(BOTH);
+        match started {
+            Ok(db) => Ok(Self {
+                db,
+                _runtime: runtime,
+                are_pinned,
+            }),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    pub fn pods(&self) -> Pods {
+        let address = |ordinal| self.db.pod(ordinal).unwrap().addr();
+        Pods {
+            primary: address(0),
+            replicas: [address(1), address(2)],
+        }
+    }
+
+    /// Puts this thread on a CPU of its own, if there are two.
+    pub fn part(&self) -> bool {
+        self.are_pinned && pin(CLIENT_CPU)
+    }
+}
+
+/// Keeps the first thread of this process, and what it starts, on these CPUs.
+fn pin(cpus: &str) -> bool {
+    let this = std::process::id().to_string();
+    let status = Command::new("taskset")
+        .args(["--pid", "--cpu-list", cpus, &this])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
