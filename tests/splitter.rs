@@ -14,7 +14,10 @@ async fn shop() -> Option<(MariaDb, Splitter)> {
     let db = start(MariaDb::builder()).await?;
     let splitter = connect(&db, Splitter::builder(account())).await;
     let create = "CREATE TABLE cart (id INT PRIMARY KEY, n INT NOT NULL DEFAULT 0)";
-    splitter.write(async |c| c.query_drop(create).await).await.expect("pod 0 is the primary");
+    splitter
+        .write(async |c| c.query_drop(create).await)
+        .await
+        .expect("pod 0 is the primary");
     db.replicated().await.expect("replication runs");
     Some((db, splitter))
 }
@@ -26,7 +29,10 @@ fn account() -> Account {
 async fn connect(db: &MariaDb, settings: SplitterBuilder) -> Splitter {
     let resolver = built(builder(db.cluster().dns_addr(), &db.service()));
     let discovery = Discovery::with(resolver).start().await.expect("the pods are listed");
-    settings.start(discovery).await.unwrap_or_else(|error| panic!("{error}"))
+    settings
+        .start(discovery)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +55,11 @@ async fn writes_go_to_the_primary_and_reads_to_the_replicas() {
             .await;
         *readers.entry(reader.unwrap()).or_insert(0) += 1;
     }
-    assert_eq!(readers.keys().collect::<Vec<_>>(), ["mysql-1", "mysql-2"], "{readers:?}");
+    assert_eq!(
+        readers.keys().collect::<Vec<_>>(),
+        ["mysql-1", "mysql-2"],
+        "{readers:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,8 +69,9 @@ async fn a_causal_handle_sees_its_own_writes() {
     for id in 0..200_u32 {
         let write = async |c: &mut headless_mysql::Conn| c.exec_drop("INSERT INTO cart (id) VALUES (?)", (id,)).await;
         visitor.write(write).await.unwrap();
-        let seen: Result<Option<u32>, Error> =
-            visitor.read(async |c| c.exec_first("SELECT id FROM cart WHERE id = ?", (id,)).await).await;
+        let seen: Result<Option<u32>, Error> = visitor
+            .read(async |c| c.exec_first("SELECT id FROM cart WHERE id = ?", (id,)).await)
+            .await;
         assert_eq!(seen.unwrap(), Some(id));
     }
 }
@@ -68,7 +79,12 @@ async fn a_causal_handle_sees_its_own_writes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_in_a_read_is_refused_before_it_is_sent() {
     let Some((_pods, db)) = shop().await else { return };
-    for sql in ["DELETE FROM cart", "SELECT * FROM cart FOR UPDATE", "SET @a = 1", "COMMIT"] {
+    for sql in [
+        "DELETE FROM cart",
+        "SELECT * FROM cart FOR UPDATE",
+        "SET @a = 1",
+        "COMMIT",
+    ] {
         let error = db.read(async |c| c.query_drop(sql).await).await.unwrap_err();
         assert!(matches!(error, Error::Refused { .. }), "{sql}: {error}");
     }
@@ -91,7 +107,10 @@ async fn a_promotion_is_followed() {
     assert_eq!(written.unwrap(), "mysql-1");
     let token = db.token().await.unwrap();
     let options = ReadOptions::new().sees(token).token_wait(Duration::from_secs(2));
-    let seen: Result<Option<u32>, Error> =
-        db.read_with(&options, async |c| c.query_first("SELECT id FROM cart WHERE id = 7").await).await;
+    let seen: Result<Option<u32>, Error> = db
+        .read_with(&options, async |c| {
+            c.query_first("SELECT id FROM cart WHERE id = 7").await
+        })
+        .await;
     assert_eq!(seen.unwrap(), Some(7));
 }
