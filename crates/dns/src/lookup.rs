@@ -159,6 +159,7 @@ impl Lookup {
                 self.without_srv(failure, port, names, now).await
             }
             Miss::Negative(_) | Miss::Truncated | Miss::Failed(_) => {
+                lock(&self.names).distrust(now);
                 let answer = self.addresses(port, names).await;
                 // Without pods, nothing was learnt about SRV; with pods, or with too many, it was.
                 if answer.is_ok() || miss == Miss::Truncated {
@@ -188,6 +189,7 @@ impl Lookup {
         if failures < SRV_FAILURES {
             return Err(Miss::Failed(failure));
         }
+        lock(&self.names).distrust(now);
         match self.addresses(port, names).await {
             Ok(answer) => {
                 tracing::info!(

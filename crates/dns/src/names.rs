@@ -14,6 +14,8 @@ pub(crate) struct Names {
     known: BTreeMap<IpAddr, Known>,
     /// No name is asked for before: asking has just failed.
     pause: Option<Instant>,
+    /// What was learnt before this is confirmed without delay.
+    distrusted: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
@@ -83,6 +85,11 @@ impl Names {
         self.known.remove(&ip);
     }
 
+    /// What is known comes from a source that has gone silent at `now`: since its last word an address may have passed on.
+    pub(crate) fn distrust(&mut self, now: Instant) {
+        self.distrusted = Some(now);
+    }
+
     /// The name of `ip` was denied; how often in a row by now.
     pub(crate) fn doubt(&mut self, ip: IpAddr) -> u32 {
         self.known.get_mut(&ip).map_or(0, |known| {
@@ -101,7 +108,9 @@ impl Names {
             .filter_map(|ip| {
                 let known = self.known.get(ip)?;
                 let pod = known.pod.as_ref()?;
-                let is_time = known.denials > 0 || known.confirmed + CONFIRM_AFTER <= now;
+                let is_time = known.denials > 0
+                    || known.confirmed + CONFIRM_AFTER <= now
+                    || self.distrusted.is_some_and(|since| known.confirmed < since);
                 (is_time && now < known.ask_again).then_some((known.confirmed, *ip, pod))
             })
             .collect();

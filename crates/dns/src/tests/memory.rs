@@ -96,6 +96,27 @@ async fn srv_that_fails_twice_while_addresses_are_answered_is_left_alone_for_fiv
     }
 }
 
+/// What SRV told is as old as its last answer: an address may have passed to another pod since, and addresses alone do not say.
+#[tokio::test(start_paused = true)]
+async fn names_from_srv_are_confirmed_at_once_when_srv_goes_silent() {
+    let script = Script::default();
+    script
+        .srv(SERVICE, &[("web-0", 80, "10.0.0.1"), ("web-1", 80, "10.0.0.2")])
+        .ips(SERVICE, &["10.0.0.1", "10.0.0.2"]);
+    let lookup = lookup(&script, None);
+    assert_eq!(found(&lookup).await.0, "SRV of the Service");
+    script.set(Kind::Srv, SERVICE, failing(FailureKind::ServFail));
+    script.pod("web-0", "10.0.0.2").pod("web-1", "10.0.0.1");
+    after(5).await;
+    failed(&lookup).await;
+    after(5).await;
+    assert_eq!(
+        found(&lookup).await.1,
+        ["web-1 (10.0.0.1:80) #1", "web-0 (10.0.0.2:80) #0"],
+        "they have changed places"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn srv_failures_count_only_in_a_row_and_dns_that_is_down_is_one_failure() {
     let script = Script::default();
