@@ -65,6 +65,23 @@ async fn f2_an_account_that_could_write_to_a_replica_may_not_write() {
     }
 }
 
+/// The probes would notice in a minute; the first new connection notices at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn f1_a_new_connection_to_a_primary_that_is_none_any_more_carries_no_write() {
+    let Some(pods) = own(2).await else { return };
+    let rare = Duration::from_secs(60);
+    let db = connect(&pods, settings().max_lag(2 * rare).probe_interval(rare)).await;
+    run(&db, "CREATE TABLE cart (id INT)").await.unwrap();
+    pod(&pods, 0).set_read_only(true).await.unwrap();
+    let primary = db.overview().primary().unwrap().key.clone();
+    assert!(db.balancer().evict(&primary), "its connections are closed");
+    let error = run(&db, "INSERT INTO cart VALUES (1)").await.unwrap_err();
+    assert!(
+        matches!(error, Error::NoWriter { .. }),
+        "refused before it is sent: {error}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f2_it_is_asked_once_for_each_connection_that_looks_and_not_for_each_write() {
     let Some(pods) = own(1).await else { return };

@@ -173,11 +173,13 @@ impl SplitterBuilder {
         }
         let service: Arc<str> = discovery.service().into();
         let topology = Topology::new();
+        let look_again = Arc::new(Notify::new());
         let connector = Connector::new(
             self.account,
             self.statements_per_connection,
             domain_of(&service).into(),
             Arc::clone(&topology),
+            Arc::clone(&look_again),
         );
         let roles = Arc::clone(&topology);
         let balancer = Balancer::builder(discovery.clone(), connector.clone())
@@ -187,7 +189,6 @@ impl SplitterBuilder {
             }))
             .pool(self.pool)
             .build()?;
-        let look_again = Arc::new(Notify::new());
         let known = Arc::default();
         let monitor = Monitor::new(
             discovery,

@@ -8,9 +8,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless::{Connect, Endpoint, Sharing};
+use headless::{Connect, Endpoint, Role, Sharing};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
+use tokio::sync::Notify;
 
 use crate::account::Account;
 use crate::server::Greeting;
@@ -31,6 +32,8 @@ pub struct Connector {
     domain: Arc<str>,
     /// Who each pod was when it was last looked at.
     topology: Arc<Topology>,
+    /// Roles have to be looked at now.
+    look_again: Arc<Notify>,
 }
 
 impl Connector {
@@ -39,12 +42,14 @@ impl Connector {
         statements_per_connection: usize,
         domain: Arc<str>,
         topology: Arc<Topology>,
+        look_again: Arc<Notify>,
     ) -> Self {
         Self {
             account,
             statements_per_connection,
             domain,
             topology,
+            look_again,
         }
     }
 
@@ -101,6 +106,15 @@ impl Connect for Connector {
             return Err(ConnectError::Stranger {
                 expected: known.to_string(),
                 found: greeting.identity.to_string(),
+            });
+        }
+        // F1: a new connection to the primary shows at once whether it still is one. To anybody else it may be as it likes.
+        if let Err(problem) = &greeting.writable
+            && self.topology.current().role_of(endpoint.key()) == Some(Role::Primary)
+        {
+            self.look_again.notify_waiters();
+            return Err(ConnectError::Demoted {
+                problem: problem.clone(),
             });
         }
         Ok(Link {
@@ -173,6 +187,12 @@ pub enum ConnectError {
         code: u16,
         /// The server's words.
         message: String,
+    },
+    /// The pod was the primary when it was last looked at, and is none any more. Roles are looked at again.
+    #[error("it was the primary and is none any more: {problem}")]
+    Demoted {
+        /// What it says.
+        problem: String,
     },
     /// Another server answers at the address than before.
     #[error(

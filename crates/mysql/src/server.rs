@@ -21,12 +21,14 @@ pub(crate) struct Greeting {
     version: String,
     sql_mode: String,
     charset: String,
+    /// `Err`: why it takes no writes, as far as one variable says.
+    pub(crate) writable: Result<(), String>,
 }
 
 impl Greeting {
     pub(crate) async fn ask(conn: &mut Conn) -> Result<Self, Error> {
         let row = conn
-            .query_first("SELECT @@global.server_id, @@hostname, @@version, @@sql_mode, @@character_set_client")
+            .query_first("SELECT @@global.server_id, @@hostname, @@version, @@sql_mode, @@character_set_client, @@global.read_only")
             .await?;
         let mut row = Fields(row);
         Ok(Self {
@@ -38,6 +40,7 @@ impl Greeting {
             version: row.text(2),
             sql_mode: row.text(3),
             charset: row.text(4),
+            writable: writable_by("read_only", &row.text(5)),
         })
     }
 
