@@ -211,8 +211,8 @@ impl Conn {
         let mut params = params;
         loop {
             let may_move = self.access == Access::Read && !self.handed_out;
-            let copy = params.clone().filter(|_| may_move);
-            match self.attempt(sql, params.take(), want, verdict).await {
+            let copy = if may_move { params.clone() } else { None };
+            match self.attempt(sql, params.take(), want, verdict.session()).await {
                 Ok(rows) => {
                     self.handed_out = true;
                     return Ok(rows);
@@ -240,13 +240,13 @@ impl Conn {
         sql: &str,
         params: Option<Params>,
         want: Want,
-        verdict: Verdict,
+        session: SessionUse,
     ) -> Result<Vec<Row>, Fault> {
         let limit = self.shared.settings.statement_timeout;
         let watched = self.watched();
         let link = self.link_mut();
-        link.state.begin(verdict.session());
-        if verdict.session().contains(SessionUse::DIALECT) {
+        link.state.begin(session);
+        if session.contains(SessionUse::DIALECT) {
             link.dialect = Dialect::UNKNOWN;
         }
         let result = bounded(exchange(&mut link.conn, sql, params, want), limit, watched).await;
@@ -313,18 +313,7 @@ impl Conn {
 
     /// Statements of the splitter's own: not judged, since they are not the caller's.
     pub(crate) async fn own(&mut self, sql: &str) -> Result<Option<Row>, Fault> {
-        let limit = self.shared.settings.statement_timeout;
-        let watched = self.watched();
-        let link = self.link_mut();
-        link.state.begin(SessionUse::NONE);
-        let rows = bounded(exchange(&mut link.conn, sql, None, Want::First), limit, watched).await;
-        match &rows {
-            Ok(_) => link
-                .state
-                .ok(link.conn.last_ok_packet().map(|ok| ok.status_flags().bits())),
-            Err(Fault::Server(error)) => link.state.refused(error.code),
-            Err(Fault::Lost(_) | Fault::Data(_)) => link.state.lost(),
-        }
+        let rows = self.attempt(sql, None, Want::First, SessionUse::NONE).await;
         rows.map(|mut rows| rows.pop())
     }
 

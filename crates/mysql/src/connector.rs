@@ -100,8 +100,10 @@ impl Connect for Connector {
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
         let mut conn = self.dial(endpoint).await?;
         let greeting = Greeting::ask(&mut conn).await?;
-        if let Some(known) = self.topology.identity_of(endpoint.key())
-            && !greeting.identity.is_same_server(&known)
+        let overview = self.topology.current();
+        let pod = overview.pod(endpoint.key());
+        if let Some(known) = pod.and_then(|pod| pod.identity.as_ref())
+            && !greeting.identity.is_same_server(known)
         {
             return Err(ConnectError::Stranger {
                 expected: known.to_string(),
@@ -110,7 +112,7 @@ impl Connect for Connector {
         }
         // F1: a new connection to the primary shows at once whether it still is one. To anybody else it may be as it likes.
         if let Err(problem) = &greeting.writable
-            && self.topology.current().role_of(endpoint.key()) == Some(Role::Primary)
+            && pod.and_then(|pod| pod.role) == Some(Role::Primary)
         {
             self.look_again.notify_waiters();
             return Err(ConnectError::Demoted {

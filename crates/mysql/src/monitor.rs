@@ -135,7 +135,6 @@ impl Monitor {
             let stays = listed.contains_key(key);
             if !stays {
                 pod.probe.abort();
-                self.topology.set_identity(key, None);
             }
             stays
         });
@@ -182,7 +181,6 @@ impl Monitor {
                         pod.last = None;
                         self.balancer.evict(&key);
                     }
-                    self.topology.set_identity(&key, Some(sample.identity.clone()));
                     pod.identity = Some(sample.identity.clone());
                 }
                 pod.problem = None;
@@ -378,6 +376,7 @@ impl Pod {
                 .map(|sample| sample.replicated_or_executed(is_primary))
                 .unwrap_or_default(),
             problem,
+            identity: self.identity.clone(),
             health: Arc::clone(&self.health),
         }
     }

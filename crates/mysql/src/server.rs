@@ -5,7 +5,7 @@
 
 use headless_core::Timestamp;
 use mysql_async::prelude::{FromValue, Queryable};
-use mysql_async::{Conn, Error, Row};
+use mysql_async::{Conn, Error, Row, Value};
 
 use crate::gtid::{Flavor, Position};
 use crate::roles::{Identity, Sample};
@@ -219,22 +219,17 @@ struct Fields(Option<Row>);
 
 impl Fields {
     fn text(&mut self, index: usize) -> String {
-        self.take::<String>(index).unwrap_or_default()
+        let value: Option<Value> = self.0.as_mut().and_then(|row| row.take(index));
+        match value {
+            None | Some(Value::NULL) => String::new(),
+            Some(Value::Int(number)) => number.to_string(),
+            Some(Value::UInt(number)) => number.to_string(),
+            Some(other) => String::from_value_opt(other).unwrap_or_default(),
+        }
     }
 
     fn number(&mut self, index: usize) -> u64 {
         self.text(index).parse().unwrap_or_default()
-    }
-
-    fn take<T: FromValue>(&mut self, index: usize) -> Option<T> {
-        let value: mysql_async::Value = self.0.as_mut()?.take(index)?;
-        let text = match value {
-            mysql_async::Value::NULL => return None,
-            mysql_async::Value::Int(number) => mysql_async::Value::from(number.to_string()),
-            mysql_async::Value::UInt(number) => mysql_async::Value::from(number.to_string()),
-            other => other,
-        };
-        T::from_value_opt(text).ok()
     }
 }
 
@@ -242,8 +237,8 @@ impl Fields {
 mod tests {
     use std::sync::Arc;
 
+    use mysql_async::Column;
     use mysql_async::consts::ColumnType;
-    use mysql_async::{Column, Value};
 
     use super::*;
 

@@ -2,9 +2,8 @@
 //!
 //! One writer, many readers; a reader sees one overview or the next, never a mixture. Nothing is decided here.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use headless::{EndpointKey, Role};
@@ -17,15 +16,12 @@ use crate::roles::Identity;
 #[derive(Debug)]
 pub(crate) struct Topology {
     overview: watch::Sender<Arc<Overview>>,
-    /// Who each pod was when it was last looked at; for connections that are being opened.
-    identities: Mutex<BTreeMap<EndpointKey, Identity>>,
 }
 
 impl Topology {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             overview: watch::Sender::new(Arc::default()),
-            identities: Mutex::default(),
         })
     }
 
@@ -40,21 +36,6 @@ impl Topology {
 
     pub(crate) fn publish(&self, overview: Overview) {
         self.overview.send_replace(Arc::new(overview));
-    }
-
-    pub(crate) fn identity_of(&self, pod: &EndpointKey) -> Option<Identity> {
-        self.identities().get(pod).cloned()
-    }
-
-    pub(crate) fn set_identity(&self, pod: &EndpointKey, identity: Option<Identity>) {
-        match identity {
-            Some(identity) => self.identities().insert(pod.clone(), identity),
-            None => self.identities().remove(pod),
-        };
-    }
-
-    fn identities(&self) -> std::sync::MutexGuard<'_, BTreeMap<EndpointKey, Identity>> {
-        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,6 +98,8 @@ pub struct PodStatus {
     pub position: Position,
     /// Why it takes nothing, if so.
     pub problem: Option<String>,
+    /// Which server it was when it was last looked at; for connections that are being opened.
+    pub(crate) identity: Option<Identity>,
     pub(crate) health: Arc<Health>,
 }
 

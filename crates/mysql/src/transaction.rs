@@ -2,7 +2,6 @@
 
 use crate::conn::Conn;
 use crate::error::Error;
-use crate::faults::Fault;
 use crate::splitter::Mode;
 
 impl Conn {
@@ -12,12 +11,8 @@ impl Conn {
             Mode::ReadWrite => "START TRANSACTION READ WRITE",
         };
         // Nothing is written by a beginning, whatever became of it.
-        let pod = self.pod();
-        match self.own(sql).await {
-            Ok(_) => Ok(()),
-            Err(Fault::Lost(cause)) => Err(Error::Lost { pod, cause }),
-            Err(fault) => Err(self.meaning_of(fault, false)),
-        }
+        let begun = self.own(sql).await;
+        begun.map(drop).map_err(|fault| self.meaning_of(fault, false))
     }
 
     /// Commits. If the answer does not come, nobody knows (F5).
@@ -26,11 +21,10 @@ impl Conn {
         if let Some(undone) = self.undone.take() {
             return Err(undone);
         }
-        let writes = mode == Mode::ReadWrite;
-        match self.own("COMMIT").await {
-            Ok(_) => Ok(()),
-            Err(fault) => Err(self.meaning_of(fault, writes)),
-        }
+        let committed = self.own("COMMIT").await;
+        committed
+            .map(drop)
+            .map_err(|fault| self.meaning_of(fault, mode == Mode::ReadWrite))
     }
 
     /// Rolls back; what cannot be rolled back is closed, which does it too.

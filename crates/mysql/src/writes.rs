@@ -15,10 +15,11 @@ use crate::topology::{Overview, Writer, WriterProblem};
 impl Shared {
     /// A connection to the primary. Fails at once if there is none, unless the settings say to wait for one.
     pub(crate) async fn place_write(self: &Arc<Self>, why: Why) -> Result<Place, Error> {
-        if self.topology.current().primary().is_none() {
+        let mut overview = self.topology.current();
+        if overview.primary().is_none() {
             self.wait_for_writer().await?;
+            overview = self.topology.current();
         }
-        let overview = self.topology.current();
         if why == Why::Primary
             && !self.settings.allow_privileged
             && let Some(privileges) = &overview.privileged
