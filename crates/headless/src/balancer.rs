@@ -12,8 +12,7 @@
 //! ```
 //!
 //! Up to the idle connection nothing waits, locks for long or allocates. Invariant I6: there is no await between a pick and
-//! its count. What waits is `rounds.rs`; who is in the
-//! view is `reconcile.rs`; what a pool does is `pool/`.
+//! its count. What waits is `rounds.rs`; who is in the view is `reconcile.rs`; what a pool does is `pool/`.
 
 use std::fmt;
 use std::pin::Pin;

@@ -100,16 +100,10 @@ impl<C: Connect> Backend<C> {
     }
 
     async fn connect(&self) -> Result<C::Conn, DialFault> {
-        let closing = self.closing.notified();
-        tokio::pin!(closing);
-        closing.as_mut().enable();
-        if self.is_removed() {
-            return Err(DialFault::Removed);
-        }
         let limit = self.env().pool.dial_timeout;
-        tokio::select! {
-            () = closing => Err(DialFault::Removed),
-            connected = timeout(limit, self.open()) => connected.unwrap_or(Err(DialFault::TimedOut(limit))),
+        match self.unless_removed(timeout(limit, self.open())).await {
+            None => Err(DialFault::Removed),
+            Some(connected) => connected.unwrap_or(Err(DialFault::TimedOut(limit))),
         }
     }
 
@@ -196,17 +190,11 @@ impl<C: Connect> Backend<C> {
     /// Dials, one probe at a time, until the pod answers or is removed.
     async fn probe(self: Arc<Self>) {
         for attempt in 0.. {
-            let closing = self.closing.notified();
-            tokio::pin!(closing);
-            closing.as_mut().enable();
-            if self.is_removed() || !self.load.is_avoided() {
+            if !self.load.is_avoided() {
                 return;
             }
-            tokio::select! {
-                () = closing => return,
-                () = sleep(probe_wait(attempt, entropy())) => {}
-            }
-            if !self.load.is_avoided() {
+            let waited = self.unless_removed(sleep(probe_wait(attempt, entropy()))).await;
+            if waited.is_none() || !self.load.is_avoided() {
                 return;
             }
             if let Some(cap) = &self.env().cap {

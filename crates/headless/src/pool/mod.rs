@@ -219,6 +219,23 @@ impl<C: Connect> Backend<C> {
         self.slots().is_closed()
     }
 
+    /// Does `work`, unless the pod is gone or goes meanwhile: then `None`.
+    async fn unless_removed<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let closing = self.closing.notified();
+        tokio::pin!(closing);
+        // Listened to before it is asked: the end is not missed in between.
+        closing.as_mut().enable();
+        if self.is_removed() {
+            return None;
+        }
+        tokio::select! {
+            // The end first: nobody is given a connection of a pod that has left.
+            biased;
+            () = closing => None,
+            done = work => Some(done),
+        }
+    }
+
     pub(crate) fn in_use(&self) -> usize {
         self.slots().in_use()
     }

@@ -12,8 +12,8 @@
 //! * A connection that is too old is replaced first and closed then; only at the limit it is the other way round.
 //!
 //! The rules for connections that nobody uses are in `upkeep.rs`, those for shared ones in `sharing.rs`. The caller holds the lock;
-//! it must drop connections, wake waiters
-//! and start dials *outside*, so everything is handed out by value ([`Effects`], [`Placed`]).
+//! it must drop connections, wake waiters and start dials *outside*, so everything is handed out by value ([`Effects`],
+//! [`Placed`]).
 
 mod sharing;
 mod terms;
@@ -113,7 +113,7 @@ impl<T, W> Slots<T, W> {
     #[inline]
     pub(crate) fn take_idle(&mut self, now: Timestamp, inspect: &impl Inspect<T>) -> Option<(T, Slot)> {
         let newest = self.idle.last()?;
-        if self.is_stale(newest.proven, now) || !inspect.is_reusable(&newest.conn) {
+        if self.limits.is_stale(newest.proven, now) || !inspect.is_reusable(&newest.conn) {
             return None;
         }
         let Idle { conn, retire_at, .. } = self.idle.pop()?;
@@ -137,7 +137,7 @@ impl<T, W> Slots<T, W> {
             return self.checkout_stream(now, may_check, inspect, out);
         }
         while let Some(idle) = self.idle.pop() {
-            let stale = self.is_stale(idle.proven, now);
+            let stale = self.limits.is_stale(idle.proven, now);
             if stale && !may_check {
                 self.idle.push(idle);
                 return Checkout::Miss;
@@ -193,6 +193,12 @@ impl<T, W> Slots<T, W> {
             return;
         };
         self.lent -= 1;
+        self.rest(conn, retire_at, now);
+    }
+
+    /// An exclusive connection becomes the newest idle one.
+    #[inline]
+    fn rest(&mut self, conn: T, retire_at: Timestamp, now: Timestamp) {
         self.idle.push(Idle {
             conn,
             retire_at,
@@ -364,10 +370,6 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    fn is_stale(&self, proven: Timestamp, now: Timestamp) -> bool {
-        self.limits.check_after.is_some_and(|after| now.since(proven) >= after)
-    }
-
     #[inline]
     fn starves(&self) -> bool {
         self.permits.as_ref().is_some_and(|permits| permits.starves())
@@ -378,16 +380,11 @@ impl<T, W> Slots<T, W> {
             self.lent += 1;
             return Placed::Hand(waiter, conn, self.exclusive(retire_at));
         }
-        self.idle.push(Idle {
-            conn,
-            retire_at,
-            since: now,
-            proven: now,
-        });
+        self.rest(conn, retire_at, now);
         Placed::Kept
     }
 
-    /// Connections have left the pool, for this reason.
+    /// Connections have left the pool: the one place that counts them out.
     fn gone(&mut self, reason: CloseReason, connections: usize) {
         self.closed_by.count(reason, connections);
         if let Some(permits) = &self.permits {

@@ -45,19 +45,8 @@ impl<C: Connect> Backend<C> {
     /// Checks a connection that has been idle for long. If it is dead, so are those that were idle beside it. A pod that leaves
     /// meanwhile is not waited for: who asked goes elsewhere.
     pub(super) async fn check(self: &Arc<Self>, mut handed: Handed<C>) -> Option<(C::Conn, Slot)> {
-        let closing = self.closing.notified();
-        tokio::pin!(closing);
-        closing.as_mut().enable();
-        if self.is_removed() {
-            return None;
-        }
         let (limit, check) = (self.env().pool.dial_timeout, self.env().connector.check(handed.conn()));
-        let checked = tokio::select! {
-            // The end first: nobody is given a connection of a pod that has left.
-            biased;
-            () = closing => return None,
-            checked = timeout(limit, check) => checked,
-        };
+        let checked = self.unless_removed(timeout(limit, check)).await?;
         let (conn, slot) = handed.into_parts();
         if matches!(checked, Ok(Ok(()))) {
             return Some((conn, slot));

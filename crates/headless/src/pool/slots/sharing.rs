@@ -20,15 +20,14 @@ impl<T, W> Slots<T, W> {
             }
         }
         self.bury(out);
-        let most = self.limits.streams;
+        let limits = self.limits;
         let free = |shared: &&mut Shared<T>| {
-            shared.doomed.is_none() && shared.streams < most.min(inspect.stream_limit(&shared.conn))
+            shared.doomed.is_none() && shared.streams < limits.streams_of(inspect.stream_limit(&shared.conn))
         };
-        let check_after = self.limits.check_after;
         let Some(shared) = self.shared.iter_mut().filter(free).min_by_key(|shared| shared.streams) else {
             return self.nothing();
         };
-        let stale = shared.streams == 0 && check_after.is_some_and(|after| now.since(shared.proven) >= after);
+        let stale = shared.streams == 0 && limits.is_stale(shared.proven, now);
         if stale && !may_check {
             return Checkout::Miss;
         }
@@ -83,7 +82,7 @@ impl<T, W> Slots<T, W> {
             self.after_closing(reason, out);
             return Placed::Close(handle);
         }
-        if shared.streams >= self.limits.streams.min(inspect.stream_limit(&shared.conn)) {
+        if shared.streams >= self.limits.streams_of(inspect.stream_limit(&shared.conn)) {
             // The peer allows fewer than it did.
             return Placed::Close(handle);
         }
@@ -121,12 +120,11 @@ impl<T, W> Slots<T, W> {
     /// Removes the doomed connections whose last handle is back.
     pub(super) fn bury(&mut self, out: &mut Effects<T>) {
         let over = |shared: &mut Shared<T>| shared.streams == 0 && shared.doomed.is_some();
-        for shared in self.shared.extract_if(.., over) {
+        // Usually none, which allocates nothing.
+        let buried: Vec<Shared<T>> = self.shared.extract_if(.., over).collect();
+        for shared in buried {
             if let Some(reason) = shared.doomed {
-                self.closed_by.count(reason, 1);
-            }
-            if let Some(permits) = &self.permits {
-                permits.give(1);
+                self.gone(reason, 1);
             }
             out.dead.push(shared.conn);
         }

@@ -25,6 +25,19 @@ pub(crate) struct Limits {
     pub(crate) check_after: Option<Duration>,
 }
 
+impl Limits {
+    /// Whether an idle connection that was last known to be alive at `proven` must be checked before it is lent.
+    #[inline]
+    pub(super) fn is_stale(&self, proven: Timestamp, now: Timestamp) -> bool {
+        self.check_after.is_some_and(|after| now.since(proven) >= after)
+    }
+
+    /// How many streams a shared connection carries, if its peer allows `allowed`.
+    pub(super) fn streams_of(&self, allowed: usize) -> usize {
+        self.streams.min(allowed)
+    }
+}
+
 /// The connections that all pods together may still open.
 #[derive(Debug)]
 pub(crate) struct Permits {
