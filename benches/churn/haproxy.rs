@@ -4,12 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
+use headless_benches::harness;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -23,17 +22,7 @@ use super::peers::{Http, failure, http_client};
 pub struct HaProxy {
     client: Http,
     address: SocketAddr,
-    process: Arc<Process>,
-}
-
-/// Whether there is a `haproxy` to run.
-pub fn is_installed() -> bool {
-    let version = Command::new("haproxy")
-        .arg("-v")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    version.is_ok_and(|status| status.success())
+    process: Arc<harness::HaProxy>,
 }
 
 impl Contender for HaProxy {
@@ -41,13 +30,14 @@ impl Contender for HaProxy {
 
     async fn over(list: List) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let process = Process::start(address);
-        while TcpStream::connect(address).await.is_err() || UnixStream::connect(process.socket()).await.is_err() {
+        let process = harness::HaProxy::start(|folder| settings(address, &folder.join(SOCKET)));
+        let socket = process.folder().join(SOCKET);
+        while TcpStream::connect(address).await.is_err() || UnixStream::connect(&socket).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let mut servers = BTreeMap::new();
-        follow(&process.socket(), &mut servers, &list.borrow()).await;
-        let (mut list, socket) = (list, process.socket());
+        follow(&socket, &mut servers, &list.borrow()).await;
+        let mut list = list;
         tokio::spawn(async move {
             while list.changed().await.is_ok() {
                 let now = Arc::clone(&list.borrow_and_update());
@@ -74,7 +64,7 @@ impl Contender for HaProxy {
     }
 
     fn process(&self) -> Option<u32> {
-        Some(self.process.child.id())
+        Some(self.process.id())
     }
 }
 
@@ -111,47 +101,6 @@ async fn follow(socket: &Path, servers: &mut BTreeMap<usize, SocketAddr>, now: &
     }
 }
 
-/// A running HAProxy with its folder.
-struct Process {
-    child: Child,
-    folder: PathBuf,
-}
-
-impl Process {
-    fn start(address: SocketAddr) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Relaxed);
-        let folder = std::env::temp_dir().join(format!("churn-haproxy-{}-{count}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let config = folder.join("haproxy.cfg");
-        let socket = folder.join("socket");
-        std::fs::write(&config, settings(address, &socket)).unwrap();
-        let mut command = Command::new("haproxy");
-        let command = command
-            .arg("-f")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        Self {
-            child: command.spawn().unwrap(),
-            folder,
-        }
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.folder.join("socket")
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Errors: it has ended by itself, or somebody tidied up before.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
 /// One thread; power of two choices; what can be sent again is, to another pod.
 fn settings(address: SocketAddr, socket: &Path) -> String {
     let socket = socket.display();
@@ -178,6 +127,8 @@ backend pods
     )
 }
 
+/// Where in its folder HAProxy is told of the list.
+const SOCKET: &str = "socket";
 /// The answer's header that says which pod it is from.
 const POD: &str = "x-pod-address";
 /// As many as pods, and one that comes before another has left.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use headless_benches::harness::cpu;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout_at};
@@ -76,7 +77,13 @@ pub async fn run<C: Contender>(case: Case, load: Loop, servers: &mut Servers) ->
     let mut churn = Churn::begin(case, servers).await;
     let client = C::over(churn.list()).await;
     let processes = [Some(std::process::id()), churn.servers_process(), client.process()];
-    let cpu = || cpu_time(processes.into_iter().flatten());
+    let cpu = || {
+        processes
+            .into_iter()
+            .flatten()
+            .map(cpu::of_process)
+            .sum::<Option<Duration>>()
+    };
     let callers = Callers::begin(client, load);
     let begin = Instant::now() + WARM_UP;
     let (churn_begin, churn_end) = (begin + STEADY, begin + STEADY + STEPS * STEP);
@@ -110,18 +117,6 @@ pub async fn run<C: Contender>(case: Case, load: Loop, servers: &mut Servers) ->
             .and_then(|used| used.try_into().ok()),
         examples,
     }
-}
-
-/// How long the threads of these processes have run, all together; what the scheduler of Linux has counted.
-fn cpu_time(processes: impl Iterator<Item = u32>) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    for process in processes {
-        for thread in std::fs::read_dir(format!("/proc/{process}/task")).ok()? {
-            let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-            total += Duration::from_nanos(text.split(' ').next()?.parse().ok()?);
-        }
-    }
-    Some(total)
 }
 
 /// What one caller, or all of them, have seen.

@@ -19,9 +19,9 @@ mod server;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use headless_benches::harness::{Args, Bound, Own, Plot, Report};
+use headless_benches::harness::{Args, Bound, Own, Plot, Report, cpu};
 
 use crate::case::Case;
 use crate::contender::{Contender, Headless};
@@ -62,7 +62,7 @@ fn contenders(args: &Args) -> Vec<(&'static str, Runner)> {
         contender::<peers::Reqwest>(),
     ];
     #[cfg(feature = "peers")]
-    if haproxy::is_installed() {
+    if headless_benches::harness::HaProxy::is_installed() {
         contenders.push(contender::<haproxy::HaProxy>());
     }
     contenders.retain(|(name, _)| args.value_of(CONTENDER.name).is_none_or(|only| only == *name));
@@ -101,13 +101,7 @@ fn main() {
 
 /// Keeps this process on one CPU, if there is another one for the pods.
 fn pin() -> bool {
-    let succeeds = |command: &mut Command| {
-        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
-    };
-    let client = std::process::id().to_string();
-    succeeds(Command::new("taskset").args(["--cpu-list", PODS_CPU, "true"]))
-        && succeeds(Command::new("taskset").args(["--pid", "--cpu-list", CLIENT_CPU, &client]))
+    cpu::succeeds(Command::new("taskset").args(["--cpu-list", PODS_CPU, "true"])) && cpu::pin(CLIENT_CPU)
 }
 
 const CLIENT_CPU: &str = "0";

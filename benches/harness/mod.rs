@@ -10,6 +10,8 @@
 mod alloc;
 mod args;
 mod callgrind;
+pub mod cpu;
+mod haproxy;
 mod latency;
 mod plot;
 mod report;
@@ -19,6 +21,7 @@ mod table;
 pub use alloc::{allocations, so_far};
 pub use args::{Args, Operations, Own};
 pub use callgrind::Callgrind;
+pub use haproxy::HaProxy;
 pub use latency::Latencies;
 pub use plot::Plot;
 pub use report::{Bound, Report, Row, Target, output_dir};

@@ -109,7 +109,7 @@ pub fn runners() -> Vec<Runner> {
         #[cfg(feature = "peers")]
         runner::<peers::Sqlx<false>>(),
     ];
-    if haproxy::is_installed() {
+    if headless_benches::harness::HaProxy::is_installed() {
         all.push(runner::<haproxy::HaProxy>());
     }
     all

@@ -4,30 +4,18 @@
 //! It shares the client's CPU, because it is the client's side of the balancing.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use headless_benches::harness;
 use tokio::net::TcpStream;
 
 use crate::by_hand::Held;
 use crate::contender::{Contender, Setup};
 use crate::servers::Pods;
 
-/// Whether there is a `haproxy` to run.
-pub fn is_installed() -> bool {
-    let version = Command::new("haproxy")
-        .arg("-v")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    version.is_ok_and(|status| status.success())
-}
-
-/// A running HAProxy with its configuration.
+/// A running HAProxy, and where it takes reads.
 pub struct HaProxy {
-    child: Child,
-    config: PathBuf,
+    process: harness::HaProxy,
     reads: SocketAddr,
 }
 
@@ -39,19 +27,11 @@ impl Contender for HaProxy {
         let port = || TcpListener::bind("127.0.0.1:0").unwrap();
         // Both held until both are known, so that they differ.
         let [writes, reads] = [port(), port()].map(|port| port.local_addr().unwrap());
-        let config = std::env::temp_dir().join(format!("mysql-haproxy-{}.cfg", std::process::id()));
-        std::fs::write(&config, settings(setup.pods, writes, reads)).unwrap();
-        let mut command = Command::new("haproxy");
-        let command = command
-            .arg("-f")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let child = command.spawn().unwrap();
+        let process = harness::HaProxy::start(|_| settings(setup.pods, writes, reads));
         while TcpStream::connect(reads).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Self { child, config, reads }
+        Self { process, reads }
     }
 
     async fn caller(&self, _: usize) -> Held {
@@ -61,16 +41,7 @@ impl Contender for HaProxy {
     async fn close(self) {}
 
     fn process(&self) -> Option<u32> {
-        Some(self.child.id())
-    }
-}
-
-impl Drop for HaProxy {
-    fn drop(&mut self) {
-        // Errors: it has ended by itself, or somebody tidied up before.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_file(&self.config);
+        Some(self.process.id())
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use headless_benches::harness::{Callgrind, Latencies, Operations, Report, Spread};
+use headless_benches::harness::{Callgrind, Latencies, Operations, Report, Spread, cpu};
 use tokio::task::JoinSet;
 
 use crate::contender::{Caller, Contender, Runner, Setup, runners};
+use crate::one_thread;
 use crate::servers::{Pods, ROWS, TEXT};
-use crate::{cpu, one_thread};
 
 pub const THROUGHPUT: &str = "throughput";
 pub const CPU: &str = "CPU";

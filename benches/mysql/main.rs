@@ -8,7 +8,6 @@
 
 mod by_hand;
 mod contender;
-mod cpu;
 mod decision;
 mod guard;
 mod haproxy;
@@ -20,7 +19,7 @@ mod servers;
 
 use std::time::Duration;
 
-use headless_benches::harness::{Args, Bound, Callgrind, Operations, Report, interleaved};
+use headless_benches::harness::{Args, Bound, Callgrind, Operations, Report, cpu, interleaved};
 use tokio::runtime::{Builder, Runtime};
 
 use contender::{Contender, LIMIT, Setup};

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::net::{AddrParseError, SocketAddr};
-use std::process::{Command, Stdio};
 use std::str::FromStr;
 
+use headless_benches::harness::cpu;
 use headless_testkit::mariadb::{Error, MariaDb};
 use tokio::runtime::{Builder, Runtime};
 
@@ -67,7 +67,7 @@ impl Servers {
     /// Starts them; why not, in words.
     pub fn start() -> Result<Self, String> {
         // What this thread starts stays where this thread was.
-        let are_pinned = pin(SERVERS_CPU);
+        let are_pinned = cpu::pin(SERVERS_CPU);
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -83,7 +83,7 @@ impl Servers {
             db.replicated().await?;
             Ok::<_, Error>(db)
         });
-        pin(BOTH);
+        cpu::pin(BOTH);
         match started {
             Ok(db) => Ok(Self {
                 db,
@@ -104,17 +104,6 @@ impl Servers {
 
     /// Puts this thread on a CPU of its own, if there are two.
     pub fn part(&self) -> bool {
-        self.are_pinned && pin(CLIENT_CPU)
+        self.are_pinned && cpu::pin(CLIENT_CPU)
     }
-}
-
-/// Keeps the first thread of this process, and what it starts, on these CPUs.
-fn pin(cpus: &str) -> bool {
-    let this = std::process::id().to_string();
-    let status = Command::new("taskset")
-        .args(["--pid", "--cpu-list", cpus, &this])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    status.is_ok_and(|status| status.success())
 }
