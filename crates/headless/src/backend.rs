@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use headless_core::{AbortHandle, Connect, Endpoint, HasLoad, Identify, Load};
+use headless_core::{AbortHandle, Connect, Endpoint, HasLoad, Identify, Load, Outcome, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -84,6 +84,15 @@ impl<C: Connect> Backend<C> {
     #[inline]
     pub(crate) fn env(&self) -> &Env<C> {
         &self.env
+    }
+
+    /// Takes what a request saw into the latency figure, if the policy goes by latency.
+    #[inline]
+    pub(crate) fn observe(&self, started: Timestamp, outcome: Outcome) {
+        if let Some(window) = self.env.latency_window {
+            let now = self.env.clock.now();
+            self.load.observe(now.since(started), outcome, now, window);
+        }
     }
 
     pub(crate) fn last_failure(&self) -> Option<DialError> {

@@ -27,6 +27,7 @@ use crate::backend::Backend;
 use crate::entropy::entropy;
 use crate::error::AcquireError;
 use crate::lease::Lease;
+use crate::pick::Pick;
 use crate::pool::Slot;
 use crate::reconcile::Shared;
 use crate::rounds::Wanted;
@@ -132,6 +133,16 @@ impl<C: Connect> Balancer<C> {
     #[must_use]
     pub fn try_acquire(&self, route: Route) -> Option<Lease<C>> {
         self.choose(route, Tried::NONE)?.idle().ok()
+    }
+
+    /// A pod that fits `route`, chosen by the policy and counted, for a request whose connection lives elsewhere. Never waits, locks or
+    /// allocates; `None` if no pod fits. What pods the pools have found dead is heeded, but nobody reports here: see
+    /// [`Pick::finish`].
+    #[inline]
+    #[must_use]
+    pub fn pick(&self, route: Route) -> Option<Pick<C>> {
+        let Choice { in_flight, now, .. } = self.choose(route, Tried::NONE)?;
+        Some(Pick::new(in_flight, now))
     }
 
     /// Picks and counts, in one breath (invariant I6).

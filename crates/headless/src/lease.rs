@@ -69,13 +69,9 @@ impl<C: Connect> Lease<C> {
     fn end(&mut self, outcome: Outcome, end: End) {
         let Some(loan) = self.loan.take() else { return };
         let backend = loan.in_flight.on();
-        let env = backend.env();
-        if let Some(window) = env.latency_window {
-            let now = env.clock.now();
-            backend.load.observe(now.since(loan.started), outcome, now, window);
-        }
+        backend.observe(loan.started, outcome);
         let end = match end {
-            End::Keep if !pool::is_reusable(&env.connector, &loan.conn) => End::Close(CloseReason::Ended),
+            End::Keep if !pool::is_reusable(&backend.env().connector, &loan.conn) => End::Close(CloseReason::Ended),
             end => end,
         };
         backend.put_back(loan.conn, loan.slot, end);
