@@ -54,6 +54,17 @@ pub(crate) struct Env<C: Connect> {
     pub(crate) drained: Notify,
 }
 
+impl<C: Connect> Env<C> {
+    /// When a request begins, if the policy goes by latency: reading the clock costs more than a pick.
+    #[inline]
+    pub(crate) fn request_time(&self) -> Timestamp {
+        match self.latency_window {
+            Some(_) => self.clock.now(),
+            None => Timestamp::ZERO,
+        }
+    }
+}
+
 impl<C: Connect> Backend<C> {
     pub(crate) fn new(endpoint: Arc<Endpoint>, env: Arc<Env<C>>) -> Arc<Self> {
         let state = parking_lot::Mutex::new(pool::new_state(&env));
@@ -90,9 +101,15 @@ impl<C: Connect> Backend<C> {
     #[inline]
     pub(crate) fn observe(&self, started: Timestamp, outcome: Outcome) {
         if let Some(window) = self.env.latency_window {
-            let now = self.env.clock.now();
-            self.load.observe(now.since(started), outcome, now, window);
+            self.observe_latency(started, outcome, window);
         }
+    }
+
+    // Out of line, so that a request pays for it only if its policy wants it.
+    #[inline(never)]
+    fn observe_latency(&self, started: Timestamp, outcome: Outcome, window: Duration) {
+        let now = self.env.clock.now();
+        self.load.observe(now.since(started), outcome, now, window);
     }
 
     pub(crate) fn last_failure(&self) -> Option<DialError> {

@@ -146,7 +146,7 @@ impl<C: Connect> Balancer<C> {
     }
 
     /// Picks and counts, in one breath (invariant I6).
-    #[inline]
+    #[inline(always)]
     fn choose(&self, route: Route, tried: Tried<'_>) -> Option<Choice<C>> {
         self.choose_in(&self.shared.view.load(), route, tried)
     }
@@ -156,10 +156,7 @@ impl<C: Connect> Balancer<C> {
         if route.role().is_some() && !self.shared.role_aware {
             return None;
         }
-        let now = match self.shared.env.latency_window {
-            Some(_) => self.shared.env.clock.now(),
-            None => Timestamp::ZERO,
-        };
+        let now = self.shared.env.request_time();
         let index = view
             .picker
             .pick(&PickArgs::new(route, entropy()).at(now).after(tried))?;
@@ -193,7 +190,7 @@ pub struct Acquire<'a, C: Connect> {
 impl<C: Connect> Future for Acquire<'_, C> {
     type Output = Result<Lease<C>, AcquireError>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.waiting.is_none() {
             match self.balancer.begin(self.route) {

@@ -2,8 +2,6 @@
 
 use std::cell::Cell;
 
-use headless_core::policy::mix;
-
 thread_local! {
     // Per thread: no lock, and no two clones of a balancer that draw the same numbers.
     static STATE: Cell<u64> = Cell::new(rand::random());
@@ -11,11 +9,14 @@ thread_local! {
 
 /// 64 random bits. Not for secrets.
 ///
-/// SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): it passes the tests
-/// that matter for drawing two pods of many, in a third of the instructions of `rand`'s small generator, at each request.
+/// wyrand (Wang Yi, 2019; in Go's runtime and in nanorand): a Weyl sequence, and one multiplication to 128 bits folded in half. It passes
+/// the tests that matter for drawing two pods of many, in a quarter of the instructions of `rand`'s small generator, at each request.
 #[inline]
 pub(crate) fn entropy() -> u64 {
-    let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let state = STATE.get().wrapping_add(0xa076_1d64_78bd_642f);
     STATE.set(state);
-    mix(state)
+    let product = u128::from(state) * u128::from(state ^ 0xe703_7ed1_a0b4_28db);
+    #[expect(clippy::cast_possible_truncation, reason = "takes the two halves apart")]
+    let folded = (product >> 64) as u64 ^ product as u64;
+    folded
 }

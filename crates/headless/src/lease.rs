@@ -22,11 +22,7 @@ use crate::pool::{self, CloseReason, End, Slot};
 #[must_use = "dropping a lease closes its connection; call `finish`"]
 pub struct Lease<C: Connect> {
     /// `None` once it has ended.
-    loan: Option<Loan<C>>,
-}
-
-struct Loan<C: Connect> {
-    conn: C::Conn,
+    conn: Option<C::Conn>,
     slot: Slot,
     started: Timestamp,
     in_flight: InFlight<Arc<Backend<C>>>,
@@ -36,30 +32,28 @@ impl<C: Connect> Lease<C> {
     #[inline]
     pub(crate) fn new(conn: C::Conn, slot: Slot, started: Timestamp, in_flight: InFlight<Arc<Backend<C>>>) -> Self {
         Self {
-            loan: Some(Loan {
-                conn,
-                slot,
-                started,
-                in_flight,
-            }),
+            conn: Some(conn),
+            slot,
+            started,
+            in_flight,
         }
     }
 
     /// The pod it is connected to.
     #[must_use]
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.loan().in_flight.on().endpoint
+        &self.in_flight.on().endpoint
     }
 
     /// The exchange is complete, and `outcome` tells how the pod did. Synchronous and cheap.
-    #[inline]
+    #[inline(always)]
     pub fn finish(mut self, outcome: Outcome) {
         self.end(outcome, End::Keep);
     }
 
     /// The connection died in use. Closes it and the pod's idle ones, and asks the discovery for an early look.
     pub fn broken(mut self) {
-        let backend = self.loan().in_flight.on();
+        let backend = self.in_flight.on();
         backend.sweep();
         backend.env().evidence.look_soon();
         self.end(Outcome::Failure, End::Close(CloseReason::Broken));
@@ -67,28 +61,29 @@ impl<C: Connect> Lease<C> {
 
     #[inline(always)]
     fn end(&mut self, outcome: Outcome, end: End) {
-        let Some(loan) = self.loan.take() else { return };
-        let backend = loan.in_flight.on();
-        backend.observe(loan.started, outcome);
+        let Some(conn) = self.conn.take() else { return };
+        let backend = self.in_flight.on();
+        backend.observe(self.started, outcome);
         let end = match end {
-            End::Keep if !pool::is_reusable(&backend.env().connector, &loan.conn) => End::Close(CloseReason::Ended),
+            End::Keep if !pool::is_reusable(&backend.env().connector, &conn) => End::Close(CloseReason::Ended),
             end => end,
         };
-        backend.put_back(loan.conn, loan.slot, end);
+        backend.put_back(conn, self.slot, end);
     }
 
-    #[inline]
-    fn loan(&self) -> &Loan<C> {
-        match &self.loan {
-            Some(loan) => loan,
-            None => unreachable!("only the end takes the loan, and nothing comes after it"),
-        }
+    #[cold]
+    fn cancel(&mut self) {
+        self.end(Outcome::Cancelled, End::Close(CloseReason::Cancelled));
     }
 }
 
 impl<C: Connect> Drop for Lease<C> {
+    // Inlined, because nothing is left to do after `finish`.
+    #[inline]
     fn drop(&mut self) {
-        self.end(Outcome::Cancelled, End::Close(CloseReason::Cancelled));
+        if self.conn.is_some() {
+            self.cancel();
+        }
     }
 }
 
@@ -97,16 +92,19 @@ impl<C: Connect> Deref for Lease<C> {
 
     #[inline]
     fn deref(&self) -> &C::Conn {
-        &self.loan().conn
+        match &self.conn {
+            Some(conn) => conn,
+            None => unreachable!("only the end takes the connection, and nothing comes after it"),
+        }
     }
 }
 
 impl<C: Connect> DerefMut for Lease<C> {
     #[inline]
     fn deref_mut(&mut self) -> &mut C::Conn {
-        match &mut self.loan {
-            Some(loan) => &mut loan.conn,
-            None => unreachable!("only the end takes the loan, and nothing comes after it"),
+        match &mut self.conn {
+            Some(conn) => conn,
+            None => unreachable!("only the end takes the connection, and nothing comes after it"),
         }
     }
 }

@@ -187,9 +187,10 @@ fn compare(
     (first, second): (usize, usize),
     is_second_better: impl FnOnce(&Load, &Load) -> bool,
 ) -> Option<usize> {
+    let (first, second) = ((first, &*loads[first]), (second, &*loads[second]));
     // Which of two random endpoints is better cannot be predicted, and a mispredicted branch costs more than all the rest.
-    let better = select_unpredictable(is_second_better(&loads[first], &loads[second]), second, first);
-    if loads[better].is_avoided() {
+    let (better, load) = select_unpredictable(is_second_better(first.1, second.1), second, first);
+    if load.is_avoided() {
         look_further(loads, args)
     } else {
         Some(better)

@@ -91,7 +91,7 @@ impl<C: Connect> Backend<C> {
     /// The newest idle connection, if it is exclusive, alive and fresh: the whole of the usual case, without a wait or an allocation.
     #[inline(always)]
     pub(crate) fn take_idle(&self) -> Option<(C::Conn, Slot)> {
-        self.slots().take_idle(self.pool_now(), &self.inspector())
+        self.slots().take_idle(|| self.pool_now(), &self.inspector())
     }
 
     /// An idle connection, or a stream of a shared one, if there is one.

@@ -111,7 +111,11 @@ impl<T, W> Slots<T, W> {
     /// [`checkout`](Self::checkout) in the usual case: an exclusive connection that is idle, alive and fresh. Whoever waits was here
     /// first, but while anybody waits nothing is idle.
     #[inline]
-    pub(crate) fn take_idle(&mut self, now: Timestamp, inspect: &impl Inspect<T>) -> Option<(T, Slot)> {
+    pub(crate) fn take_idle(
+        &mut self,
+        now: impl FnOnce() -> Timestamp,
+        inspect: &impl Inspect<T>,
+    ) -> Option<(T, Slot)> {
         let newest = self.idle.last()?;
         if self.limits.is_stale(newest.proven, now) || !inspect.is_reusable(&newest.conn) {
             return None;
@@ -137,7 +141,7 @@ impl<T, W> Slots<T, W> {
             return self.checkout_stream(now, may_check, inspect, out);
         }
         while let Some(idle) = self.idle.pop() {
-            let stale = self.limits.is_stale(idle.proven, now);
+            let stale = self.limits.is_stale(idle.proven, || now);
             if stale && !may_check {
                 self.idle.push(idle);
                 return Checkout::Miss;

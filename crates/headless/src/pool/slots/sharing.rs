@@ -27,7 +27,7 @@ impl<T, W> Slots<T, W> {
         let Some(shared) = self.shared.iter_mut().filter(free).min_by_key(|shared| shared.streams) else {
             return self.nothing();
         };
-        let stale = shared.streams == 0 && limits.is_stale(shared.proven, now);
+        let stale = shared.streams == 0 && limits.is_stale(shared.proven, || now);
         if stale && !may_check {
             return Checkout::Miss;
         }

@@ -28,8 +28,8 @@ pub(crate) struct Limits {
 impl Limits {
     /// Whether an idle connection that was last known to be alive at `proven` must be checked before it is lent.
     #[inline]
-    pub(super) fn is_stale(&self, proven: Timestamp, now: Timestamp) -> bool {
-        self.check_after.is_some_and(|after| now.since(proven) >= after)
+    pub(super) fn is_stale(&self, proven: Timestamp, now: impl FnOnce() -> Timestamp) -> bool {
+        self.check_after.is_some_and(|after| now().since(proven) >= after)
     }
 
     /// How many streams a shared connection carries, if its peer allows `allowed`.

@@ -17,7 +17,7 @@ fn the_newest_idle_connection_is_lent_first() {
 #[test]
 fn the_short_way_lends_and_takes_back_as_the_long_one_does() {
     let mut pool = Pool::with(LIMITS, 3);
-    let (conn, slot) = pool.slots.take_idle(pool.now, &pool.peers).unwrap();
+    let (conn, slot) = pool.slots.take_idle(|| pool.now, &pool.peers).unwrap();
     assert_eq!((conn, pool.shape()), (3, (2, 1, 0)));
     assert!(pool.slots.keeps(slot, pool.now));
     pool.slots.put_back_idle(conn, slot, pool.now);
@@ -36,12 +36,12 @@ fn the_short_way_changes_nothing_where_it_does_not_lead() {
     );
     pool.now = at(7);
     assert!(
-        pool.slots.take_idle(pool.now, &pool.peers).is_none(),
+        pool.slots.take_idle(|| pool.now, &pool.peers).is_none(),
         "2 must be checked"
     );
     pool.now = at(6);
     pool.peers.dead.insert(2);
-    assert!(pool.slots.take_idle(pool.now, &pool.peers).is_none(), "2 has ended");
+    assert!(pool.slots.take_idle(|| pool.now, &pool.peers).is_none(), "2 has ended");
     assert_eq!(pool.shape(), (2, 0, 0));
 
     let mut pool = Pool::with(LIMITS, 1);
@@ -53,7 +53,7 @@ fn the_short_way_changes_nothing_where_it_does_not_lead() {
     assert!(!pool.slots.keeps(slot, pool.now), "swept");
 
     let mut pool = Pool::with(Limits { streams: 2, ..LIMITS }, 1);
-    assert!(pool.slots.take_idle(pool.now, &pool.peers).is_none(), "shared");
+    assert!(pool.slots.take_idle(|| pool.now, &pool.peers).is_none(), "shared");
     let (_, slot) = pool.lend().unwrap();
     assert!(!pool.slots.keeps(slot, pool.now), "shared");
 }

@@ -55,7 +55,7 @@ impl Pod {
         let usual = newest.filter(|conn| !self.is_stale(conn, now) && !self.peers.dead.contains(&conn.id));
         if dice.coin() {
             let usual = usual.filter(|_| self.limits.streams == 1).map(|conn| conn.id);
-            let taken = self.slots.take_idle(now, &self.peers);
+            let taken = self.slots.take_idle(|| now, &self.peers);
             assert_eq!(
                 taken.map(|(conn, _)| conn),
                 usual,
