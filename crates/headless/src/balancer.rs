@@ -192,21 +192,34 @@ impl<C: Connect> Future for Acquire<'_, C> {
 
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.waiting.is_none() {
-            match self.balancer.begin(self.route) {
-                Ok(lease) => return Poll::Ready(Ok(lease)),
-                Err(choice) => self.wait(choice),
-            }
+        if self.waiting.is_some() {
+            return self.poll_waiting(cx);
         }
-        self.poll_waiting(cx)
+        let Some(choice) = self.balancer.choose(self.route, Tried::NONE) else {
+            return self.wait(None, cx);
+        };
+        // WHY: not by `Choice::idle`. A lease that is made where it is returned is not copied on the way.
+        match choice.in_flight.on().take_idle() {
+            Some((conn, slot)) => Poll::Ready(Ok(choice.lend(conn, slot))),
+            None => self.otherwise(choice, cx),
+        }
     }
 }
 
 impl<C: Connect> Acquire<'_, C> {
     #[cold]
-    fn wait(&mut self, choice: Option<Choice<C>>) {
+    fn otherwise(&mut self, choice: Choice<C>, cx: &mut Context<'_>) -> Poll<Result<Lease<C>, AcquireError>> {
+        match choice.idle_otherwise() {
+            Ok(lease) => Poll::Ready(Ok(lease)),
+            Err(choice) => self.wait(Some(choice), cx),
+        }
+    }
+
+    #[cold]
+    fn wait(&mut self, choice: Option<Choice<C>>, cx: &mut Context<'_>) -> Poll<Result<Lease<C>, AcquireError>> {
         let (balancer, route) = (self.balancer, self.route);
         self.waiting = Some(Box::pin(balancer.acquire_chosen(route, choice)));
+        self.poll_waiting(cx)
     }
 
     #[cold]
