@@ -74,22 +74,13 @@ impl<C: Connect> Balancer<C> {
     }
 
     /// The half of [`acquire`](Self::acquire) that never waits. If there is no idle connection, the choice is made all the same:
-    /// [`acquire_chosen`](Self::acquire_chosen) goes on with it, so that a request takes one turn and not two.
+    /// [`acquire_slowly`](Self::acquire_slowly) goes on with it, so that a request takes one turn and not two.
     #[inline(always)]
     pub(crate) fn begin(&self, route: Route) -> Result<Lease<C>, Option<Choice<C>>> {
         match self.choose(route, Tried::NONE) {
             Some(choice) => choice.idle().map_err(Some),
             None => Err(None),
         }
-    }
-
-    /// The half of [`acquire`](Self::acquire) that waits.
-    pub(crate) async fn acquire_chosen(
-        &self,
-        route: Route,
-        choice: Option<Choice<C>>,
-    ) -> Result<Lease<C>, AcquireError> {
-        self.acquire_slowly(route, choice, Wanted::Any).await
     }
 
     pub(crate) fn acquire_timeout(&self) -> Duration {
@@ -209,7 +200,12 @@ impl<C: Connect> Future for Acquire<'_, C> {
 impl<C: Connect> Acquire<'_, C> {
     #[cold]
     fn otherwise(&mut self, choice: Choice<C>, cx: &mut Context<'_>) -> Poll<Result<Lease<C>, AcquireError>> {
-        match choice.idle_otherwise() {
+        // Where connections are exclusive and the newest will not do, the queue is the place to look for another.
+        let choice = match choice.in_flight.on().shares() {
+            true => choice.idle_otherwise(),
+            false => Err(choice),
+        };
+        match choice {
             Ok(lease) => Poll::Ready(Ok(lease)),
             Err(choice) => self.wait(Some(choice), cx),
         }
@@ -218,7 +214,7 @@ impl<C: Connect> Acquire<'_, C> {
     #[cold]
     fn wait(&mut self, choice: Option<Choice<C>>, cx: &mut Context<'_>) -> Poll<Result<Lease<C>, AcquireError>> {
         let (balancer, route) = (self.balancer, self.route);
-        self.waiting = Some(Box::pin(balancer.acquire_chosen(route, choice)));
+        self.waiting = Some(Box::pin(balancer.acquire_slowly(route, choice, Wanted::Any)));
         self.poll_waiting(cx)
     }
 
@@ -280,6 +276,15 @@ impl<C: Connect> Choice<C> {
         match self.in_flight.on().try_checkout() {
             Some((conn, slot)) => Ok(self.lend(conn, slot)),
             None => Err(self),
+        }
+    }
+
+    /// Where the pod is in `view`; another than the one it was chosen from, perhaps.
+    pub(crate) fn index_in(&self, view: &View<C>) -> Option<usize> {
+        let is_it = |backend: &Arc<Backend<C>>| Arc::ptr_eq(backend, self.in_flight.on());
+        match view.backends.get(self.index).is_some_and(is_it) {
+            true => Some(self.index),
+            false => view.backends.iter().position(is_it),
         }
     }
 

@@ -21,10 +21,10 @@ impl<C: Connect> Default for Draining<C> {
 
 impl<C: Connect> Draining<C> {
     /// Closes the pool: idle connections go now, lent ones when they come back.
-    pub(crate) fn begin(&mut self, backend: Arc<Backend<C>>, deadline: Timestamp) {
+    pub(crate) fn begin(&mut self, backend: &Arc<Backend<C>>, deadline: Timestamp) {
         backend.close();
         if backend.in_use() > 0 {
-            self.0.push((backend, deadline));
+            self.0.push((Arc::clone(backend), deadline));
         }
     }
 
@@ -83,9 +83,8 @@ impl<C: Connect> Balancer<C> {
         let deadline = Instant::now() + limit;
         self.shared.shut_down();
         loop {
+            // Made before it is asked: a return in between is not missed.
             let drained = self.shared.env.drained.notified();
-            tokio::pin!(drained);
-            drained.as_mut().enable();
             let unfinished = self.shared.draining();
             if unfinished.is_empty() || timeout_at(deadline, drained).await.is_err() {
                 return Drained {

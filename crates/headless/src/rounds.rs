@@ -34,10 +34,8 @@ impl<C: Connect> Balancer<C> {
         }
         let mut round = Round::default();
         loop {
-            // Listened to before the view is read: what changes afterwards is not missed.
+            // Made before the view is read: what `notify_waiters` announces from now on is not missed.
             let changed = self.shared.env.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
             round = match self.round(route, first.take(), wanted, deadline).await {
                 Ok(lease) => return Ok(lease),
                 Err(next) => next.after(round),
@@ -80,7 +78,7 @@ impl<C: Connect> Balancer<C> {
             ..Round::default()
         };
         // The view may have changed since the first choice: its index is that of the pod now, or of nobody.
-        let mut first = first.map(|choice| (listed(choice.in_flight.on().endpoint.key()), choice));
+        let mut first = first.map(|choice| (choice.index_in(&view), choice));
         loop {
             let choice = first.take().or_else(|| {
                 let choice = self.choose_in(&view, route, Tried::of(&tried))?;
@@ -94,7 +92,6 @@ impl<C: Connect> Balancer<C> {
                 }
                 return Err(round);
             };
-            tried.extend(index);
             round.tried += 1;
             let mut stage = Stage::default();
             match timeout_at(deadline, choice.in_flight.on().checkout(&mut stage)).await {
@@ -113,6 +110,7 @@ impl<C: Connect> Balancer<C> {
                     return Err(round);
                 }
             }
+            tried.extend(index);
         }
     }
 }

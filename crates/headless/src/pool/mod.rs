@@ -119,12 +119,13 @@ impl<C: Connect> Backend<C> {
                 Entry::Unproven(conn, slot) => {
                     *stage = Stage::Checking;
                     let handed = Handed::new(self, conn, slot).close_unless_taken();
-                    if let Some(proven) = self.check(handed).await {
+                    // Boxed: seldom done, and otherwise room in the future of everyone who waits.
+                    if let Some(proven) = Box::pin(self.check(handed)).await {
                         return Ok(proven);
                     }
                 }
-                Entry::Queued(receiver, waiting) => {
-                    *stage = waiting.stage();
+                Entry::Queued(receiver, waiting, waits_for) => {
+                    *stage = waits_for;
                     let handed = receiver.await;
                     waiting.served();
                     return match handed {
@@ -151,7 +152,10 @@ impl<C: Connect> Backend<C> {
                 Checkout::Miss => {
                     let (sender, receiver) = oneshot::channel();
                     match slots.wait(sender, &mut out) {
-                        Wait::Queued(ticket) => Entry::Queued(receiver, Waiting::new(self, ticket)),
+                        Wait::Queued(ticket) => {
+                            let stage = self.stage(&slots);
+                            Entry::Queued(receiver, Waiting::new(self, ticket), stage)
+                        }
                         Wait::Refused => Entry::Refused(Refusal::Full),
                     }
                 }
@@ -159,6 +163,16 @@ impl<C: Connect> Backend<C> {
         };
         self.carry_out(out);
         entry
+    }
+
+    /// What a waiter may hope for.
+    fn stage(&self, slots: &PoolState<C>) -> Stage {
+        match slots.is_dialling() {
+            true => Stage::Dialling,
+            // Without a limit over all pods, a dial would be under way.
+            false if slots.has_room() && self.env().cap.is_some() => Stage::Starved,
+            false => Stage::Queued,
+        }
     }
 
     /// Ends the loan of a connection.
@@ -215,16 +229,19 @@ impl<C: Connect> Backend<C> {
         self.carry_out(out);
     }
 
+    /// Whether one connection serves several requests at a time.
+    pub(crate) fn shares(&self) -> bool {
+        self.env().connector.sharing() != Sharing::Exclusive
+    }
+
     pub(crate) fn is_removed(&self) -> bool {
         self.slots().is_closed()
     }
 
     /// Does `work`, unless the pod is gone or goes meanwhile: then `None`.
     async fn unless_removed<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        // Made before it is asked: the end is not missed in between.
         let closing = self.closing.notified();
-        tokio::pin!(closing);
-        // Listened to before it is asked: the end is not missed in between.
-        closing.as_mut().enable();
         if self.is_removed() {
             return None;
         }
@@ -333,7 +350,7 @@ pub(crate) fn is_reusable<C: Connect>(connector: &C, conn: &C::Conn) -> bool {
 enum Entry<C: Connect> {
     Lent(C::Conn, Slot),
     Unproven(C::Conn, Slot),
-    Queued(oneshot::Receiver<Result<Handed<C>, Refusal>>, Waiting<C>),
+    Queued(oneshot::Receiver<Result<Handed<C>, Refusal>>, Waiting<C>, Stage),
     Refused(Refusal),
 }
 

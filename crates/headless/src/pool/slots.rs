@@ -334,6 +334,10 @@ impl<T, W> Slots<T, W> {
         !self.closed && self.dialling < self.limits.dials && self.size() < self.limits.connections
     }
 
+    pub(crate) fn is_dialling(&self) -> bool {
+        self.dialling > 0
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headless_core::{Connect, Timestamp};
 
 use super::slots::Ticket;
-use super::{CloseReason, End, Slot, Stage};
+use super::{CloseReason, End, Slot};
 use crate::backend::Backend;
 
 /// A place in the queue; left when dropped. Whoever leaves has waited, too: those who gave up are the ones who waited longest.
@@ -22,17 +22,6 @@ impl<C: Connect> Waiting<C> {
             backend: Arc::clone(backend),
             ticket: Some(ticket),
             since: backend.env().clock.now(),
-        }
-    }
-
-    /// What there is to hope for.
-    pub(super) fn stage(&self) -> Stage {
-        let slots = self.backend.slots();
-        match slots.counts().dialling {
-            // Without a limit over all pods, a dial would be under way.
-            0 if slots.has_room() && self.backend.env().cap.is_some() => Stage::Starved,
-            0 => Stage::Queued,
-            _ => Stage::Dialling,
         }
     }
 

@@ -15,6 +15,7 @@ use super::service::Shared;
 use super::{Classify, Error};
 use crate::balancer::Choice;
 use crate::lease::Lease;
+use crate::rounds::Wanted;
 
 /// How many connections a request is offered to before the error of the last one is its own. Each has said, before it took the
 /// request, that it is dead; three in a row are more than bad luck with idle connections.
@@ -186,7 +187,10 @@ where
     let balancer = shared.balancer.as_ref().map_err(|error| Error::Build(error.clone()))?;
     let (mut lease, mut dead) = match start {
         Start::Chosen(choice) => (
-            balancer.acquire_chosen(route, choice).await.map_err(Error::Acquire)?,
+            balancer
+                .acquire_slowly(route, choice, Wanted::Any)
+                .await
+                .map_err(Error::Acquire)?,
             None,
         ),
         Start::Leased(lease) => (lease, None),
