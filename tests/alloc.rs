@@ -137,6 +137,19 @@ async fn an_idle_acquire_and_its_return_allocate_nothing() {
 }
 
 #[tokio::test]
+async fn a_pick_through_the_handle_and_its_end_allocate_nothing() {
+    for (name, policy) in policies() {
+        let balancer = warm(3, policy).await;
+        let made = allocations(|| {
+            for _ in 0..1000 {
+                balancer.pick(Route::any()).expect(name).finish(Outcome::Success);
+            }
+        });
+        assert_eq!(made, 0, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_clone_of_the_balancer_allocates_nothing() {
     let balancer = warm(3, Box::new(PowerOfTwo::default())).await;
     assert_eq!(allocations(|| drop(std::hint::black_box(balancer.clone()))), 0);
