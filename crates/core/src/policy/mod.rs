@@ -151,55 +151,57 @@ impl<'a> PickArgs<'a> {
 
 /// The indices a request has tried already: few, so they are searched one by one.
 #[derive(Clone, Copy, Debug)]
-pub struct Tried<'a> {
-    indices: &'a [usize],
+pub struct Tried<'a>(Marks<'a>);
+
+/// WHY: an empty list is `None`, also behind a map, so that a first attempt is known by one comparison.
+#[derive(Clone, Copy, Debug)]
+enum Marks<'a> {
+    None,
+    These(&'a [usize]),
     /// For a picker over some of the candidates: its own indices → the outer picker's, and what the outer one was told.
-    seen_through: Option<(&'a [usize], &'a Self)>,
+    Through(&'a [usize], &'a Tried<'a>),
 }
 
 impl<'a> Tried<'a> {
     /// Nothing was tried.
-    pub const NONE: Tried<'static> = Tried {
-        indices: &[],
-        seen_through: None,
-    };
+    pub const NONE: Tried<'static> = Tried(Marks::None);
 
     /// These were tried.
     #[must_use]
     pub const fn of(indices: &'a [usize]) -> Self {
-        Self {
-            indices,
-            seen_through: None,
-        }
+        Self(if indices.is_empty() {
+            Marks::None
+        } else {
+            Marks::These(indices)
+        })
     }
 
     /// The same, for a picker whose candidate `i` is this picker's `map[i]`. Policies that split the candidates use it.
     #[must_use]
     pub const fn through(&'a self, map: &'a [usize]) -> Self {
-        Self {
-            indices: &[],
-            seen_through: Some((map, self)),
-        }
+        Self(if self.is_empty() {
+            Marks::None
+        } else {
+            Marks::Through(map, self)
+        })
     }
 
     /// Whether this candidate was tried.
     #[inline]
     #[must_use]
     pub fn contains(&self, index: usize) -> bool {
-        match self.seen_through {
-            None => self.indices.contains(&index),
-            Some((map, outer)) => map.get(index).is_some_and(|&outer_index| outer.contains(outer_index)),
+        match self.0 {
+            Marks::None => false,
+            Marks::These(indices) => indices.contains(&index),
+            Marks::Through(map, outer) => map.get(index).is_some_and(|&outer_index| outer.contains(outer_index)),
         }
     }
 
     /// Whether nothing was tried: the usual case, in which no index needs to be checked.
     #[inline]
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        match self.seen_through {
-            None => self.indices.is_empty(),
-            Some((_, outer)) => outer.is_empty(),
-        }
+    pub const fn is_empty(&self) -> bool {
+        matches!(self.0, Marks::None)
     }
 }
 
@@ -231,7 +233,13 @@ fn scan<K: Ord>(loads: &[Arc<Load>], args: &PickArgs<'_>, key: impl Fn(&Load) ->
 /// below n / 2^32.
 #[inline]
 fn below(entropy: u64, n: usize) -> Option<usize> {
-    (n != 0).then(|| (((entropy >> 32) * n as u64) >> 32) as usize)
+    (n != 0).then(|| scaled(entropy, n))
+}
+
+/// [`below`], of an `n` that is not 0.
+#[inline]
+fn scaled(entropy: u64, n: usize) -> usize {
+    (((entropy >> 32) * n as u64) >> 32) as usize
 }
 
 /// Makes 64 bits out of 64 bits, one to one and unlike each other even for neighbours: the output function of SplitMix64

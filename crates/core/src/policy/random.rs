@@ -24,8 +24,8 @@ impl Policy for Random {
 }
 
 #[derive(Debug)]
-struct Anyone {
-    loads: Box<[Arc<Load>]>,
+pub(super) struct Anyone {
+    pub(super) loads: Box<[Arc<Load>]>,
 }
 
 impl Picker for Anyone {
