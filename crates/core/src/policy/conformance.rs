@@ -15,8 +15,8 @@
 //! struct InOrder;
 //!
 //! impl Policy for InOrder {
-//!     fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Arc<dyn Picker> {
-//!         Arc::new(First(candidates.iter().map(|c| Arc::clone(&c.load)).collect()))
+//!     fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Box<dyn Picker> {
+//!         Box::new(First(candidates.iter().map(|c| Arc::clone(&c.load)).collect()))
 //!     }
 //! }
 //!
@@ -94,7 +94,7 @@ impl Laws {
         for run in 0..RUNS {
             let mut policy = make();
             let mut world = World::new(self.seed.wrapping_add(run as u64));
-            let mut before: Option<(Vec<Candidate>, Arc<dyn Picker>)> = None;
+            let mut before: Option<(Vec<Candidate>, Box<dyn Picker>)> = None;
             for step in 0..STEPS {
                 // Every size comes first in some run: a policy must not rely on having seen more, or fewer.
                 let size = if step == 0 {
@@ -371,14 +371,14 @@ mod tests {
     #[derive(Debug)]
     struct BrokenPicker {
         candidates: Vec<Candidate>,
-        right: Arc<dyn Picker>,
+        right: Box<dyn Picker>,
         wrong: fn(&[Candidate], &PickArgs<'_>, Option<usize>) -> Option<usize>,
     }
 
     impl Policy for Broken {
-        fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Arc<dyn Picker> {
+        fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Box<dyn Picker> {
             let right = LeastLoaded.prepare(candidates, entropy);
-            Arc::new(BrokenPicker {
+            Box::new(BrokenPicker {
                 candidates: candidates.to_vec(),
                 right,
                 wrong: self.wrong,

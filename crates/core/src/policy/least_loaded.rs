@@ -16,8 +16,8 @@ use super::{Candidate, PickArgs, Picker, Policy, loads_of, scan};
 pub struct LeastLoaded;
 
 impl Policy for LeastLoaded {
-    fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Arc<dyn Picker> {
-        Arc::new(Least {
+    fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Box<dyn Picker> {
+        Box::new(Least {
             loads: loads_of(candidates),
         })
     }

@@ -74,7 +74,7 @@ pub trait Policy: fmt::Debug + Send + 'static {
     /// Makes the picker for `candidates`, which replaces the one before.
     ///
     /// `entropy` is 64 random bits, for what must differ from process to process (where a cursor starts).
-    fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Arc<dyn Picker>;
+    fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Box<dyn Picker>;
 
     /// Whether [`Route::role`] is obeyed. A balancer refuses a route with a role if not: it would be ignored in silence.
     fn is_role_aware(&self) -> bool {
@@ -89,7 +89,7 @@ pub trait Policy: fmt::Debug + Send + 'static {
 }
 
 impl Policy for Box<dyn Policy> {
-    fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Arc<dyn Picker> {
+    fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Box<dyn Picker> {
         (**self).prepare(candidates, entropy)
     }
 

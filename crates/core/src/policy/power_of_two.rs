@@ -77,13 +77,13 @@ impl PowerOfTwo {
 }
 
 impl Policy for PowerOfTwo {
-    fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Arc<dyn Picker> {
+    fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Box<dyn Picker> {
         let loads = loads_of(candidates);
         match self.window {
             // Of fewer than two there is nothing to compare, and no pick has to ask how many there are.
-            _ if loads.len() < 2 => Arc::new(Anyone { loads }),
-            None => Arc::new(ByInFlight { loads }),
-            Some(window) => Arc::new(ByLatency { loads, window }),
+            _ if loads.len() < 2 => Box::new(Anyone { loads }),
+            None => Box::new(ByInFlight { loads }),
+            Some(window) => Box::new(ByLatency { loads, window }),
         }
     }
 

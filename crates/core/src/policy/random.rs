@@ -16,8 +16,8 @@ use super::{Candidate, PickArgs, Picker, Policy, below, is_fit, loads_of, scan};
 pub struct Random;
 
 impl Policy for Random {
-    fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Arc<dyn Picker> {
-        Arc::new(Anyone {
+    fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Box<dyn Picker> {
+        Box::new(Anyone {
             loads: loads_of(candidates),
         })
     }

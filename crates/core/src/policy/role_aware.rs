@@ -80,9 +80,9 @@ impl<P: Policy> RoleAware<P> {
 }
 
 impl<P: Policy> Policy for RoleAware<P> {
-    fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Arc<dyn Picker> {
+    fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Box<dyn Picker> {
         // Three numbers of one: the cursors of the three groups must not start in step.
-        Arc::new(ByRole {
+        Box::new(ByRole {
             primaries: Group::of(Role::Primary, candidates, &mut self.primary, mix(entropy)),
             replicas: Group::of(
                 Role::Replica,
@@ -112,7 +112,7 @@ impl<P: Policy> Policy for RoleAware<P> {
 struct ByRole {
     primaries: Group,
     replicas: Group,
-    all: Arc<dyn Picker>,
+    all: Box<dyn Picker>,
     fallback: Fallback,
 }
 
@@ -145,7 +145,7 @@ impl ByRole {
 /// The candidates of one role and the picker over them.
 #[derive(Debug)]
 struct Group {
-    picker: Arc<dyn Picker>,
+    picker: Box<dyn Picker>,
     /// The picker's indices → indices of all candidates.
     map: Box<[usize]>,
     loads: Box<[Arc<Load>]>,

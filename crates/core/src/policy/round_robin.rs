@@ -38,12 +38,12 @@ impl Clone for RoundRobin {
 }
 
 impl Policy for RoundRobin {
-    fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Arc<dyn Picker> {
+    fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Box<dyn Picker> {
         // WHY: the cursor lives in the policy, not in the picker; a rebuild must not send everyone to index 0 again.
         let cursor = self
             .cursor
             .get_or_insert_with(|| Arc::new(Cursor::starting_at(entropy)));
-        Arc::new(InTurn {
+        Box::new(InTurn {
             loads: loads_of(candidates),
             cursor: Arc::clone(cursor),
         })
