@@ -4,7 +4,8 @@ use std::cell::Cell;
 
 thread_local! {
     // Per thread: no lock, and no two clones of a balancer that draw the same numbers.
-    static STATE: Cell<u64> = Cell::new(rand::random());
+    // 0 until the first draw: a constant can be read without asking whether it is there yet.
+    static STATE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// 64 random bits. Not for secrets.
@@ -13,10 +14,19 @@ thread_local! {
 /// the tests that matter for drawing two pods of many, in a quarter of the instructions of `rand`'s small generator, at each request.
 #[inline]
 pub(crate) fn entropy() -> u64 {
-    let state = STATE.get().wrapping_add(0xa076_1d64_78bd_642f);
+    let mut state = STATE.get();
+    if state == 0 {
+        state = seed();
+    }
+    let state = state.wrapping_add(0xa076_1d64_78bd_642f);
     STATE.set(state);
     let product = u128::from(state) * u128::from(state ^ 0xe703_7ed1_a0b4_28db);
     #[expect(clippy::cast_possible_truncation, reason = "takes the two halves apart")]
     let folded = (product >> 64) as u64 ^ product as u64;
     folded
+}
+
+#[cold]
+fn seed() -> u64 {
+    rand::random()
 }

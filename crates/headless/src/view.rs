@@ -31,7 +31,7 @@ pub(crate) struct View<C: Connect> {
     pub(crate) generation: Generation,
     pub(crate) backends: Backends<C>,
     pub(crate) roles: Box<[Option<Role>]>,
-    pub(crate) picker: Arc<dyn Picker>,
+    pub(crate) picker: Box<dyn Picker>,
 }
 
 impl<C: Connect> fmt::Debug for View<C> {
@@ -62,8 +62,47 @@ impl<C: Connect> ViewCell<C> {
         self.0.load_full()
     }
 
-    /// Replaces the view. INVARIANT(I1): called by `reconcile.rs` only, under its lock.
-    pub(crate) fn store(&self, view: View<C>) {
-        self.0.store(Arc::new(view));
+    /// Replaces the view, and returns the one before. INVARIANT(I1): called by `reconcile.rs` only, under its lock.
+    pub(crate) fn swap(&self, view: View<C>) -> Arc<View<C>> {
+        self.0.swap(Arc::new(view))
+    }
+}
+
+/// What was replaced, until nobody reads it any more.
+///
+/// WHY: whoever is the last to have a view frees it, with two counts for each pod to go down, and that may be a pick that was under way
+/// when the view was replaced. Kept here, the last one is always the writer. The same for a pod that has left, whose last request ends
+/// some time later.
+///
+/// When a swap has returned, nobody can find the old view any more, and each reader that still has it is in its count (arc-swap turns
+/// the readers' debts into counts). So a count of one is the writer's own, and stays so.
+#[derive(Debug)]
+pub(crate) struct Retired<C: Connect> {
+    views: Vec<Arc<View<C>>>,
+    backends: Vec<Arc<Backend<C>>>,
+}
+
+impl<C: Connect> Retired<C> {
+    pub(crate) fn keep(&mut self, view: Arc<View<C>>) {
+        self.views.push(view);
+    }
+
+    pub(crate) fn keep_backends(&mut self, backends: impl IntoIterator<Item = Arc<Backend<C>>>) {
+        self.backends.extend(backends);
+    }
+
+    /// Frees what only the writer has. The views first, as they have the pods that left.
+    pub(crate) fn free(&mut self) {
+        self.views.retain(|view| Arc::strong_count(view) > 1);
+        self.backends.retain(|backend| Arc::strong_count(backend) > 1);
+    }
+}
+
+impl<C: Connect> Default for Retired<C> {
+    fn default() -> Self {
+        Self {
+            views: Vec::new(),
+            backends: Vec::new(),
+        }
     }
 }
