@@ -4,7 +4,15 @@
 //! |---|---|
 //! | `acquire` | pick, count, checkout of an idle connection, return |
 //! | `churn` | requests while pods come and go |
+//! | `clone` | what users clone for each request |
+//! | `http` | requests over HTTP/1.1 and HTTP/2 |
+//! | `memory` | bytes per pod and per idle connection |
 //! | `mysql` | statement guard, routing decision, and point selects on real MariaDB pods |
+//! | `pick` | choosing and counting, without a connection |
 //! | `pool` | checkout and return of one pod's pool, alone and in a crowd, against other pools |
+//! | `quality` | how well requests are spread, in virtual time |
+//! | `reconcile` | a new list of pods, and what requests notice of it |
 
 pub mod harness;
+pub mod pods;
+pub mod sim;

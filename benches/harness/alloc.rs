@@ -4,4 +4,4 @@
 #[path = "../../tests/support/alloc.rs"]
 mod counting;
 
-pub use counting::{allocations, so_far};
+pub use counting::{allocations, frees_so_far, live_bytes, so_far};

@@ -17,8 +17,8 @@ pub struct Own {
 /// The options given.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Args {
-    /// Write the results here, as JSON.
-    pub json: Option<PathBuf>,
+    /// Write the results to each of these, as JSON.
+    pub json: Vec<PathBuf>,
     /// Fewer and shorter rounds: a look, not a measurement.
     pub quick: bool,
     /// Only run operations, and measure nothing: [`Callgrind`](super::Callgrind) counts from outside.
@@ -66,7 +66,7 @@ impl Args {
             let mut value = |what: &str| args.next().ok_or(format!("`{arg}` needs a value: {arg} {what}"));
             match arg.as_str() {
                 "--help" | "-h" => return Ok(None),
-                "--json" => parsed.json = Some(value("FILE")?.into()),
+                "--json" => parsed.json.push(value("FILE")?.into()),
                 "--quick" => parsed.quick = true,
                 // cargo says so to every benchmark.
                 "--bench" => {}
@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn what_all_benchmarks_take() {
-        let args = parsed("--json a.json --bench --quick");
-        assert_eq!(args.json, Some("a.json".into()));
+        let args = parsed("--json a.json --bench --quick --json b.json");
+        assert_eq!(args.json, ["a.json", "b.json"].map(PathBuf::from));
         assert!(args.quick);
         assert_eq!(parsed("--bench"), Args::default());
         assert_eq!(parse("--quick --help"), Ok(None));

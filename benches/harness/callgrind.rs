@@ -5,6 +5,9 @@
 //!
 //! Not counted is what the kernel does, and under valgrind that includes reading the clock (otherwise tens of nanoseconds, without
 //! the kernel): whoever reads it often looks cheaper here than in the row `time`.
+//!
+//! Atomic operations are counted beside them (callgrind's global bus events): those that read, change and write a cache line which
+//! other cores may want: a reference count up or down, a lock taken. Plain atomic loads and stores are not among them.
 
 use std::env;
 use std::process::{Command, Output};
@@ -15,6 +18,15 @@ use super::Operations;
 /// Counts instructions, where valgrind is installed.
 #[derive(Clone, Copy, Debug)]
 pub struct Callgrind(());
+
+/// What was counted, per operation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Counts {
+    /// All of them, outside the kernel.
+    pub instructions: f64,
+    /// Read, change and write in one: `lock xadd`, `cmpxchg`, `xchg`.
+    pub atomics: f64,
+}
 
 impl Callgrind {
     /// `None`, and a line that says so, without valgrind.
@@ -27,26 +39,41 @@ impl Callgrind {
         None
     }
 
-    /// Instructions per operation of `contender` in `case`. The program is called with [`Operations`], and has to do that many.
+    /// Instructions per operation: see [`counts`](Self::counts).
+    ///
+    /// # Errors
+    ///
+    /// As [`counts`](Self::counts).
+    pub fn per_operation(self, contender: &str, case: &str, count: usize) -> Result<f64, String> {
+        Ok(self.counts(contender, case, count)?.instructions)
+    }
+
+    /// What one operation of `contender` in `case` is made of. The program is called with [`Operations`], and has to do that many.
     ///
     /// # Errors
     ///
     /// What went wrong, in words: the program failed, or callgrind's summary is not there.
-    pub fn per_operation(self, contender: &str, case: &str, count: usize) -> Result<f64, String> {
-        let run = |count| self.instructions(contender, case, count);
+    pub fn counts(self, contender: &str, case: &str, count: usize) -> Result<Counts, String> {
+        let run = |count| self.run(contender, case, count);
         // Side by side: a count does not mind a busy machine.
         let (once, twice) = thread::scope(|scope| {
             let twice = scope.spawn(move || run(2 * count));
             (run(count), twice.join())
         });
         let twice = twice.map_err(|_| "the thread that ran callgrind panicked")??;
-        Ok((twice as f64 - once? as f64) / count as f64)
+        let once = once?;
+        let [instructions, atomics] = [0, 1].map(|k| (twice[k] as f64 - once[k] as f64) / count as f64);
+        Ok(Counts { instructions, atomics })
     }
 
-    fn instructions(self, contender: &str, case: &str, count: usize) -> Result<u64, String> {
+    fn run(self, contender: &str, case: &str, count: usize) -> Result<[u64; 2], String> {
         let program = env::current_exe().map_err(|error| format!("where is this program? {error}"))?;
         let output = Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .args([
+                "--tool=callgrind",
+                "--collect-bus=yes",
+                "--callgrind-out-file=/dev/null",
+            ])
             .arg(program)
             .args([Operations::OPTION, contender, case, &count.to_string()])
             .output();
@@ -59,10 +86,11 @@ impl Callgrind {
     }
 }
 
-/// The number of callgrind's summary: `==123== Collected : 456789`.
-fn collected(said: &str) -> Option<u64> {
-    let line = said.lines().find(|line| line.contains("Collected :"))?;
-    line.rsplit(' ').next()?.parse().ok()
+/// The numbers of callgrind's summary: `==123== Collected : 456789 12`.
+fn collected(said: &str) -> Option<[u64; 2]> {
+    let (_, numbers) = said.lines().find_map(|line| line.split_once("Collected :"))?;
+    let mut numbers = numbers.split_whitespace().map(str::parse);
+    Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
 }
 
 #[cfg(test)]
@@ -70,9 +98,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_count_is_in_callgrinds_summary() {
-        let said = "==7== Events    : Ir\n==7== Collected : 123456\n==7== \n==7== I   refs:      123,456\n";
-        assert_eq!(collected(said), Some(123_456));
+    fn the_counts_are_in_callgrinds_summary() {
+        let said = "==7== Events    : Ir Ge\n==7== Collected : 123456 78\n==7== \n==7== I   refs:      123,456\n";
+        assert_eq!(collected(said), Some([123_456, 78]));
         assert_eq!(collected("==7== Killed\n"), None);
     }
 }

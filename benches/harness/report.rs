@@ -149,7 +149,7 @@ impl Report {
     pub fn finish(&self, args: &Args) {
         print!("{}", table(&self.rows, self.limit));
         print!("{}", self.verdict());
-        if let Some(file) = &args.json {
+        for file in &args.json {
             if let Err(error) = write(file, &format!("{:#}\n", self.to_json())) {
                 eprintln!("error: cannot write the results to {}: {error}", file.display());
                 process::exit(1);
@@ -192,12 +192,33 @@ impl Report {
         });
         json!({
             "bench": self.bench,
+            "limit": self.limit,
             "machine": machine(),
-            "command": env::args().collect::<Vec<_>>().join(" "),
+            "command": command(self.bench, env::args().skip(1)),
             "rows": rows.collect::<Vec<_>>(),
             "targets": targets.collect::<Vec<_>>(),
         })
     }
+}
+
+/// As one types it, without what says nothing about the figures: a word of cargo's own, and where they are written.
+fn command(bench: &str, args: impl IntoIterator<Item = String>) -> String {
+    let peers = if cfg!(feature = "peers") {
+        " --features peers"
+    } else {
+        ""
+    };
+    let mut words = vec![format!("cargo bench -p headless-benches{peers} --bench {bench} --")];
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--bench" => {}
+            "--json" => drop(args.next()),
+            _ if arg.contains(' ') => words.push(format!("{arg:?}")),
+            _ => words.push(arg),
+        }
+    }
+    words.join(" ").trim_end_matches(" --").to_owned()
 }
 
 fn machine() -> Value {
@@ -212,9 +233,10 @@ fn machine() -> Value {
 
 /// Where plots go: `target/bench`.
 pub fn output_dir() -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target"));
-    target.join("bench")
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    // A relative folder is below the workspace, not below this package, where programs are started.
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("");
+    workspace.join(target).join("bench")
 }
 
 /// Writes a file, and makes its folder first.
@@ -281,12 +303,24 @@ mod tests {
     }
 
     #[test]
+    fn the_command_can_be_typed_again_on_another_machine() {
+        let said = |line: &[&str]| command("pool", line.iter().map(|&arg| arg.to_owned()));
+        let cargo = said(&["--bench"]);
+        assert!(
+            cargo.starts_with("cargo bench ") && cargo.ends_with(" --bench pool"),
+            "{cargo}"
+        );
+        let options = said(&["--json", "/tmp/pool.json", "--quick", "--case", "1 task", "--bench"]);
+        assert_eq!(options, format!("{cargo} -- --quick --case \"1 task\""));
+    }
+
+    #[test]
     fn the_json_has_rows_targets_and_the_machine() {
         let mut report = report();
         report.target("fast", Some(2.5), Bound::AtMost(3.0));
         report.target("small", None, Bound::AtMost(3.0));
         let json = report.to_json();
-        assert_eq!(json["bench"], "pool");
+        assert_eq!((&json["bench"], &json["limit"]), (&"pool".into(), &"limit".into()));
         assert!(json["machine"]["cpus"].as_u64() > Some(0), "{json}");
         assert!(json["command"].is_string());
         let limit = json!({

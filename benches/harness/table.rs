@@ -48,7 +48,7 @@ fn cell(row: &Row, limit: Option<f64>) -> String {
 }
 
 /// Three digits, or more before the point.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         100.0.. => format!("{value:.0}"),
@@ -81,7 +81,8 @@ fn aligned(lines: &[Vec<String>]) -> String {
     text
 }
 
-fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+/// Each once, in the order in which they first appear.
+pub fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = Vec::new();
     for name in names {
         if !seen.contains(&name) {

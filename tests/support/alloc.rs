@@ -3,36 +3,57 @@
 //! The one file of the project with `unsafe`: a global allocator cannot be written without. Not a part of `support`, since it would
 //! then count in every test: a test that counts includes it by its path.
 #![allow(unsafe_code, reason = "a counting allocator implements an unsafe trait")]
+#![allow(dead_code, reason = "each of those who include it counts something else")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 struct Counting;
 
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+/// What one thread has done.
+struct Counts {
+    allocations: Cell<usize>,
+    frees: Cell<usize>,
+    /// Allocated less freed. Below zero where a thread frees what others allocated.
+    bytes: Cell<isize>,
 }
 
-fn count() {
+thread_local! {
+    static COUNTS: Counts = const {
+        Counts { allocations: Cell::new(0), frees: Cell::new(0), bytes: Cell::new(0) }
+    };
+}
+
+fn count(allocated: Option<usize>, freed: Option<usize>) {
     // `try_with`: the allocator is called while a thread's locals are torn down, too.
-    let _gone = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
+    let _gone = COUNTS.try_with(|counts| {
+        let (more, less) = (allocated.unwrap_or(0), freed.unwrap_or(0));
+        counts
+            .allocations
+            .set(counts.allocations.get() + usize::from(allocated.is_some()));
+        counts.frees.set(counts.frees.get() + usize::from(freed.is_some()));
+        counts
+            .bytes
+            .set(counts.bytes.get() + more.cast_signed() - less.cast_signed());
+    });
 }
 
 // SAFETY: hands every call on to the system's allocator unchanged, and only counts.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(Some(layout.size()), None);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        count(None, Some(layout.size()));
         // SAFETY: the caller's promises are passed on.
         unsafe { System.dealloc(ptr, layout) }
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(Some(size), Some(layout.size()));
         // SAFETY: the caller's promises are passed on.
         unsafe { System.realloc(ptr, layout, size) }
     }
@@ -50,5 +71,15 @@ pub fn allocations(work: impl FnOnce()) -> usize {
 
 /// How many allocations this thread has made so far.
 pub fn so_far() -> usize {
-    ALLOCATIONS.get()
+    COUNTS.with(|counts| counts.allocations.get())
+}
+
+/// How many allocations this thread has freed so far, whoever made them.
+pub fn frees_so_far() -> usize {
+    COUNTS.with(|counts| counts.frees.get())
+}
+
+/// How many bytes this thread has allocated, less those that it has freed.
+pub fn live_bytes() -> isize {
+    COUNTS.with(|counts| counts.bytes.get())
 }

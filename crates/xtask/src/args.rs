@@ -13,7 +13,9 @@ pub(crate) enum Command {
     Lint { keep_going: bool },
     /// `Lint`, then `Test`.
     Ci { keep_going: bool },
-    /// One benchmark or all of them; results go to `json`, and `rest` to the benchmark itself.
+    /// Instructions of the hot path against what was recorded; `rest` goes to the program that counts.
+    Counts { rest: Vec<String> },
+    /// One benchmark or all of them; results also go to `json`, and `rest` to the benchmark itself.
     Bench {
         name: Option<String>,
         json: Option<PathBuf>,
@@ -26,21 +28,24 @@ pub(crate) enum Command {
 pub(crate) const HELP: &str = "\
 The project's commands. Usage: cargo xtask <COMMAND>
 
-  test  [--keep-going]      install what the tests need (Knot DNS, dnsmasq and MariaDB, where apt-get and root allow
-                            it), then run all tests: unit tests, scenarios, doctests, README, and the loom models
+  test  [--keep-going]      install what the tests need (Knot DNS, dnsmasq, MariaDB and valgrind, where apt-get and root
+                            allow it), then run all tests: unit tests, scenarios, doctests, README, the loom models, and `counts`
   lint  [--keep-going]      cargo fmt --check, clippy and rustdoc, warnings denied
   ci    [--keep-going]      lint, then test
   bench [NAME] [--json FILE] [--quick] [-- ARGS]
-                            run one benchmark, or all; the results also go to FILE (of all: to FILE.NAME, before its
-                            extension); --quick takes a look where a measurement takes minutes; ARGS go to the benchmark
+                            run one benchmark, or all, and write target/bench/index.html, the page of all results so far;
+                            the results also go to FILE (of all: to FILE.NAME, before its extension); --quick takes a look
+                            where a measurement takes minutes; ARGS go to the benchmark
+  counts [--record]         count the instructions per pick and per acquire; fails where they are not within 10 % of what
+                            was recorded by the same compiler; --record makes what is counted the record
   mysql up                  install MariaDB where it is missing, start a primary and two replicas, keep them until `down`
   mysql down | status | kill N | start N | pause N | lag N SECONDS | promote N | help
                             end them, look at them, do something to one of them: from another terminal
   help                      this text
 
 --keep-going runs the remaining steps after one has failed; the command fails all the same.
-HEADLESS_SKIP_KNOT=1 and HEADLESS_SKIP_MARIADB=1 keep `test` from installing name servers, or MariaDB: without them on this
-machine, the scenarios against them are left out.";
+HEADLESS_SKIP_KNOT=1, HEADLESS_SKIP_MARIADB=1 and HEADLESS_SKIP_VALGRIND=1 keep `test` from installing name servers, MariaDB, or
+valgrind: what needs them is left out where they are missing.";
 
 impl Command {
     /// The command of an argument list (without the program's name); else a sentence that says what was not understood.
@@ -52,6 +57,7 @@ impl Command {
         match command.as_str() {
             "help" | "--help" | "-h" => Ok(Self::Help),
             "bench" => Self::bench(args),
+            "counts" => Ok(Self::Counts { rest: args.collect() }),
             "mysql" => Ok(Self::Mysql {
                 request: args.collect(),
             }),
@@ -60,11 +66,12 @@ impl Command {
         }
     }
 
-    /// Whether the steps after a failed one are run.
+    /// Whether the steps after a failed one are run. A benchmark's failure says nothing of the next one, and belongs into the report.
     pub(crate) fn keeps_going(&self) -> bool {
         match *self {
             Self::Test { keep_going } | Self::Lint { keep_going } | Self::Ci { keep_going } => keep_going,
-            Self::Help | Self::Bench { .. } | Self::Mysql { .. } => false,
+            Self::Bench { .. } => true,
+            Self::Help | Self::Counts { .. } | Self::Mysql { .. } => false,
         }
     }
 
@@ -140,6 +147,12 @@ mod tests {
         assert_eq!(parse("bench pool --quick --json out.json"), Ok(quick));
         let all = bench(None, Some("out.json"), &["--quick", "--json", "theirs"]);
         assert_eq!(parse("bench --json out.json --quick -- --json theirs"), Ok(all));
+    }
+
+    #[test]
+    fn what_counts_instructions_gets_its_own_options() {
+        let rest = vec!["--record".to_owned()];
+        assert_eq!(parse("counts --record"), Ok(Command::Counts { rest }));
     }
 
     fn bench(name: Option<&str>, json: Option<&str>, rest: &[&str]) -> Command {

@@ -1,8 +1,9 @@
-//! `cargo xtask bench`: the measurements in `benches`, one or all.
+//! `cargo xtask bench`: the measurements in `benches`, one or all, and the page of their results.
 
 use std::path::{Path, PathBuf, absolute};
+use std::process::Command;
 
-use crate::cargo::cargo;
+use crate::cargo::{cargo, target_dir};
 use crate::steps::Run;
 
 /// Where the benchmarks are listed.
@@ -11,29 +12,34 @@ const MANIFEST: &str = include_str!("../../../benches/Cargo.toml");
 pub(crate) fn run(run: &mut Run, name: Option<&str>, json: Option<&Path>, rest: &[String]) {
     // cargo starts a benchmark in its package's folder, but the user means the one they are in.
     let json = json.map(|file| absolute(file).unwrap_or_else(|_| file.to_owned()));
-    if let Some(name) = name {
-        return step(run, name, json, rest);
+    let folder = target_dir().join("bench");
+    let all: Vec<_> = names(MANIFEST).collect();
+    let asked = name.map_or(all.clone(), |name| vec![name]);
+    let mut failed = Vec::new();
+    for &bench in &asked {
+        let mut program = cargo(["bench"]);
+        with_peers(&mut program).args(["--bench", bench, "--", "--json"]);
+        program.arg(folder.join(bench).with_extension("json"));
+        if let Some(file) = &json {
+            let file = if name.is_some() { file.clone() } else { of(bench, file) };
+            program.arg("--json").arg(file);
+        }
+        if !run.step(bench, program.args(rest)) {
+            failed.push(bench);
+        }
     }
-    for name in names(MANIFEST) {
-        step(run, name, json.as_deref().map(|file| of(name, file)), rest);
+    let mut report = cargo(["run", "--profile", "bench"]);
+    with_peers(&mut report).args(["--bin", "report", "--"]);
+    report.arg(&folder).args(&all);
+    for bench in failed {
+        report.args(["--failed", bench]);
     }
+    run.step("report", &mut report);
 }
 
-fn step(run: &mut Run, name: &str, json: Option<PathBuf>, rest: &[String]) {
-    let mut bench = cargo([
-        "bench",
-        "-p",
-        "headless-benches",
-        "--features",
-        "peers",
-        "--bench",
-        name,
-        "--",
-    ]);
-    if let Some(file) = json {
-        bench.arg("--json").arg(file);
-    }
-    run.step(name, bench.args(rest));
+/// The same for all, so that nothing is compiled twice.
+fn with_peers(command: &mut Command) -> &mut Command {
+    command.args(["-p", "headless-benches", "--features", "peers"])
 }
 
 fn names(manifest: &str) -> impl Iterator<Item = &str> {

@@ -23,9 +23,9 @@ pub(crate) fn root() -> &'static Path {
     here.ancestors().nth(2).unwrap_or(here)
 }
 
-/// Where builds go.
+/// Where builds go: cargo is called at the root, and understands a relative folder from there.
 pub(crate) fn target_dir() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 /// The user's `RUSTFLAGS` (or `RUSTDOCFLAGS`) with one more flag: a step adds to them and does not replace them.

@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask test`, `lint`, `ci`, `bench`, `mysql`.
+//! The project's commands: `cargo xtask test`, `lint`, `ci`, `bench`, `counts`, `mysql`.
 //!
 //! Here: dispatch and exit codes. What is run lives in one file per command, how it is run in `steps`. Standard library
 //! only, so that the first command in a fresh clone starts at once.
@@ -7,6 +7,7 @@
 mod args;
 mod bench;
 mod cargo;
+mod counts;
 mod lint;
 mod mysql;
 mod steps;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
             lint::run(&mut run);
             test::run(&mut run);
         }
+        Command::Counts { rest } => counts::run(&mut run, &rest),
         Command::Bench { name, json, rest } => bench::run(&mut run, name.as_deref(), json.as_deref(), &rest),
     }
     if run.summary() {

@@ -5,6 +5,10 @@ use std::fmt::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+/// The exit code of a step that found nothing to do here, and has said why: it has not failed, but the summary tells. The number is
+/// that of automake's tests.
+const LEFT_OUT: i32 = 77;
+
 /// One run of a command: the steps so far, and what was left out.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -41,6 +45,10 @@ impl Run {
         let begin = now();
         let failure = match command.status() {
             Ok(status) if status.success() => None,
+            Ok(status) if status.code() == Some(LEFT_OUT) => {
+                self.skip(&format!("{name}: the step left itself out, and said why"));
+                return true;
+            }
             Ok(status) => Some(status.to_string()),
             Err(error) => Some(format!("could not start: {error}")),
         };
@@ -144,6 +152,15 @@ mod tests {
         run.skip("the scenarios against a mirror");
         assert!(run.to_table().contains("SKIPPED: the scenarios against a mirror"));
         assert!(run.summary(), "leaving out is not failing");
+    }
+
+    #[test]
+    fn a_step_that_leaves_itself_out_has_not_failed_and_is_told_of() {
+        let mut run = Run::new(false);
+        assert!(run.step("counts", Command::new("sh").args(["-c", "exit 77"])));
+        let table = run.to_table();
+        assert!(table.contains("SKIPPED: counts") && !table.contains("ok"), "{table}");
+        assert!(run.summary());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that can be tested here, after installing what it needs.
 
 use crate::cargo::{ALL_BUT_BENCHES, BENCHES, cargo, flags_with, target_dir};
+use crate::counts;
 use crate::steps::Run;
 use crate::tools::{MARIADB, NAME_SERVERS, search_path};
 
@@ -14,8 +15,9 @@ pub(crate) fn run(run: &mut Run) {
     NAME_SERVERS.provide(run, &mut tests);
     MARIADB.provide(run, &mut tests);
     run.step("tests", &mut tests);
-    run.step("tests of the benches", cargo(["test", "--lib"]).args(BENCHES));
+    run.step("tests of the benches", cargo(["test", "--lib", "--bins"]).args(BENCHES));
     loom_models(run);
+    counts::run(run, &[]);
 }
 
 /// WHY: only these two, and without DNS, because under this flag tokio has no sockets. The core is where the atomics are, and the pool

@@ -1,4 +1,4 @@
-//! Servers that we did not write, for the tests: finds them, installs them where possible, says so where they are not.
+//! Programs that we did not write, for the tests: finds them, installs them where possible, says so where they are not.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,17 +7,17 @@ use std::process::{Command, Stdio};
 
 use crate::steps::Run;
 
-/// Programs that some scenarios need.
+/// Programs that some of the tests need.
 #[derive(Debug)]
 pub(crate) struct Tools {
     /// As users know them.
-    name: &'static str,
+    pub(crate) name: &'static str,
     programs: &'static [&'static str],
     /// Debian's, and Ubuntu's.
     packages: &'static [&'static str],
     /// How to get them on other systems.
     elsewhere: &'static str,
-    /// The variable that says, with the value 1, that they need not be installed: the scenarios that need them are left out then.
+    /// The variable that says, with the value 1, that they need not be installed: what needs them is left out then.
     skip: &'static str,
 }
 
@@ -39,25 +39,38 @@ pub(crate) const MARIADB: Tools = Tools {
     skip: "HEADLESS_SKIP_MARIADB",
 };
 
+/// Counts instructions.
+pub(crate) const VALGRIND: Tools = Tools {
+    name: "valgrind",
+    programs: &["valgrind"],
+    packages: &["valgrind"],
+    elsewhere: "Fedora: sudo dnf install valgrind; Alpine: apk add valgrind",
+    skip: "HEADLESS_SKIP_VALGRIND",
+};
+
 impl Tools {
     /// Finds all programs or installs them, and lets `tests` find them; else tells `tests` to leave out what needs them.
     ///
     /// Not having them is not a failure, as all the rest can be tested without; it is noted, so that the summary tells.
     pub(crate) fn provide(&self, run: &mut Run, tests: &mut Command) {
-        let why = if self.are_found() {
-            None
-        } else if env::var_os(self.skip).is_some_and(|value| value == "1") {
-            Some(format!("not installed, and {}=1 says it need not be", self.skip))
-        } else {
-            self.install().err()
-        };
-        match why {
+        match self.missing() {
             None => tests.env_remove(self.skip),
             Some(why) => {
                 run.skip(&format!("the scenarios against {}: {why}", self.name));
                 tests.env(self.skip, "1")
             }
         };
+    }
+
+    /// Finds all programs or installs them; else says why they are missing.
+    pub(crate) fn missing(&self) -> Option<String> {
+        if self.are_found() {
+            None
+        } else if env::var_os(self.skip).is_some_and(|value| value == "1") {
+            Some(format!("not installed, and {}=1 says it need not be", self.skip))
+        } else {
+            self.install().err()
+        }
     }
 
     /// Installs what is missing; else says why not, and how to do it by hand.

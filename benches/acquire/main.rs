@@ -1,0 +1,67 @@
+//! What it costs to get a connection and give it back: pick, count, checkout, return; an idle connection ready.
+//!
+//! The limit is the same work by hand and without features: power of two choices over an arc-swap snapshot, an in-flight
+//! counter, and a `Mutex<Vec>` per pod.
+//!
+//! `cargo xtask bench acquire`; without the feature `peers`, against the limit only.
+
+#[path = "../pick/by_hand.rs"]
+mod by_hand;
+mod limit;
+mod ours;
+#[cfg(feature = "peers")]
+mod peers;
+
+use headless_benches::harness::micro::{self, ALLOCATIONS, Case};
+use headless_benches::harness::{Args, Bound, Report};
+
+use limit::LIMIT;
+
+const PODS: [usize; 3] = [3, 100, 1000];
+/// A look is at these only.
+const FEW: [usize; 2] = [3, 100];
+/// Where the peers come in: they choose without looking, so how many there are to choose from makes no difference.
+#[cfg(feature = "peers")]
+const AGAINST_PEERS: usize = 3;
+
+/// Idle connections of each pod: both threads may be at the same one.
+const IDLE: usize = 2;
+
+fn main() {
+    let args = Args::from_env(&[]);
+    let sizes = if args.quick { &FEW[..] } else { &PODS };
+    let cases: Vec<_> = sizes.iter().map(|&n| Case::new(name(n), contenders(n))).collect();
+    if let Some(asked) = &args.operations {
+        return micro::operate(asked, &cases);
+    }
+    let mut report = Report::new("acquire", LIMIT);
+    micro::measure(&mut report, &args, &cases);
+    targets(&mut report);
+    report.finish(&args);
+}
+
+fn name(n: usize) -> String {
+    format!("{n} pods")
+}
+
+fn contenders(n: usize) -> Vec<micro::Micro> {
+    let mut all = vec![limit::contender(n, IDLE)];
+    all.extend(ours::contenders(n, IDLE));
+    #[cfg(feature = "peers")]
+    if n == AGAINST_PEERS {
+        all.extend(peers::contenders(n));
+    }
+    all
+}
+
+fn targets(report: &mut Report) {
+    #[cfg(feature = "peers")]
+    for peer in [peers::DEADPOOL, peers::BB8] {
+        let ratio = report.ratio(ours::POWER_OF_TWO, peer, &name(AGAINST_PEERS), micro::INSTRUCTIONS);
+        let target = format!("power of two, {AGAINST_PEERS} pods: instructions, of {peer}'s");
+        report.target(&target, ratio, Bound::AtMost(0.3));
+    }
+    let most = ours::ALL.map(|policy| PODS.map(|n| report.value(policy, &name(n), ALLOCATIONS)));
+    let most = most.into_iter().flatten().flatten().reduce(f64::max);
+    report.target("every policy, every size: allocations", most, Bound::AtMost(0.0));
+}

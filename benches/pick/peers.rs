@@ -1,0 +1,121 @@
+//! The peers, as their documentation has them. A pod is a service that is ready at once and answers at once.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use headless_benches::harness::micro::{Micro, repeated};
+use headless_benches::pods;
+use pingora_load_balancing::LoadBalancer;
+use pingora_load_balancing::selection::RoundRobin;
+use tokio::runtime::Runtime;
+use tower::balance::p2c::Balance;
+use tower::buffer::Buffer;
+use tower::discover::ServiceList;
+use tower::load::{CompleteOnResponse, PeakEwma, PendingRequests};
+use tower::{Service, ServiceExt};
+
+pub const BUFFER: &str = "tower Buffer<Balance>, pending";
+pub const BUFFER_EWMA: &str = "tower Buffer<Balance>, peak EWMA";
+pub const BALANCE: &str = "tower Balance, pending";
+pub const BALANCE_EWMA: &str = "tower Balance, peak EWMA";
+pub const PINGORA: &str = "pingora, round robin";
+
+pub fn contenders(n: usize) -> [Micro; 5] {
+    [
+        Micro::exclusive(BALANCE, move |runtime| alone(runtime, balance(n, pending))),
+        Micro::exclusive(BALANCE_EWMA, move |runtime| alone(runtime, balance(n, peak_ewma))),
+        Micro::shared(BUFFER, move |runtime| buffered(runtime, balance(n, pending))),
+        Micro::shared(BUFFER_EWMA, move |runtime| buffered(runtime, balance(n, peak_ewma))),
+        Micro::shared(PINGORA, move |_| pingora(n)),
+    ]
+}
+
+/// tower's balancer over a list that never changes: what it learns from is empty after the first look.
+fn balance<S>(n: usize, measured: fn(Pod) -> S) -> Balance<ServiceList<Vec<S>>, ()>
+where
+    S: Service<(), Error = Infallible>,
+{
+    let pods: Vec<_> = (0..n).map(|pod| measured(Pod(pod))).collect();
+    Balance::new(ServiceList::new::<()>(pods))
+}
+
+fn pending(pod: Pod) -> PendingRequests<Pod> {
+    PendingRequests::new(pod, CompleteOnResponse::default())
+}
+
+/// With the first guess and the decay of tower's own example of it.
+fn peak_ewma(pod: Pod) -> PeakEwma<Pod> {
+    let (guess, decay) = (Duration::from_millis(30), Duration::from_secs(10));
+    PeakEwma::new(pod, guess, decay.as_nanos() as f64, CompleteOnResponse::default())
+}
+
+/// One task owns it: nothing to share, nothing to wait for.
+fn alone<S>(runtime: &Arc<Runtime>, mut balance: S) -> impl FnMut(usize) + Send + use<S>
+where
+    S: Service<(), Response = usize, Error = tower::BoxError, Future: Send> + Send + 'static,
+{
+    let runtime = Arc::clone(runtime);
+    move |operations| runtime.block_on(call(&mut balance, operations))
+}
+
+/// Any number of tasks share it: each has a clone, and calls are sent to the task that owns it.
+fn buffered<S>(runtime: &Arc<Runtime>, balance: S) -> impl FnMut(usize) + Clone + Send + use<S>
+where
+    S: Service<(), Response = usize, Error = tower::BoxError, Future: Send + 'static> + Send + 'static,
+{
+    let runtime = Arc::clone(runtime);
+    let inside = runtime.enter();
+    let buffer = Buffer::new(balance, BOUND);
+    drop(inside);
+    move |operations| {
+        let mut buffer = buffer.clone();
+        // WHY a task: on a thread outside of the runtime every answer would wake a sleeping thread, which is not how it is used.
+        let caller = runtime.spawn(async move { call(&mut buffer, operations).await });
+        runtime.block_on(caller).unwrap();
+    }
+}
+
+/// As many whole calls: ready, call, answer.
+async fn call<S>(service: &mut S, operations: usize)
+where
+    S: Service<(), Response = usize, Error = tower::BoxError>,
+{
+    for _ in 0..operations {
+        black_box(service.ready().await.unwrap().call(()).await.unwrap());
+    }
+}
+
+/// Chooses, and counts nothing.
+fn pingora(n: usize) -> impl FnMut(usize) + Clone + Send + 'static {
+    let pods = pods::endpoints(n);
+    let pods = pods.iter().map(headless::Endpoint::addr);
+    let pods = LoadBalancer::<RoundRobin>::try_from_iter(pods.collect::<Vec<SocketAddr>>()).unwrap();
+    let pods = Arc::new(pods);
+    // Key and bound are those of its documentation; round robin does not look at the key.
+    repeated(move || pods.select(b"", 256).unwrap())
+}
+
+/// A pod for tower.
+struct Pod(usize);
+
+impl Service<()> for Pod {
+    type Response = usize;
+    type Error = Infallible;
+    type Future = Ready<Result<usize, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        ready(Ok(self.0))
+    }
+}
+
+/// Room for every caller: none of them waits for the buffer.
+const BOUND: usize = 1024;

@@ -1,0 +1,84 @@
+//! A pod that fails at once, and so always looks idle: how many requests does it draw?
+
+use std::time::Duration;
+
+use headless_benches::harness::{Bound, Report};
+use headless_benches::sim::{Demand, Headless, Pod, Scenario, Work};
+use headless_core::Timestamp;
+use headless_core::policy::{LeastLoaded, PowerOfTwo, RoundRobin};
+
+use crate::contender::{Contender, add, run};
+
+const SERVICE: Duration = Duration::from_millis(10);
+const LOAD: f64 = 0.5;
+const PODS: usize = 10;
+const SHARE: &str = "failing pod's share";
+
+/// The same policies where the pool cannot connect to the pod, and says so.
+const AVOIDING: [Contender; 4] = [
+    Contender::new("headless RoundRobin, avoided", |n, seed| {
+        Box::new(Headless::new(RoundRobin::default(), n, seed).avoiding())
+    }),
+    Contender::new("headless LeastLoaded, avoided", |n, seed| {
+        Box::new(Headless::new(LeastLoaded, n, seed).avoiding())
+    }),
+    Contender::new("headless PowerOfTwo, avoided", |n, seed| {
+        Box::new(Headless::new(PowerOfTwo::default(), n, seed).avoiding())
+    }),
+    Contender::new("headless PowerOfTwo::latency, avoided", |n, seed| {
+        Box::new(Headless::new(PowerOfTwo::latency(), n, seed).avoiding())
+    }),
+];
+
+pub fn measure(report: &mut Report, quick: bool) {
+    let contenders: Vec<_> = Contender::ALL.into_iter().chain(AVOIDING).collect();
+    let warm_up = Duration::from_secs(60);
+    let healthy = Pod::new(SERVICE, Work::Exponential);
+    for (case, from) in [("from the start", Duration::ZERO), ("after a healthy minute", warm_up)] {
+        let case = format!("1 of {PODS} fails at once, {case}");
+        let failing = healthy.clone().failing_from(Timestamp::ZERO + from);
+        let scenario = Scenario {
+            pods: [vec![failing], vec![healthy.clone(); PODS - 1]].concat(),
+            demand: Demand::Open(LOAD * (PODS as f64 - 1.0) / SERVICE.as_secs_f64()),
+            warm_up,
+            time: Duration::from_secs(if quick { 20 } else { 60 }),
+            keeps_latencies: true,
+        };
+        let measured = run(&contenders, 1, &scenario);
+        for (&who, mut runs) in contenders.iter().zip(measured) {
+            add(
+                report,
+                who,
+                &case,
+                SHARE,
+                "of even",
+                runs.iter().map(|run| run.share(0)),
+            );
+            add(
+                report,
+                who,
+                &case,
+                "failed requests",
+                "%",
+                runs.iter().map(|run| run.failures as f64 / run.count() as f64 * 100.0),
+            );
+            add(
+                report,
+                who,
+                &case,
+                "p99 of the others",
+                "ms",
+                runs.iter_mut()
+                    .map(|run| run.latencies.percentile(99.0).as_secs_f64() * 1e3),
+            );
+        }
+        for ours in [Contender::IN_FLIGHT, Contender::LATENCY] {
+            let share = report.value(ours.name, &case, SHARE);
+            report.target(&format!("{case}: {}: its share", ours.name), share, Bound::AtMost(1.0));
+        }
+        for ours in AVOIDING {
+            let share = report.value(ours.name, &case, SHARE);
+            report.target(&format!("{case}: {}: its share", ours.name), share, Bound::AtMost(0.01));
+        }
+    }
+}
