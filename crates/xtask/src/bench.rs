@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::cargo::{cargo, target_dir};
 use crate::steps::Run;
+use crate::tools::CMAKE;
 
 /// Where the benchmarks are listed.
 const MANIFEST: &str = include_str!("../../../benches/Cargo.toml");
@@ -12,6 +13,12 @@ const MANIFEST: &str = include_str!("../../../benches/Cargo.toml");
 pub(crate) fn run(run: &mut Run, name: Option<&str>, json: Option<&Path>, rest: &[String]) {
     // cargo starts a benchmark in its package's folder, but the user means the one they are in.
     let json = json.map(|file| absolute(file).unwrap_or_else(|_| file.to_owned()));
+    if let Some(why) = CMAKE.missing() {
+        run.skip(&format!(
+            "installing {}, which the peers are built with: {why}",
+            CMAKE.name
+        ));
+    }
     let folder = target_dir().join("bench");
     let all: Vec<_> = names(MANIFEST).collect();
     let asked = name.map_or(all.clone(), |name| vec![name]);

@@ -1,4 +1,4 @@
-//! Programs that we did not write, for the tests: finds them, installs them where possible, says so where they are not.
+//! Programs that we did not write, for the tests and the benchmarks: finds them, installs them where possible, says so where they are not.
 
 use std::env;
 use std::ffi::OsString;
@@ -46,6 +46,15 @@ pub(crate) const VALGRIND: Tools = Tools {
     packages: &["valgrind"],
     elsewhere: "Fedora: sudo dnf install valgrind; Alpine: apk add valgrind",
     skip: "HEADLESS_SKIP_VALGRIND",
+};
+
+/// What one of the benchmarks' peers is built with (pingora: zlib).
+pub(crate) const CMAKE: Tools = Tools {
+    name: "cmake",
+    programs: &["cmake", "cc", "c++"],
+    packages: &["cmake", "gcc", "g++", "make"],
+    elsewhere: "Fedora: sudo dnf install cmake gcc-c++ make; Alpine: apk add cmake build-base",
+    skip: "HEADLESS_SKIP_CMAKE",
 };
 
 impl Tools {
