@@ -6,8 +6,7 @@ use std::error::Error;
 
 use h2::Reason;
 use headless_core::Outcome;
-use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
 
 use crate::request_body::BodyFailed;
 
@@ -50,8 +49,8 @@ pub(crate) fn is_safe(method: &Method) -> bool {
 pub struct Idempotent;
 
 /// Whether a request may be sent again although a pod may have acted on it.
-pub(crate) fn is_repeatable(head: &Parts) -> bool {
-    is_safe(&head.method) || head.extensions.get::<Idempotent>().is_some()
+pub(crate) fn is_repeatable<B>(request: &Request<B>) -> bool {
+    is_safe(request.method()) || request.extensions().get::<Idempotent>().is_some()
 }
 
 /// What broke.

@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use headless::{Balancer, Discovery};
 use headless_core::{RetryBudget, Route, Timestamp};
-use http::request::Parts;
 use http::{Method, Request, Uri};
 use http_body::Body;
 use tokio::time::Instant;
@@ -19,6 +18,7 @@ use crate::builder::RouteBy;
 use crate::connect::Connector;
 use crate::error::BoxError;
 use crate::head::Name;
+use crate::request_body::take;
 use crate::{ClientBuilder, Error, Protocol, RequestBody, Response, ResponseBody, send};
 
 /// An HTTP client for one headless Service: every request goes to a pod of its own choice.
@@ -81,8 +81,19 @@ impl Inner {
         self.balancer.discovery().service()
     }
 
-    pub(crate) fn route(&self, head: &Parts) -> Route {
-        self.route_by.as_ref().map_or(Route::any(), |route_by| route_by(head))
+    /// Brings a request into the form in which it is sent.
+    pub(crate) fn prepare(&self, request: &mut Request<RequestBody>) -> Result<(), Error> {
+        self.name.prepare(request, self.protocol, self.service())
+    }
+
+    pub(crate) fn route(&self, request: &mut Request<RequestBody>) -> Route {
+        let Some(route_by) = &self.route_by else {
+            return Route::any();
+        };
+        let (head, body) = take(request).into_parts();
+        let route = route_by(&head);
+        *request = Request::from_parts(head, body);
+        route
     }
 
     /// Whether the budget has a retry left, which is then taken.
@@ -127,7 +138,9 @@ impl Client {
     /// # Cancel safety
     /// As [`request`](Self::request).
     pub async fn get(&self, path: &str) -> Result<Response, Error> {
-        self.send(Method::GET, path, ().into()).await
+        let mut request = Request::new(().into());
+        *request.uri_mut() = self.uri(path)?;
+        send::send(&self.inner, &mut request).await
     }
 
     /// Sends a POST.
@@ -138,7 +151,10 @@ impl Client {
     /// # Cancel safety
     /// As [`request`](Self::request).
     pub async fn post(&self, path: &str, body: impl Into<RequestBody>) -> Result<Response, Error> {
-        self.send(Method::POST, path, body.into()).await
+        let mut request = Request::new(body.into());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri(path)?;
+        send::send(&self.inner, &mut request).await
     }
 
     /// Sends any request, and waits for the head of its answer.
@@ -159,19 +175,15 @@ impl Client {
     /// Dropping the future cancels the request: it leaves every queue, its HTTP/1 connection is closed or its HTTP/2 stream reset. The
     /// pod may have acted on it already.
     pub async fn request(&self, request: Request<impl Into<RequestBody>>) -> Result<Response, Error> {
-        send::send(&self.inner, request.map(Into::into)).await
+        send::send(&self.inner, &mut request.map(Into::into)).await
     }
 
-    async fn send(&self, method: Method, path: &str, body: RequestBody) -> Result<Response, Error> {
-        let uri = Uri::try_from(path).map_err(|error| {
+    fn uri(&self, path: &str) -> Result<Uri, Error> {
+        Uri::try_from(path).map_err(|error| {
             let problem =
                 format!("`{path}` is not a path ({error}); it begins with `/`, and special characters are %-encoded");
             Error::invalid(self.inner.service(), problem)
-        })?;
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        send::send(&self.inner, request).await
+        })
     }
 
     /// The balancer below: its statistics, its roles, its discovery, its shutdown.
@@ -246,9 +258,9 @@ where
 pub struct ResponseFuture(Pin<Box<dyn Future<Output = Result<http::Response<ResponseBody>, Error>> + Send>>);
 
 impl ResponseFuture {
-    fn new(client: Client, request: Request<RequestBody>) -> Self {
+    fn new(client: Client, mut request: Request<RequestBody>) -> Self {
         Self(Box::pin(async move {
-            send::send(&client.inner, request).await.map(Response::into_http)
+            send::send(&client.inner, &mut request).await.map(Response::into_http)
         }))
     }
 }

@@ -20,6 +20,7 @@ use tracing::Instrument;
 use crate::RequestBody;
 use crate::cut::{Cut, Cuttable};
 use crate::http2;
+use crate::request_body::take;
 use crate::tls::Handshake;
 
 /// Which HTTP is spoken to the pods: over TCP as it is, or over TLS, where the pod has to agree to it (ALPN).
@@ -155,10 +156,10 @@ impl Connection {
         }
     }
 
-    /// Sends one request and waits for the head of its answer. An error that holds the message: it never left.
+    /// Takes one request and sends it, and waits for the head of its answer. An error that holds the message: it never left.
     pub(crate) async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
     ) -> Result<http::Response<Incoming>, TrySendError<Request<RequestBody>>> {
         match &mut self.sender {
             Sender::Http1(sender) => {
@@ -169,9 +170,9 @@ impl Connection {
                     // What went wrong is found by sending: the request then comes back.
                     let _ = tokio::time::timeout(SETTLE, sender.ready()).await;
                 }
-                sender.try_send_request(request).await
+                sender.try_send_request(take(request)).await
             }
-            Sender::Http2(handle) => handle.sender.try_send_request(request).await,
+            Sender::Http2(handle) => handle.sender.try_send_request(take(request)).await,
         }
     }
 }
@@ -274,8 +275,8 @@ mod tests {
             while !connection.is_closed() {
                 tokio::task::yield_now().await;
             }
-            let request = Request::post("http://web/").body(RequestBody::from("order")).unwrap();
-            let mut error = connection.send(request).await.unwrap_err();
+            let mut request = Request::post("http://web/").body(RequestBody::from("order")).unwrap();
+            let mut error = connection.send(&mut request).await.unwrap_err();
             let request = error.take_message().expect("it never left");
             assert!(request.body().is_replayable(), "{protocol:?}");
         }

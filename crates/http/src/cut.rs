@@ -5,54 +5,59 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 
 use headless_core::AbortHandle;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 
 /// A TCP stream that fails with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) once it is cut.
 pub(crate) struct Cuttable {
     stream: TcpStream,
-    /// `None` once it has fired, or once nobody can fire it any more.
-    cut: Option<oneshot::Receiver<()>>,
-    is_cut: bool,
+    state: Arc<State>,
+    /// Whom a cut wakes, as `state` knows it too: asked with every read, and usually the same.
+    reader: Option<Waker>,
     /// Nothing was read yet, and TLS would be an answer that nobody above understands.
     expects_plain: bool,
 }
 
+/// What a stream and its [`Cut`] share.
+#[derive(Default)]
+struct State {
+    /// ORDERING: Relaxed. Set before `reader` is locked to wake, read after it was locked to register: one of the two sees the other.
+    is_cut: AtomicBool,
+    reader: Mutex<Option<Waker>>,
+}
+
 /// Cuts one [`Cuttable`].
 #[derive(Clone)]
-pub(crate) struct Cut(Arc<Mutex<Option<oneshot::Sender<()>>>>);
+pub(crate) struct Cut(Weak<State>);
 
 impl Cuttable {
     pub(crate) fn new(stream: TcpStream, expects_plain: bool) -> (Self, Cut) {
-        let (sender, receiver) = oneshot::channel();
-        let cut = Cut(Arc::new(Mutex::new(Some(sender))));
+        let state = Arc::<State>::default();
+        let cut = Cut(Arc::downgrade(&state));
         let stream = Self {
             stream,
-            cut: Some(receiver),
-            is_cut: false,
+            state,
+            reader: None,
             expects_plain,
         };
         (stream, cut)
     }
 
-    /// Asked by every read: the driver of a connection always has one pending, so it is woken by a cut.
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if let Some(cut) = &mut self.cut
-            && let Poll::Ready(fired) = Pin::new(cut).poll(cx)
-        {
-            self.cut = None;
-            self.is_cut = fired.is_ok();
+    /// Has a cut wake whoever waits for a read. The driver of a connection always does.
+    fn register(&mut self, reader: &Waker) {
+        if !self.reader.as_ref().is_some_and(|known| known.will_wake(reader)) {
+            self.reader = Some(reader.clone());
+            self.state.lock().clone_from(&self.reader);
         }
-        self.check()
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.is_cut {
+        if self.state.is_cut.load(Relaxed) {
             return Err(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
                 "the pod left, and its drain deadline passed",
@@ -62,11 +67,21 @@ impl Cuttable {
     }
 }
 
+impl State {
+    fn lock(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl AsyncRead for Cuttable {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.poll_cut(cx)?;
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if Pin::new(&mut self.stream).poll_read(cx, buf)?.is_pending() {
+            self.register(cx.waker());
+            self.check()?;
+            return Poll::Pending;
+        }
+        self.check()?;
         match std::mem::take(&mut self.expects_plain) && buf.filled().get(before) == Some(&TLS_ALERT) {
             true => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, SPEAKS_TLS))),
             false => Poll::Ready(Ok(())),
@@ -104,14 +119,16 @@ impl AsyncWrite for Cuttable {
 
 impl AbortHandle for Cut {
     fn abort(&self) {
-        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let _closed_already = sender.send(());
+        if let Some(state) = self.0.upgrade() {
+            state.is_cut.store(true, Relaxed);
+            if let Some(reader) = state.lock().take() {
+                reader.wake();
+            }
         }
     }
 
     fn is_finished(&self) -> bool {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sender.as_ref().is_none_or(oneshot::Sender::is_closed)
+        self.0.upgrade().is_none_or(|state| state.is_cut.load(Relaxed))
     }
 }
 
@@ -127,3 +144,63 @@ const TLS_ALERT: u8 = 21;
 
 const SPEAKS_TLS: &str =
     "the pod answered with an alert of TLS; use the port for plain HTTP, or make the client with `tls(..)`";
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn connected() -> (Cuttable, Cut, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connect = TcpStream::connect(listener.local_addr().unwrap());
+        let (stream, pod) = tokio::join!(connect, listener.accept());
+        let (stream, cut) = Cuttable::new(stream.unwrap(), true);
+        (stream, cut, pod.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_cut_wakes_the_reader_and_fails_all_that_follows() {
+        let (mut stream, cut, _pod) = connected().await;
+        // Whoever waited before is not the one who waits now.
+        assert!(poll!(pin!(stream.read_u8())).is_pending());
+        let reader = tokio::spawn(async move {
+            let read = stream.read_u8().await;
+            (read, stream)
+        });
+        tokio::task::yield_now().await;
+        assert!(!cut.is_finished());
+        cut.abort();
+        assert!(cut.is_finished());
+        let (read, mut stream) = reader.await.unwrap();
+        for result in [
+            read.map(drop),
+            stream.read_u8().await.map(drop),
+            stream.write_u8(1).await,
+        ] {
+            assert_eq!(result.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_there_to_read_is_not_read_after_a_cut() {
+        let (mut stream, cut, mut pod) = connected().await;
+        pod.write_u8(1).await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), 1);
+        pod.write_u8(2).await.unwrap();
+        cut.abort();
+        assert!(stream.read_u8().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_gone_has_nothing_to_cut() {
+        let (stream, cut, _pod) = connected().await;
+        drop(stream);
+        assert!(cut.is_finished());
+        cut.abort();
+    }
+}

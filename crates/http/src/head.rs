@@ -3,13 +3,13 @@
 //! The connection goes to a pod's address; `Host` and `:authority` stay the Service's name, so that servers, virtual hosts and logs
 //! see the name that the user called.
 
+use std::mem;
 use std::str::FromStr;
 
 use headless_core::{Port, Target};
 use http::header::HOST;
-use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Method, Uri, Version};
+use http::{HeaderValue, Method, Request, Uri, Version};
 
 use crate::{Error, Protocol};
 
@@ -64,27 +64,24 @@ impl Name {
         self.authority.host()
     }
 
-    /// Brings `head` into the form that `protocol` wants.
+    /// Brings `request` into the form that `protocol` wants.
     ///
     /// Afterwards its URI is a path (HTTP/1) or has scheme and authority (HTTP/2), and the name is set unless the user did.
-    pub(crate) fn prepare(&self, head: &mut Parts, protocol: Protocol, service: &str) -> Result<(), Error> {
-        self.check(head, service)?;
-        let path = match head.uri.path_and_query() {
-            Some(path) if !path.as_str().is_empty() => path.clone(),
-            _ => PathAndQuery::from_static("/"),
-        };
+    pub(crate) fn prepare<B>(&self, request: &mut Request<B>, protocol: Protocol, service: &str) -> Result<(), Error> {
+        self.check(request, service)?;
         match protocol {
             Protocol::Http1 => {
-                head.version = Version::HTTP_11;
-                if head.uri.scheme().is_some() || head.uri.path_and_query() != Some(&path) {
-                    head.uri = Uri::from(path);
+                *request.version_mut() = Version::HTTP_11;
+                let uri = request.uri_mut();
+                if uri.scheme().is_some() || uri.authority().is_some() {
+                    *uri = Uri::from(path(uri));
                 }
-                head.headers.entry(HOST).or_insert_with(|| self.header.clone());
+                request.headers_mut().entry(HOST).or_insert_with(|| self.header.clone());
             }
             Protocol::Http2 => {
-                head.version = Version::HTTP_2;
+                *request.version_mut() = Version::HTTP_2;
                 // SPEC(RFC 9113 8.3.1): the name travels in `:authority`, not in `Host`.
-                let authority = match head.headers.remove(HOST) {
+                let authority = match request.headers_mut().remove(HOST) {
                     Some(host) => Authority::try_from(host.as_bytes()).map_err(|_| {
                         Error::invalid(service, format!("the `Host` header {host:?} is not HOST or HOST:PORT"))
                     })?,
@@ -93,27 +90,28 @@ impl Name {
                 let mut uri = http::uri::Parts::default();
                 uri.scheme = Some(self.scheme.clone());
                 uri.authority = Some(authority);
-                uri.path_and_query = Some(path);
-                head.uri = Uri::from_parts(uri).map_err(|error| Error::invalid(service, error.to_string()))?;
+                uri.path_and_query = Some(path(request.uri_mut()));
+                *request.uri_mut() =
+                    Uri::from_parts(uri).map_err(|error| Error::invalid(service, error.to_string()))?;
             }
         }
         Ok(())
     }
 
     /// Refuses what would silently go somewhere else than it says.
-    fn check(&self, head: &Parts, service: &str) -> Result<(), Error> {
-        if head.method == Method::CONNECT {
+    fn check<B>(&self, request: &Request<B>, service: &str) -> Result<(), Error> {
+        if request.method() == Method::CONNECT {
             return Err(Error::invalid(
                 service,
                 "CONNECT asks for a tunnel; this client sends requests",
             ));
         }
-        if let Some(scheme) = head.uri.scheme()
+        if let Some(scheme) = request.uri().scheme()
             && *scheme != self.scheme
         {
             let problem = format!(
                 "`{}` asks for `{scheme}`; this client speaks `{}`, because it was made {} `tls(..)`; write a path, as in `/cart/42`",
-                head.uri,
+                request.uri(),
                 self.scheme,
                 if self.scheme == Scheme::HTTPS {
                     "with"
@@ -123,7 +121,7 @@ impl Name {
             );
             return Err(Error::invalid(service, problem));
         }
-        if let Some(asked) = head.uri.authority()
+        if let Some(asked) = request.uri().authority()
             && !self.is(asked)
         {
             let problem = format!(
@@ -159,6 +157,12 @@ impl Name {
     }
 }
 
+/// Takes the path out of `uri`; `/` if it has none.
+fn path(uri: &mut Uri) -> PathAndQuery {
+    let path = mem::take(uri).into_parts().path_and_query;
+    path.unwrap_or_else(|| PathAndQuery::from_static("/"))
+}
+
 /// SPEC(RFC 9110 4.2.1, 4.2.2).
 fn default_port(scheme: &Scheme) -> u16 {
     match *scheme == Scheme::HTTPS {
@@ -171,19 +175,19 @@ fn default_port(scheme: &Scheme) -> u16 {
 mod tests {
     use super::*;
 
-    fn prepared(protocol: Protocol, uri: &str, host: Option<&str>) -> Result<Parts, String> {
+    fn prepared(protocol: Protocol, uri: &str, host: Option<&str>) -> Result<Request<()>, String> {
         prepared_for(Scheme::HTTP, protocol, uri, host)
     }
 
-    fn prepared_for(scheme: Scheme, protocol: Protocol, uri: &str, host: Option<&str>) -> Result<Parts, String> {
-        let mut request = http::Request::builder().uri(uri);
+    fn prepared_for(scheme: Scheme, protocol: Protocol, uri: &str, host: Option<&str>) -> Result<Request<()>, String> {
+        let mut request = Request::builder().uri(uri);
         if let Some(host) = host {
             request = request.header(HOST, host);
         }
-        let mut head = request.body(()).unwrap().into_parts().0;
+        let mut request = request.body(()).unwrap();
         let name = Name::of_service("web.shop.svc.cluster.local:8080", scheme).unwrap();
-        match name.prepare(&mut head, protocol, "web.shop.svc.cluster.local:8080") {
-            Ok(()) => Ok(head),
+        match name.prepare(&mut request, protocol, "web.shop.svc.cluster.local:8080") {
+            Ok(()) => Ok(request),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -216,31 +220,37 @@ mod tests {
             "http://web.shop.svc.cluster.local/cart?x=1",
             "http://WEB.shop.svc:8080/cart?x=1",
         ] {
-            let head = prepared(Protocol::Http1, uri, None).unwrap();
-            assert_eq!(head.uri.to_string(), "/cart?x=1");
-            assert_eq!(head.headers[HOST], "web.shop.svc.cluster.local:8080");
+            let request = prepared(Protocol::Http1, uri, None).unwrap();
+            assert_eq!(request.uri().to_string(), "/cart?x=1");
+            assert_eq!(request.headers()[HOST], "web.shop.svc.cluster.local:8080");
         }
-        let head = prepared(Protocol::Http1, "http://web.shop.svc", Some("shop.example")).unwrap();
-        assert_eq!(head.uri.to_string(), "/");
-        assert_eq!(head.headers[HOST], "shop.example", "the user's own stays");
+        let request = prepared(Protocol::Http1, "http://web.shop.svc", Some("shop.example")).unwrap();
+        assert_eq!(request.uri().to_string(), "/");
+        assert_eq!(request.headers()[HOST], "shop.example", "the user's own stays");
     }
 
     #[test]
     fn http2_gets_a_whole_uri() {
-        let head = prepared(Protocol::Http2, "/cart?x=1", None).unwrap();
-        assert_eq!(head.uri.to_string(), "http://web.shop.svc.cluster.local:8080/cart?x=1");
-        let head = prepared(Protocol::Http2, "/cart", Some("shop.example")).unwrap();
-        assert_eq!(head.uri.to_string(), "http://shop.example/cart");
-        assert!(!head.headers.contains_key(HOST));
-        let head = prepared(Protocol::Http2, "*", None).unwrap();
-        assert_eq!(head.uri.path(), "*");
+        let request = prepared(Protocol::Http2, "/cart?x=1", None).unwrap();
+        assert_eq!(
+            request.uri().to_string(),
+            "http://web.shop.svc.cluster.local:8080/cart?x=1"
+        );
+        let request = prepared(Protocol::Http2, "/cart", Some("shop.example")).unwrap();
+        assert_eq!(request.uri().to_string(), "http://shop.example/cart");
+        assert!(!request.headers().contains_key(HOST));
+        let request = prepared(Protocol::Http2, "*", None).unwrap();
+        assert_eq!(request.uri().path(), "*");
     }
 
     #[test]
     fn over_tls_the_scheme_is_https_and_no_other() {
         for uri in ["/cart", "https://web.shop.svc/cart", "https://web.shop.svc:8080/cart"] {
-            let head = prepared_for(Scheme::HTTPS, Protocol::Http2, uri, None).unwrap();
-            assert_eq!(head.uri.to_string(), "https://web.shop.svc.cluster.local:8080/cart");
+            let request = prepared_for(Scheme::HTTPS, Protocol::Http2, uri, None).unwrap();
+            assert_eq!(
+                request.uri().to_string(),
+                "https://web.shop.svc.cluster.local:8080/cart"
+            );
         }
         let error = prepared_for(Scheme::HTTPS, Protocol::Http2, "http://web.shop.svc/", None).unwrap_err();
         assert!(error.contains("asks for `http`; this client speaks `https`"), "{error}");

@@ -3,10 +3,12 @@
 
 use std::any::Any;
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 
@@ -74,6 +76,11 @@ impl RequestBody {
             Kind::Streaming(_) => None,
         }
     }
+}
+
+/// Takes a request away from a place that keeps it for those who only borrow it.
+pub(crate) fn take(request: &mut Request<RequestBody>) -> Request<RequestBody> {
+    mem::replace(request, Request::new(().into()))
 }
 
 /// The content of `slot` if it is a `T`. Both types are known when this is compiled, so it costs nothing.

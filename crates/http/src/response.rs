@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use headless_core::Endpoint;
 use http::{HeaderMap, StatusCode};
+use http_body::Body;
 use http_body_util::BodyExt;
 
 use crate::{Error, ResponseBody};
@@ -43,7 +44,18 @@ impl Response {
     /// # Cancel safety
     /// What was read is lost and the request counts as cancelled; see [`ResponseBody`].
     pub async fn bytes(self) -> Result<Bytes, Error> {
-        Ok(self.0.into_body().collect().await?.to_bytes())
+        let mut body = self.0.into_body();
+        let first = match body.frame().await {
+            Some(frame) => frame?.into_data().unwrap_or_default(),
+            None => Bytes::new(),
+        };
+        // WHY: a short answer comes in one piece, which is then handed on as it is.
+        if body.is_end_stream() {
+            return Ok(first);
+        }
+        let rest = body.collect().await?.aggregate();
+        let length = first.len() + rest.remaining();
+        Ok(first.chain(rest).copy_to_bytes(length))
     }
 
     /// The whole body as text.

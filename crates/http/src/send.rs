@@ -14,7 +14,9 @@
 //!
 //! This is what lets a rolling restart lose nothing. Anything that depends on the *answer* is the caller's (tower's `retry`).
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use headless_core::{Endpoint, EndpointKey, Outcome};
 use http::Request;
@@ -25,40 +27,42 @@ use crate::client::Inner;
 use crate::{Error, NotRetried, Protocol, RequestBody, Response, ResponseBody};
 
 /// Sends `request`, within the request timeout.
-pub(crate) async fn send(client: &Inner, request: Request<RequestBody>) -> Result<Response, Error> {
+///
+/// WHY by reference, here and below: each `async fn` would move it twice, and it is large.
+pub(crate) async fn send(client: &Inner, request: &mut Request<RequestBody>) -> Result<Response, Error> {
+    let limit = client.request_timeout.unwrap_or(Duration::MAX);
     let mut holder = None;
-    let Some(limit) = client.request_timeout else {
-        return attempts(client, request, &mut holder).await;
-    };
-    match timeout(limit, attempts(client, request, &mut holder)).await {
-        Ok(result) => result,
-        Err(_elapsed) => Err(Error::Timeout {
-            limit,
-            endpoint: holder,
-        }),
+    {
+        // WHY: pinned here, because `timeout` would move it.
+        let attempts = pin!(attempts(client, request, &mut holder));
+        if let Ok(result) = timeout(limit, attempts).await {
+            return result;
+        }
     }
+    Err(Error::Timeout {
+        limit,
+        endpoint: holder,
+    })
 }
 
 /// `holder` is kept up to date with the pod that may have acted on the request.
 async fn attempts(
     client: &Inner,
-    request: Request<RequestBody>,
+    request: &mut Request<RequestBody>,
     holder: &mut Option<Arc<Endpoint>>,
 ) -> Result<Response, Error> {
-    let (mut head, body) = request.into_parts();
-    client.name.prepare(&mut head, client.protocol, client.service())?;
-    let route = client.route(&head);
-    let repeatable = is_repeatable(&head);
+    let repeatable = is_repeatable(request);
     // Over HTTP/1.1, what is not repeatable is only ever sent again if hyper gives it back, which takes no copy.
     let keep_copy = client.max_retries != Some(0) && (repeatable || client.protocol == Protocol::Http2);
-    let mut request = Request::from_parts(head, body);
+    // WHY before it is prepared: few requests have headers of their own, and to copy none costs nothing.
+    let kept = if keep_copy { copy(request) } else { None };
+    client.prepare(request)?;
+    let route = client.route(request);
     let mut tried: Vec<EndpointKey> = Vec::new();
     client.retry_budget.count_request();
     let mut lease = client.balancer.acquire(route).await?;
     loop {
-        let copy = if keep_copy { copy(&request) } else { None };
-        let endpoint = Arc::clone(lease.endpoint());
-        let held_before = holder.replace(Arc::clone(&endpoint));
+        let held_before = holder.replace(Arc::clone(lease.endpoint()));
         let mut failure = match lease.send(request).await {
             Ok(answer) => {
                 let outcome = outcome(answer.status());
@@ -68,6 +72,7 @@ async fn attempts(
             }
             Err(failure) => failure,
         };
+        let endpoint = Arc::clone(lease.endpoint());
         let given_back = failure.take_message();
         let error = failure.into_error();
         let fault = match given_back {
@@ -95,7 +100,7 @@ async fn attempts(
         // A pod that comes a second time, because there is no other, is the last.
         let exhausted = tried.contains(endpoint.key()) || client.max_retries.is_some_and(|most| tried.len() >= most);
         tried.push(endpoint.key().clone());
-        let again = match given_back.or(copy) {
+        let again = match given_back.or_else(|| prepared(client, kept.as_ref()?)) {
             _ if !repeatable && !untouched => Err(NotRetried::NotIdempotent),
             _ if exhausted => Err(NotRetried::Exhausted),
             None => Err(NotRetried::BodyUsedUp),
@@ -107,7 +112,7 @@ async fn attempts(
             Ok(again) => match client.balancer.acquire_after(route, &tried).await {
                 Ok(next) => {
                     tracing::debug!(%endpoint, %error, untouched, "sending again");
-                    (request, lease) = (again, next);
+                    (*request, lease) = (again, next);
                     continue;
                 }
                 Err(error) => NotRetried::NoConnection(error.into()),
@@ -132,4 +137,11 @@ fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     *copy.headers_mut() = request.headers().clone();
     *copy.extensions_mut() = request.extensions().clone();
     Some(copy)
+}
+
+/// The same request once more, of what was kept of it before it was prepared for the first time.
+fn prepared(client: &Inner, kept: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    let mut again = copy(kept)?;
+    client.prepare(&mut again).ok()?;
+    Some(again)
 }

@@ -94,6 +94,18 @@ async fn the_lease_lives_to_the_end_of_the_body() {
 }
 
 #[tokio::test]
+async fn a_body_that_comes_in_pieces_is_read_whole() {
+    let web = Web::start(1).await;
+    let client = web.client().await;
+    for (chunks, length) in [(0, 0), (1, 10), (3, 30)] {
+        let path = format!("/stream?chunks={chunks}&bytes=10");
+        let body = client.get(&path).await.unwrap().bytes().await.unwrap();
+        assert_eq!(body.len(), length, "{chunks} chunks");
+        assert_eq!(in_flight(&client), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_body_dropped_early_closes_its_connection() {
     let web = Web::start(1).await;
     let pod = web.set.pod("web-0").unwrap();

@@ -1,0 +1,152 @@
+//! The callers, each in a closed loop, and what they saw. How a contender gets an answer is its own business.
+
+use std::time::{Duration, Instant};
+
+use headless_benches::harness::{Latencies, Report, Spread, cpu, so_far};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use crate::contender::{Caller, Contender, Setup};
+use crate::one_thread;
+
+pub const THROUGHPUT: &str = "throughput";
+pub const CPU_OF_ALL: &str = "CPU of all";
+
+/// What was seen in one round.
+#[derive(Debug)]
+pub struct Run {
+    /// Answers per second.
+    throughput: f64,
+    /// Per answer: of this thread, and of everybody.
+    cpu: Option<[Duration; 2]>,
+    /// Per answer, of this thread.
+    allocations: f64,
+    latencies: Latencies,
+}
+
+/// A client that is open, with its callers.
+pub trait Measured {
+    /// For so long; `servers` is their process.
+    fn round(&mut self, time: Duration, servers: u32) -> Run;
+
+    /// So many requests, all callers together, and measures nothing.
+    fn repeat(&mut self, requests: usize);
+}
+
+/// WHY a runtime of its own: what one does in the background is not done in the turns of the others.
+pub struct Open<C: Contender> {
+    client: C,
+    callers: Vec<C::Caller>,
+    runtime: Runtime,
+}
+
+impl<C: Contender> Open<C> {
+    pub fn new(setup: &Setup) -> Self {
+        let runtime = one_thread();
+        let (client, callers) = runtime.block_on(async {
+            let client = C::open(setup).await;
+            let mut callers = Vec::with_capacity(setup.case.callers);
+            for number in 0..setup.case.callers {
+                callers.push(client.caller(number).await);
+            }
+            (client, callers)
+        });
+        Self {
+            client,
+            callers,
+            runtime,
+        }
+    }
+
+    /// What this thread has used so far, and what everybody has. Sleeps first, so that the scheduler has counted all of it.
+    fn cpu_time(&self, servers: u32) -> Option<[Duration; 2]> {
+        std::thread::sleep(Duration::from_millis(2));
+        let others = [Some(servers), self.client.process()].into_iter().flatten();
+        let others: Duration = others.map(cpu::of_process).sum::<Option<_>>()?;
+        let ours = cpu::of_this_thread()?;
+        Some([ours, ours + others])
+    }
+
+    /// All callers at once.
+    fn call<F: Future<Output = (C::Caller, T)> + Send + 'static, T: Send + 'static>(
+        &mut self,
+        call: impl Fn(C::Caller) -> F,
+    ) -> Vec<T> {
+        let callers = std::mem::take(&mut self.callers);
+        let seen = self.runtime.block_on(async {
+            let calls: JoinSet<_> = callers.into_iter().map(call).collect();
+            calls.join_all().await
+        });
+        let (callers, seen) = seen.into_iter().unzip();
+        self.callers = callers;
+        seen
+    }
+}
+
+impl<C: Contender> Measured for Open<C> {
+    fn round(&mut self, time: Duration, servers: u32) -> Run {
+        let (used, allocated) = (self.cpu_time(servers), so_far());
+        let begin = Instant::now();
+        let seen = self.call(|caller| for_time(caller, begin + time));
+        let elapsed = begin.elapsed();
+        let allocated = so_far() - allocated;
+        let used = self.cpu_time(servers).zip(used);
+        let mut latencies = Latencies::default();
+        seen.into_iter().for_each(|seen| latencies.extend(seen));
+        let answers = latencies.len() as f64;
+        Run {
+            throughput: answers / elapsed.as_secs_f64(),
+            cpu: used.map(|(now, before)| [0, 1].map(|k| (now[k] - before[k]).div_f64(answers))),
+            allocations: allocated as f64 / answers,
+            latencies,
+        }
+    }
+
+    fn repeat(&mut self, requests: usize) {
+        let each = requests / self.callers.len();
+        self.call(|mut caller| async move {
+            for _ in 0..each {
+                caller.get().await;
+            }
+            (caller, ())
+        });
+    }
+}
+
+async fn for_time<C: Caller>(mut caller: C, end: Instant) -> (C, Latencies) {
+    let mut latencies = Latencies::with_capacity(ROOM);
+    let mut begin = Instant::now();
+    while begin < end {
+        caller.get().await;
+        let answered = Instant::now();
+        latencies.record(answered - begin);
+        begin = answered;
+    }
+    (caller, latencies)
+}
+
+/// The rows of all rounds of one contender.
+pub fn report(report: &mut Report, contender: &str, case: &str, mut runs: Vec<Run>) {
+    let throughput = Spread::of(runs.iter().map(|run| run.throughput));
+    report.add_spread(contender, case, THROUGHPUT, throughput, "1/s");
+    for (metric, percent) in [("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9)] {
+        let of = |run: &mut Run| microseconds(run.latencies.percentile(percent));
+        let spread = Spread::of(runs.iter_mut().map(of));
+        report.add_spread(contender, case, metric, spread, "µs");
+    }
+    for (k, metric) in ["CPU", CPU_OF_ALL].into_iter().enumerate() {
+        let of = |run: &Run| Some(microseconds(run.cpu?[k]));
+        if let Some(figures) = runs.iter().map(of).collect::<Option<Vec<_>>>() {
+            report.add_spread(contender, case, metric, Spread::of(figures), "µs");
+        }
+    }
+    let allocations = Spread::of(runs.iter().map(|run| run.allocations));
+    report.add(contender, case, "allocations", allocations.median, "");
+}
+
+fn microseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// Requests of one caller in a round, at most.
+const ROOM: usize = 32_768;

@@ -1,0 +1,31 @@
+//! `headless_http::Client` over a list of the servers, with its default settings.
+
+use headless::{Discovery, Endpoint, StaticList};
+use headless_http::Client;
+
+use crate::contender::{PATH, Protocol, Setup, Shared};
+use crate::servers::ANSWER;
+
+#[derive(Clone)]
+pub struct Headless(Client);
+
+impl Shared for Headless {
+    const NAME: &'static str = "headless";
+
+    async fn open(setup: &Setup) -> Self {
+        let pods = setup.pods.0.iter().map(|pod| Endpoint::new(*pod)).collect();
+        let list = StaticList::new("web.bench.svc:http", pods);
+        let discovery = Discovery::with(list).start().await.unwrap();
+        let protocol = match setup.case.protocol {
+            Protocol::Http1 => headless_http::Protocol::Http1,
+            Protocol::Http2 => headless_http::Protocol::Http2,
+        };
+        Self(Client::builder(discovery).protocol(protocol).build().unwrap())
+    }
+
+    async fn get(&mut self) {
+        let reply = self.0.get(PATH).await.unwrap();
+        assert_eq!(reply.status(), 200);
+        assert_eq!(reply.bytes().await.unwrap(), ANSWER);
+    }
+}
