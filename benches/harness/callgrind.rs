@@ -72,6 +72,8 @@ impl Callgrind {
             .args([
                 "--tool=callgrind",
                 "--collect-bus=yes",
+                // A child that cannot become the program it was made for would print a summary of its own.
+                "--child-silent-after-fork=yes",
                 "--callgrind-out-file=/dev/null",
             ])
             .arg(program)

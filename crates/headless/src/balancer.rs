@@ -198,7 +198,8 @@ impl<C: Connect> Future for Acquire<'_, C> {
 }
 
 impl<C: Connect> Acquire<'_, C> {
-    #[cold]
+    // Not cold: the usual way of shared connections.
+    #[inline(never)]
     fn otherwise(&mut self, choice: Choice<C>, cx: &mut Context<'_>) -> Poll<Result<Lease<C>, AcquireError>> {
         // Where connections are exclusive and the newest will not do, the queue is the place to look for another.
         let choice = match choice.in_flight.on().shares() {
@@ -271,7 +272,7 @@ impl<C: Connect> Choice<C> {
     }
 
     /// The same for shared connections, and where the newest idle connection is dead.
-    #[cold]
+    #[inline(never)]
     fn idle_otherwise(self) -> Result<Lease<C>, Self> {
         match self.in_flight.on().try_checkout() {
             Some((conn, slot)) => Ok(self.lend(conn, slot)),
