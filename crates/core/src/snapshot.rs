@@ -1,5 +1,6 @@
 //! [`Snapshot`]: all ready endpoints of a Service at one time; immutable, sorted, each once. [`Generation`]: which one.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -51,12 +52,36 @@ pub struct Snapshot {
 impl Snapshot {
     /// Sorts `endpoints` and drops repeated keys.
     pub fn new<E: Into<Arc<Endpoint>>>(generation: Generation, endpoints: impl IntoIterator<Item = E>) -> Self {
-        let mut endpoints: Vec<Arc<Endpoint>> = endpoints.into_iter().map(Into::into).collect();
-        endpoints.sort_unstable_by(|a, b| a.key().cmp(b.key()));
-        endpoints.dedup_by(|a, b| a.key() == b.key());
+        let endpoints: Vec<Arc<Endpoint>> = endpoints.into_iter().map(Into::into).collect();
         Self {
             generation,
-            endpoints: endpoints.into(),
+            endpoints: sorted(endpoints).into(),
+        }
+    }
+
+    /// `endpoints`, of which those that this snapshot lists are its own: an answer costs what it changes.
+    pub(crate) fn share_with(&self, endpoints: Vec<Endpoint>) -> Self {
+        let mut known = self.iter().peekable();
+        let mut shared = Vec::with_capacity(endpoints.len());
+        for endpoint in sorted(endpoints) {
+            let is_same = |known: &&Arc<Endpoint>| known.key() == endpoint.key();
+            let stays = known.next_if(is_same).or_else(|| {
+                while known.next_if(|known| known.key() < endpoint.key()).is_some() {}
+                known.next_if(is_same)
+            });
+            shared.push(stays.map_or_else(|| Arc::new(endpoint), Arc::clone));
+        }
+        Self {
+            generation: Generation::default(),
+            endpoints: shared.into(),
+        }
+    }
+
+    /// The same endpoints as a snapshot of its own.
+    pub(crate) fn as_of(&self, generation: Generation) -> Self {
+        Self {
+            generation,
+            endpoints: Arc::clone(&self.endpoints),
         }
     }
 
@@ -95,6 +120,18 @@ impl Snapshot {
     pub fn same_endpoints(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.endpoints, &other.endpoints) || self.endpoints == other.endpoints
     }
+}
+
+/// In the order of their keys, each once. Most lists are so already: resolvers sort.
+fn sorted<E: Borrow<Endpoint>>(mut endpoints: Vec<E>) -> Vec<E> {
+    fn key<E: Borrow<Endpoint>>(endpoint: &E) -> &EndpointKey {
+        endpoint.borrow().key()
+    }
+    if !endpoints.is_sorted_by(|a, b| key(a) < key(b)) {
+        endpoints.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+        endpoints.dedup_by(|a, b| key(a) == key(b));
+    }
+    endpoints
 }
 
 impl<'a> IntoIterator for &'a Snapshot {

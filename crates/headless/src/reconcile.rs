@@ -3,13 +3,19 @@
 //!
 //! Order of an update: backends for the new pods are made, the policy prepares a picker, the view is published; only then do the
 //! pods that left begin to drain. So additions are usable before removals act, and a draining backend is in no later view (I4).
+//! What was replaced is freed here, too, and never by a request ([`Retired`]).
+//!
+//! A pod that stays costs a few comparisons of pointers, and a count in the picker.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cmp::Ordering;
+use std::iter;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headless_core::policy::{Candidate, Policy};
-use headless_core::{Connect, Endpoint, RoleRule, Route, Snapshot, Timestamp};
+use headless_core::{Connect, Endpoint, Generation, RoleRule, Route, Snapshot, Timestamp};
 use tracing::{info, warn};
 
 use crate::backend::{Backend, Env};
@@ -19,7 +25,7 @@ use crate::driver::Subscriber;
 use crate::entropy::entropy;
 use crate::error::AcquireError;
 use crate::rounds::Round;
-use crate::view::{Backends, View, ViewCell};
+use crate::view::{Backends, Retired, View, ViewCell};
 
 /// What all clones of a balancer share.
 pub(crate) struct Shared<C: Connect> {
@@ -38,8 +44,12 @@ pub(crate) struct Shared<C: Connect> {
 struct Writer<C: Connect> {
     policy: Box<dyn Policy>,
     rule: Option<RoleRule>,
-    snapshot: Arc<Snapshot>,
+    generation: Generation,
+    /// The pods of the view, for the next one. Empty while a rule or the policy is asked, which may panic.
+    pods: Pods<C>,
     draining: Draining<C>,
+    retired: Retired<C>,
+    next_upkeep: Timestamp,
 }
 
 impl<C: Connect> Shared<C> {
@@ -52,7 +62,7 @@ impl<C: Connect> Shared<C> {
     ) -> Self {
         let picker = policy.prepare(&[], entropy());
         let empty = View {
-            generation: headless_core::Generation::default(),
+            generation: Generation::default(),
             backends: Box::default(),
             roles: Box::default(),
             picker,
@@ -65,8 +75,11 @@ impl<C: Connect> Shared<C> {
             writer: Mutex::new(Writer {
                 policy,
                 rule,
-                snapshot: Arc::default(),
+                generation: Generation::default(),
+                pods: Pods::default(),
                 draining: Draining::default(),
+                retired: Retired::default(),
+                next_upkeep: Timestamp::ZERO,
             }),
             shut_down: AtomicBool::new(false),
             env,
@@ -74,43 +87,53 @@ impl<C: Connect> Shared<C> {
     }
 
     /// Makes `snapshot` the set in force.
-    fn reconcile(&self, writer: &mut Writer<C>, snapshot: &Arc<Snapshot>) {
-        let old = self.view.load_full();
+    fn reconcile(&self, writer: &mut Writer<C>, snapshot: &Snapshot) {
         let Merged {
-            backends,
+            pods,
             added,
             removed,
             others_take_requests,
-        } = merge(&old.backends, snapshot, &self.env);
+        } = writer.merge(&self.view.load_full(), snapshot, &self.env);
         self.log(snapshot, &added, &removed);
-        writer.snapshot = Arc::clone(snapshot);
+        writer.generation = snapshot.generation();
         // A new pod is connected to before it takes requests, unless there is nobody else to take them.
         if others_take_requests {
             added.iter().for_each(|backend| backend.hold_back());
         }
-        self.publish(writer, backends);
+        self.publish(writer, pods);
         added.iter().for_each(Backend::warm_up);
         let deadline = self.env.clock.now() + self.env.pool.drain_timeout;
-        for backend in removed {
+        for backend in &removed {
             writer.draining.begin(backend, deadline);
         }
+        writer.retired.keep_backends(removed);
+        writer.retired.free();
     }
 
-    fn publish(&self, writer: &mut Writer<C>, backends: Backends<C>) {
-        let role_of = |endpoint: &Endpoint| writer.rule.as_ref().and_then(|rule| rule.role_of(endpoint));
-        let roles: Box<[_]> = backends.iter().map(|backend| role_of(&backend.endpoint)).collect();
-        let candidate = |(backend, role): (&Arc<Backend<C>>, &Option<_>)| {
-            Candidate::new(Arc::clone(&backend.endpoint), Arc::clone(&backend.load)).with_role(*role)
-        };
-        let candidates: Vec<Candidate> = backends.iter().zip(&roles).map(candidate).collect();
+    fn publish(&self, writer: &mut Writer<C>, pods: Pods<C>) {
+        let Pods { backends, candidates } = pods;
+        let roles = candidates.iter().map(|candidate| candidate.role).collect();
         let picker = writer.policy.prepare(&candidates, entropy());
-        self.view.store(View {
-            generation: writer.snapshot.generation(),
-            backends,
+        let replaced = self.view.store(View {
+            generation: writer.generation,
+            backends: backends.into(),
             roles,
             picker,
         });
+        let now = self.view.load_full();
+        let backends = match Arc::try_unwrap(replaced) {
+            Ok(replaced) => caught_up(replaced.backends, &now.backends),
+            Err(read) => {
+                writer.retired.keep(read);
+                now.backends.to_vec()
+            }
+        };
+        writer.pods = Pods { backends, candidates };
         self.env.changed.notify_waiters();
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer<C>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn log(&self, snapshot: &Snapshot, added: &[Arc<Backend<C>>], removed: &[Arc<Backend<C>>]) {
@@ -125,37 +148,37 @@ impl<C: Connect> Shared<C> {
 
     /// Replaces the rule of roles at run time, and publishes the consequences at once.
     pub(crate) fn set_rule(&self, rule: RoleRule) {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer();
+        let mut pods = writer.take_pods(&self.view.load_full());
+        for candidate in &mut pods.candidates {
+            candidate.role = rule.role_of(&candidate.endpoint);
+        }
         writer.rule = Some(rule);
-        let backends = self.view.load_full().backends.clone();
-        self.publish(&mut writer, backends);
+        self.publish(&mut writer, pods);
+        writer.retired.free();
     }
 
     /// Stops giving out connections and begins to drain all pods.
     pub(crate) fn shut_down(&self) {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let nobody = Snapshot::new(writer.snapshot.generation(), Vec::<Arc<Endpoint>>::new());
-        self.reconcile(&mut writer, &Arc::new(nobody));
-        self.shut_down.store(true, Ordering::Release);
+        let mut writer = self.writer();
+        let nobody = Snapshot::new(writer.generation, iter::empty::<Endpoint>());
+        self.reconcile(&mut writer, &nobody);
+        self.shut_down.store(true, Release);
         self.env.changed.notify_waiters();
     }
 
     pub(crate) fn is_shut_down(&self) -> bool {
-        self.shut_down.load(Ordering::Acquire)
+        self.shut_down.load(Acquire)
     }
 
     /// The pods that left and still have work: what they are, and how many requests each has.
     pub(crate) fn draining(&self) -> Vec<(Arc<Endpoint>, usize)> {
-        self.writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .draining
-            .remaining()
+        self.writer().draining.remaining()
     }
 
     /// Cuts what still drains, and says what it was.
     pub(crate) fn cut_draining(&self) -> Vec<(Arc<Endpoint>, usize)> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer();
         writer.draining.expire(Timestamp::from_nanos(u64::MAX))
     }
 
@@ -227,28 +250,30 @@ impl<C: Connect> Shared<C> {
 
 impl<C: Connect> Subscriber for Shared<C> {
     fn apply(&self, snapshot: &Arc<Snapshot>) {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer();
         if !self.is_shut_down() {
             self.reconcile(&mut writer, snapshot);
         }
     }
 
     fn sweep(&self, now: Timestamp) -> Duration {
-        for backend in &self.view.load_full().backends {
-            backend.upkeep(now);
+        let pool = &self.env.pool;
+        let often = [Some(pool.idle_timeout / 4), pool.keep_alive.map(|every| every / 2)];
+        let often = often.into_iter().flatten().min().unwrap_or(pool.idle_timeout);
+        // WHY: not at each sweep. One follows each change of the set, and would go through the pools of all those that stay.
+        if now >= self.writer().next_upkeep {
+            for backend in &self.view.load_full().backends {
+                backend.upkeep(now);
+            }
+            self.writer().next_upkeep = now + often;
         }
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer();
         for (endpoint, requests) in writer.draining.expire(now) {
             warn!(service = %self.env.service, %endpoint, requests, "drain deadline passed: cut");
         }
-        let until_drained = writer.draining.next_deadline().map(|deadline| deadline.since(now));
-        let pool = &self.env.pool;
-        let often = [
-            Some(pool.idle_timeout / 4),
-            pool.keep_alive.map(|every| every / 2),
-            until_drained,
-        ];
-        often.into_iter().flatten().min().unwrap_or(pool.idle_timeout)
+        writer.retired.free();
+        let next = [Some(writer.next_upkeep), writer.draining.next_deadline()];
+        next.into_iter().flatten().min().map_or(often, |next| next.since(now))
     }
 }
 
@@ -261,42 +286,121 @@ impl<C: Connect> Drop for Shared<C> {
     }
 }
 
-/// What a new snapshot makes of the backends.
+/// The pods of a view, in its order.
+struct Pods<C: Connect> {
+    /// Those that stay are the same objects from view to view, with their pools and their history.
+    backends: Vec<Arc<Backend<C>>>,
+    /// What the policy knows of each.
+    candidates: Vec<Candidate>,
+}
+
+impl<C: Connect> Pods<C> {
+    fn with_capacity(pods: usize) -> Self {
+        Self {
+            backends: Vec::with_capacity(pods),
+            candidates: Vec::with_capacity(pods),
+        }
+    }
+
+    fn of(view: &View<C>) -> Self {
+        let candidate = |(backend, role): (&Arc<Backend<C>>, &Option<_>)| {
+            Candidate::new(Arc::clone(&backend.endpoint), Arc::clone(&backend.load)).with_role(*role)
+        };
+        Self {
+            backends: view.backends.to_vec(),
+            candidates: iter::zip(&view.backends, &view.roles).map(candidate).collect(),
+        }
+    }
+}
+
+impl<C: Connect> Default for Pods<C> {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
+}
+
+/// What a new snapshot makes of the pods.
 struct Merged<C: Connect> {
-    /// All of the new snapshot, in its order. Those that stay are the same objects, with their pools and their history.
-    backends: Backends<C>,
+    /// All of the new snapshot.
+    pods: Pods<C>,
     added: Vec<Arc<Backend<C>>>,
     removed: Vec<Arc<Backend<C>>>,
     /// One at least of those that stay is not avoided.
     others_take_requests: bool,
 }
 
-/// One pass over both, as both are sorted by key.
-fn merge<C: Connect>(old: &[Arc<Backend<C>>], snapshot: &Snapshot, env: &Arc<Env<C>>) -> Merged<C> {
-    let (mut added, mut removed, mut others_take_requests) = (Vec::new(), Vec::new(), false);
-    let mut olds = old.iter().peekable();
-    let backends = snapshot.iter().map(|endpoint| {
-        while let Some(gone) = olds.next_if(|old| old.endpoint.key() < endpoint.key()) {
-            removed.push(Arc::clone(gone));
-        }
-        match olds.next_if(|old| old.endpoint.key() == endpoint.key()) {
-            Some(stays) => {
-                others_take_requests |= !stays.load.is_avoided();
-                Arc::clone(stays)
+impl<C: Connect> Writer<C> {
+    /// One pass over both, as both are sorted by key.
+    fn merge(&mut self, old: &View<C>, snapshot: &Snapshot, env: &Arc<Env<C>>) -> Merged<C> {
+        let (mut added, mut removed, mut others_take_requests) = (Vec::new(), Vec::new(), false);
+        let Pods { backends, candidates } = self.take_pods(old);
+        let (mut old_backends, mut olds) = (backends.into_iter(), candidates.into_iter());
+        let mut pods = Pods::with_capacity(snapshot.len());
+        let mut news = snapshot.iter();
+        loop {
+            // A pod that stays is almost always the same object: its name need not be read. They stay in runs.
+            let (old, new) = (olds.as_slice(), news.as_slice());
+            let same = iter::zip(old, new).take_while(|(old, new)| Arc::ptr_eq(&old.endpoint, new));
+            let mut run = same.count();
+            let next = old.get(run).zip(new.get(run));
+            let order = next.map(|(old, new)| old.endpoint.key().cmp(new.key()));
+            run += usize::from(order == Some(Ordering::Equal));
+            others_take_requests = others_take_requests || old[..run].iter().any(|old| !old.load.is_avoided());
+            pods.backends.extend(old_backends.by_ref().take(run));
+            pods.candidates.extend(olds.by_ref().take(run));
+            news = new[run..].iter();
+            match order {
+                Some(Ordering::Equal) => {}
+                Some(Ordering::Less) => {
+                    removed.extend(old_backends.next());
+                    olds.next();
+                }
+                Some(Ordering::Greater) | None => {
+                    let Some(endpoint) = news.next() else { break };
+                    let new = Backend::new(Arc::clone(endpoint), Arc::clone(env));
+                    let role = self.rule.as_ref().and_then(|rule| rule.role_of(endpoint));
+                    let candidate = Candidate::new(Arc::clone(endpoint), Arc::clone(&new.load));
+                    pods.candidates.push(candidate.with_role(role));
+                    pods.backends.push(Arc::clone(&new));
+                    added.push(new);
+                }
             }
-            None => {
-                let new = Backend::new(Arc::clone(endpoint), Arc::clone(env));
-                added.push(Arc::clone(&new));
-                new
+        }
+        removed.extend(old_backends);
+        if let Some(rule @ RoleRule::External(_)) = &self.rule {
+            for candidate in &mut pods.candidates {
+                candidate.role = rule.role_of(&candidate.endpoint);
             }
         }
-    });
-    let backends = backends.collect();
-    removed.extend(olds.cloned());
-    Merged {
-        backends,
-        added,
-        removed,
-        others_take_requests,
+        Merged {
+            pods,
+            added,
+            removed,
+            others_take_requests,
+        }
+    }
+
+    fn take_pods(&mut self, view: &View<C>) -> Pods<C> {
+        let pods = mem::take(&mut self.pods);
+        // Otherwise what was asked the last time has panicked.
+        let whole = pods.candidates.len() == view.backends.len();
+        if whole { pods } else { Pods::of(view) }
+    }
+}
+
+/// The backends of the view that was replaced, brought up to `now`. WHY: so that two lists take turns, and a pod that stays is moved
+/// from place to place. If each view were a clone of the last, each pod would be counted up and down with every change.
+fn caught_up<C: Connect>(replaced: Backends<C>, now: &[Arc<Backend<C>>]) -> Vec<Arc<Backend<C>>> {
+    let mut replaced = replaced.into_vec().into_iter();
+    let mut list = Vec::with_capacity(now.len());
+    loop {
+        let pairs = iter::zip(replaced.as_slice(), &now[list.len()..]);
+        let run = pairs.take_while(|(old, new)| Arc::ptr_eq(old, new)).count();
+        list.extend(replaced.by_ref().take(run));
+        match (replaced.as_slice().first(), now.get(list.len())) {
+            (_, None) => return list,
+            (Some(old), Some(new)) if old.endpoint.key() <= new.endpoint.key() => drop(replaced.next()),
+            (_, Some(new)) => list.push(Arc::clone(new)),
+        }
     }
 }

@@ -63,7 +63,7 @@ impl<C: Connect> ViewCell<C> {
     }
 
     /// Replaces the view, and returns the one before. INVARIANT(I1): called by `reconcile.rs` only, under its lock.
-    pub(crate) fn swap(&self, view: View<C>) -> Arc<View<C>> {
+    pub(crate) fn store(&self, view: View<C>) -> Arc<View<C>> {
         self.0.swap(Arc::new(view))
     }
 }

@@ -66,11 +66,13 @@ impl PodName {
         *self.name == *dashed
     }
 
+    // WHY: not by looking for the dash. Lists of pods are compared name by name with each answer, and an ordinal has no leading zero.
     fn stem(&self) -> &str {
-        match self.ordinal {
-            Some(_) => self.name.rsplit_once('-').map_or(&*self.name, |(set, _)| set),
-            None => &self.name,
-        }
+        let dash_and_digits = self
+            .ordinal
+            .map_or(0, |Ordinal(number)| 2 + number.checked_ilog10().unwrap_or(0));
+        let end = self.name.len().saturating_sub(dash_and_digits as usize);
+        self.name.get(..end).unwrap_or(&self.name)
     }
 }
 

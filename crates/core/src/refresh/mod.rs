@@ -36,7 +36,7 @@ pub use self::config::RefreshConfig;
 use self::fate::Fate;
 use self::schedule::Schedule;
 use crate::{
-    Answer, Endpoint, EndpointKey, Failure, FailureKind, FoundBy, Generation, Negative, NegativeKind, Resolution,
+    Answer, Diff, Endpoint, EndpointKey, Failure, FailureKind, FoundBy, Generation, Negative, NegativeKind, Resolution,
     Snapshot, Timestamp,
 };
 
@@ -64,7 +64,7 @@ pub struct Refresh {
     /// What was published last: all of `listed`, and what is held.
     current: Arc<Snapshot>,
     /// What the last answer said (plus, after a truncated one, what it could not deny).
-    listed: Vec<Arc<Endpoint>>,
+    listed: Snapshot,
     /// No longer listed, not yet let go.
     held: Vec<Held>,
     known: bool,
@@ -105,7 +105,7 @@ impl Refresh {
         Self {
             config,
             current: Arc::default(),
-            listed: Vec::new(),
+            listed: Snapshot::default(),
             held: Vec::new(),
             known: false,
             schedule: Schedule::new(),
@@ -189,7 +189,7 @@ impl Refresh {
     /// A connection to `endpoint` was opened: if it is one of the new pods, the replaced ones may go.
     pub fn on_connected(&mut self, endpoint: &EndpointKey) -> Option<Step> {
         let waiting = |held: &Held| matches!(held.until, Until::Connected(_));
-        if !self.held.iter().any(waiting) || !self.listed.iter().any(|listed| listed.key() == endpoint) {
+        if !self.held.iter().any(waiting) || self.listed.get(endpoint).is_none() {
             return None;
         }
         self.held.retain(|held| !waiting(held));
@@ -220,17 +220,11 @@ impl Refresh {
         self.failures = 0;
         self.schedule.after_answer(&self.config, answer.ttl, now, entropy);
 
-        let truncated = answer.truncated;
-        // Endpoints that are known keep their `Arc`: an answer costs what it changes.
-        let known = |endpoint: Endpoint| match self.current.get(endpoint.key()) {
-            Some(known) => Arc::clone(known),
-            None => Arc::new(endpoint),
-        };
-        let new = Snapshot::new(Generation::default(), answer.endpoints.into_iter().map(known));
-        let event = if truncated {
+        let new = self.current.share_with(answer.endpoints);
+        let event = if answer.truncated {
             self.take_truncated(&new)
         } else {
-            self.take_complete(&new, now)
+            self.take_complete(new, now)
         };
         self.publish(event)
     }
@@ -238,38 +232,43 @@ impl Refresh {
     /// A truncated answer: adds. Only what it shows to be another pod's address by now is let go.
     fn take_truncated(&mut self, new: &Snapshot) -> Event {
         let fate = Fate::under(new);
-        self.listed.retain(|old| !fate.is_other_pod_now(old));
         self.held.retain(|held| !fate.is_other_pod_now(&held.endpoint));
-        let union = Snapshot::new(Generation::default(), self.listed.iter().chain(new).cloned());
-        self.listed = union.iter().cloned().collect();
+        let kept = self.listed.iter().filter(|old| !fate.is_other_pod_now(old));
+        self.listed = Snapshot::new(Generation::default(), kept.chain(new).cloned());
         Event::Truncated
     }
 
     /// A complete answer: decides what is let go now, and what is held.
-    fn take_complete(&mut self, new: &Snapshot, now: Timestamp) -> Event {
-        let fate = Fate::under(new);
-        let gone = |old: &Arc<Endpoint>| new.get(old.key()).is_none();
-        let may_still_live = |old: &Arc<Endpoint>| gone(old) && !fate.is_superseded(old);
+    fn take_complete(&mut self, new: Snapshot, now: Timestamp) -> Event {
+        let Diff { added, removed: gone } = Diff::between(&self.listed, &new);
+        let most = |part: usize| self.listed.len() >= SHRINK_FROM && part * 2 > self.listed.len();
+        // None of the new was known, not even as held: pods that come back have replaced nobody.
+        let all_replaced =
+            added.len() == new.len() && self.held.iter().all(|held| new.get(held.endpoint.key()).is_none());
+        if self.held.is_empty() && !all_replaced && !most(gone.len()) {
+            self.listed = new;
+            return Event::Found;
+        }
+        let fate = Fate::under(&new);
+        let missing: Vec<_> = gone.into_iter().filter(|old| !fate.is_superseded(old)).collect();
 
         // This answer confirms the removals that waited for it; what it lists again is listed, not held.
         let waited = self.held.iter().any(|held| held.until == Until::NextAnswer);
+        let may_still_live = |old: &Endpoint| new.get(old.key()).is_none() && !fate.is_superseded(old);
         self.held
             .retain(|held| held.until != Until::NextAnswer && may_still_live(&held.endpoint));
 
-        // None of the new was known, not even as held: pods that come back have replaced nobody.
-        let all_replaced = new.iter().all(|endpoint| self.current.get(endpoint.key()).is_none());
-        let missing: Vec<_> = self.listed.iter().filter(|old| may_still_live(old)).cloned().collect();
         let (until, event) = if missing.is_empty() {
             (None, if waited { Event::Released } else { Event::Found })
         } else if all_replaced {
             // A name server that loses one address family for a while: only a connection proves that the other one will do.
-            let hold = if fate::is_other_family(&missing, new) {
+            let hold = if fate::is_other_family(&missing, &new) {
                 Duration::MAX
             } else {
                 self.config.replace_hold
             };
             (Some(Until::Connected(now + hold)), Event::ReplaceHeld)
-        } else if self.listed.len() >= SHRINK_FROM && missing.len() * 2 > self.listed.len() {
+        } else if most(missing.len()) {
             self.schedule.no_later_than(now + self.config.min_poll);
             (Some(Until::NextAnswer), Event::ShrinkHeld)
         } else {
@@ -279,7 +278,7 @@ impl Refresh {
             self.held
                 .extend(missing.into_iter().map(|endpoint| Held { endpoint, until }));
         }
-        self.listed = new.iter().cloned().collect();
+        self.listed = new;
         event
     }
 
@@ -339,16 +338,20 @@ impl Refresh {
     }
 
     fn forget(&mut self) {
-        self.listed.clear();
+        self.listed = Snapshot::default();
         self.held.clear();
         self.negative_run = None;
     }
 
     /// Makes `listed` and `held` the belief, if that differs from the one before. Endpoints that stay keep their `Arc`.
     fn publish(&mut self, event: Event) -> Step {
-        let wanted = self.listed.iter().chain(self.held.iter().map(|held| &held.endpoint));
-        let shared = wanted.map(|endpoint| self.current.get(endpoint.key()).unwrap_or(endpoint).clone());
-        let next = Snapshot::new(self.current.generation().next(), shared);
+        let generation = self.current.generation().next();
+        let next = if self.held.is_empty() {
+            self.listed.as_of(generation)
+        } else {
+            let held = self.held.iter().map(|held| &held.endpoint);
+            Snapshot::new(generation, self.listed.iter().chain(held).cloned())
+        };
         if self.known && next.same_endpoints(&self.current) {
             return Step { event, snapshot: None };
         }

@@ -11,7 +11,7 @@ use headless_core::{Connect, Endpoint, Generation, Route, Snapshot, StaticList};
 use crate::driver::Subscriber;
 use crate::{Balancer, Discovery};
 
-struct Nothing;
+pub(super) struct Nothing;
 
 impl Connect for Nothing {
     type Conn = ();
@@ -23,7 +23,7 @@ impl Connect for Nothing {
 }
 
 /// Set `g` holds the endpoints `g..g + 1000`: every change removes the oldest and adds one, each is in 1000 sets in a row.
-fn endpoint(number: u64) -> Arc<Endpoint> {
+pub(super) fn endpoint(number: u64) -> Arc<Endpoint> {
     let [.., a, b, c] = number.to_be_bytes();
     Arc::new(Endpoint::new(([10, a, b, c], 80).into()))
 }

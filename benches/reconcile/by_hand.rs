@@ -1,0 +1,173 @@
+//! The limit: the least that takes a full list and keeps what it knows of the pods that stay. Once by merging two sorted lists, once
+//! by looking up each pod in a hash map.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, VecDeque};
+use std::iter::Peekable;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use arc_swap::ArcSwap;
+
+use crate::contender::{Contender, Cost, Lives, Pods, cost};
+
+/// Who a pod is: the address first, as two addresses are compared fastest.
+type Key = (SocketAddr, Arc<str>);
+
+/// One pod, and the state that has to survive.
+#[derive(Debug)]
+struct Endpoint {
+    key: Key,
+    in_flight: AtomicU32,
+}
+
+impl Endpoint {
+    fn new(key: &Key) -> Arc<Self> {
+        Arc::new(Self {
+            key: key.clone(),
+            in_flight: AtomicU32::new(0),
+        })
+    }
+}
+
+type Set = Arc<[Arc<Endpoint>]>;
+
+/// One pass over both lists, as both are sorted.
+fn merge(old: &[Arc<Endpoint>], new: &[Key]) -> Set {
+    let mut olds = old.iter().peekable();
+    new.iter()
+        .map(|key| kept(&mut olds, key).unwrap_or_else(|| Endpoint::new(key)))
+        .collect()
+}
+
+fn kept<'a>(olds: &mut Peekable<impl Iterator<Item = &'a Arc<Endpoint>>>, key: &Key) -> Option<Arc<Endpoint>> {
+    loop {
+        match olds.peek()?.key.cmp(key) {
+            Ordering::Less => drop(olds.next()),
+            Ordering::Equal => return olds.next().cloned(),
+            Ordering::Greater => return None,
+        }
+    }
+}
+
+/// The limit.
+pub struct Merge {
+    name: &'static str,
+    pods: Pods,
+    lives: Lives,
+    lists: VecDeque<Vec<Key>>,
+    set: Arc<ArcSwap<Set>>,
+}
+
+impl Merge {
+    pub fn new(name: &'static str, pods: Pods) -> Self {
+        let set = Arc::new(ArcSwap::from_pointee(merge(&[], &sorted(pods, 0))));
+        Self {
+            name,
+            pods,
+            lives: Lives::default(),
+            lists: VecDeque::new(),
+            set,
+        }
+    }
+}
+
+impl Contender for Merge {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn prepare(&mut self) {
+        self.lists.push_back(sorted(self.pods, self.lives.next()));
+    }
+
+    fn replace(&mut self) -> Cost {
+        let list = self.lists.pop_front().unwrap();
+        cost(|| {
+            let merged = merge(&self.set.load(), &list);
+            self.set.store(Arc::new(merged));
+        })
+    }
+
+    fn picker(&self) -> Option<Box<dyn FnMut() + Send>> {
+        let set = Arc::clone(&self.set);
+        Some(Box::new(move || {
+            let picked = pick(&set.load());
+            picked.in_flight.fetch_sub(1, Relaxed);
+        }))
+    }
+}
+
+/// The less loaded of two, counted.
+fn pick(set: &[Arc<Endpoint>]) -> Arc<Endpoint> {
+    let entropy = rand::random::<u64>();
+    let drawn = |bits: u32| &set[((u64::from(bits) * set.len() as u64) >> 32) as usize];
+    let (a, b) = (drawn(entropy as u32), drawn((entropy >> 32) as u32));
+    let picked = if a.in_flight.load(Relaxed) <= b.in_flight.load(Relaxed) {
+        a
+    } else {
+        b
+    };
+    picked.in_flight.fetch_add(1, Relaxed);
+    Arc::clone(picked)
+}
+
+/// The same without an order: what stays is found by its hash.
+pub struct ByHash {
+    name: &'static str,
+    pods: Pods,
+    lives: Lives,
+    lists: VecDeque<Vec<Key>>,
+    known: HashMap<Key, Arc<Endpoint>>,
+    set: ArcSwap<Set>,
+}
+
+impl ByHash {
+    pub fn new(name: &'static str, pods: Pods) -> Self {
+        let known: HashMap<_, _> = sorted(pods, 0)
+            .into_iter()
+            .map(|key| (key.clone(), Endpoint::new(&key)))
+            .collect();
+        let set = ArcSwap::from_pointee(known.values().cloned().collect());
+        Self {
+            name,
+            pods,
+            lives: Lives::default(),
+            lists: VecDeque::new(),
+            known,
+            set,
+        }
+    }
+}
+
+impl Contender for ByHash {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn prepare(&mut self) {
+        self.lists.push_back(sorted(self.pods, self.lives.next()));
+    }
+
+    fn replace(&mut self) -> Cost {
+        let list = self.lists.pop_front().unwrap();
+        cost(|| {
+            let next: HashMap<_, _> = list
+                .iter()
+                .map(|key| {
+                    let kept = self.known.get(key).cloned();
+                    (key.clone(), kept.unwrap_or_else(|| Endpoint::new(key)))
+                })
+                .collect();
+            self.set.store(Arc::new(next.values().cloned().collect()));
+            self.known = next;
+        })
+    }
+}
+
+fn sorted(pods: Pods, life: u8) -> Vec<Key> {
+    let mut list: Vec<Key> = pods.list(life).map(|(name, addr)| (addr, name.into())).collect();
+    list.sort_unstable();
+    list
+}
