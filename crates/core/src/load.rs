@@ -16,8 +16,9 @@ use crate::sync::{AtomicU32, AtomicU64};
 
 /// The cost cell of one endpoint.
 ///
-/// Aligned to two cache lines, because neighbours on one line slow each other down (adjacent-line prefetch fetches pairs).
-#[repr(align(128))]
+/// Aligned to a cache line, because neighbours on one line slow each other down. In an `Arc`, the line before it has the reference
+/// counts, which no request touches: so two cells are never on a pair of lines either, which the prefetcher fetches together.
+#[repr(align(64))]
 pub struct Load {
     /// Requests in flight, plus [`AVOIDED`] while the endpoint is avoided: one number, so that comparing two endpoints
     /// compares health first and load second, in one load each.

@@ -54,17 +54,6 @@ pub(crate) struct Env<C: Connect> {
     pub(crate) drained: Notify,
 }
 
-impl<C: Connect> Env<C> {
-    /// When a request begins, if the policy goes by latency: reading the clock costs more than a pick.
-    #[inline]
-    pub(crate) fn request_time(&self) -> Timestamp {
-        match self.latency_window {
-            Some(_) => self.clock.now(),
-            None => Timestamp::ZERO,
-        }
-    }
-}
-
 impl<C: Connect> Backend<C> {
     pub(crate) fn new(endpoint: Arc<Endpoint>, env: Arc<Env<C>>) -> Arc<Self> {
         let state = parking_lot::Mutex::new(pool::new_state(&env));

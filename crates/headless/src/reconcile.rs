@@ -66,6 +66,7 @@ impl<C: Connect> Shared<C> {
             backends: Box::default(),
             roles: Box::default(),
             picker,
+            timed: policy.latency_window().is_some(),
         };
         Self {
             view: ViewCell::new(empty),
@@ -119,6 +120,7 @@ impl<C: Connect> Shared<C> {
             backends: backends.into(),
             roles,
             picker,
+            timed: writer.policy.latency_window().is_some(),
         });
         let now = self.view.load_full();
         let backends = match Arc::try_unwrap(replaced) {

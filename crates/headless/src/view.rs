@@ -32,6 +32,8 @@ pub(crate) struct View<C: Connect> {
     pub(crate) backends: Backends<C>,
     pub(crate) roles: Box<[Option<Role>]>,
     pub(crate) picker: Box<dyn Picker>,
+    /// Whether the picker goes by latency, and so wants to know the time. Here, where each pick comes by.
+    pub(crate) timed: bool,
 }
 
 impl<C: Connect> fmt::Debug for View<C> {

@@ -56,6 +56,10 @@ impl PodName {
     /// CoreDNS adds a `0` where the dashed IPv6 form would end in a dash (coredns#7431).
     #[must_use]
     pub fn is_dashed(&self, ip: IpAddr) -> bool {
+        // Most names begin with a letter, and this is asked for each pod of each answer.
+        if ip.is_ipv4() && !self.name.starts_with(|first: char| first.is_ascii_digit()) {
+            return false;
+        }
         let mut dashed = match ip {
             IpAddr::V4(ip) => ip.to_string().replace('.', "-"),
             IpAddr::V6(ip) => ip.to_string().replace(':', "-"),

@@ -38,7 +38,10 @@ impl<C: Connect> Cap<C> {
 
     pub(crate) fn join(&self, pod: &Arc<Backend<C>>) {
         let mut lists = self.lists();
-        lists.members.retain(|member| member.strong_count() > 0);
+        // Those that have left go when there is no room: once for many that come.
+        if lists.members.len() == lists.members.capacity() {
+            lists.members.retain(|member| member.strong_count() > 0);
+        }
         lists.members.push(Arc::downgrade(pod));
     }
 
