@@ -7,8 +7,8 @@ mod record;
 
 use std::process::ExitCode;
 
-use headless::policy::{Policy, PowerOfTwo, RoleAware, RoundRobin};
 use headless::Outcome;
+use headless::policy::{Policy, PowerOfTwo, RoleAware, RoundRobin};
 use headless_benches::harness::{Args, Callgrind, Own};
 use headless_benches::pods;
 use tokio::runtime::Builder;

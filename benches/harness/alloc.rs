@@ -1,4 +1,4 @@
-//! The counting allocator of the tests, for the benchmarks: one thread-local increment per allocation, the same for all
+//! The counting allocator of the tests, for the benchmarks: a few thread-local additions per allocation, the same for all
 //! contenders.
 
 #[path = "../../tests/support/alloc.rs"]

@@ -98,7 +98,16 @@ const fn runner<C: Contender + 'static>() -> Runner {
 
 /// All of them, the limit first.
 pub fn runners() -> Vec<Runner> {
-    let mut all = vec![
+    let mut all = in_this_process();
+    if headless_benches::harness::HaProxy::is_installed() {
+        all.push(runner::<haproxy::HaProxy>());
+    }
+    all
+}
+
+/// Those that need no other process, and so start none to see whether it is there: callgrind would count that one, too.
+pub fn in_this_process() -> Vec<Runner> {
+    vec![
         runner::<by_hand::Pinned>(),
         runner::<by_hand::InTurn>(),
         runner::<ours::Headless>(),
@@ -108,9 +117,5 @@ pub fn runners() -> Vec<Runner> {
         runner::<peers::Sqlx<true>>(),
         #[cfg(feature = "peers")]
         runner::<peers::Sqlx<false>>(),
-    ];
-    if headless_benches::harness::HaProxy::is_installed() {
-        all.push(runner::<haproxy::HaProxy>());
-    }
-    all
+    ]
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use headless_benches::harness::{Callgrind, Latencies, Operations, Report, Spread, cpu};
 use tokio::task::JoinSet;
 
-use crate::contender::{Caller, Contender, Runner, Setup, runners};
+use crate::contender::{Caller, Contender, Runner, Setup, in_this_process};
 use crate::one_thread;
 use crate::servers::{Pods, ROWS, TEXT};
 
@@ -185,7 +185,7 @@ pub fn run(operations: &Operations) -> bool {
         let pods = operations.case.strip_prefix(&protocol.case(1))?;
         Some((protocol, pods.trim().parse().ok()?))
     });
-    let runner = runners().into_iter().find(|it| it.name == operations.contender);
+    let runner = in_this_process().into_iter().find(|it| it.name == operations.contender);
     let Some(((protocol, pods), runner)) = asked.zip(runner) else {
         return false;
     };

@@ -144,3 +144,43 @@ async fn t7_a_clean_connection_is_given_on_as_it_is_with_its_prepared_statements
     // Nothing was sent between: no reset, no BEGIN.
     assert_eq!(count("Questions").await, before + 60 + 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t7_a_connection_keeps_the_statements_last_used_and_closes_the_others() {
+    let Some(pods) = shared().await else { return };
+    let db = connect(pods, single().statements_per_connection(2)).await;
+    table(pods, &db, "t07_few").await;
+    let count = async |name: &str| -> u64 {
+        let sql = format!("SHOW STATUS LIKE 'Com_stmt_{name}'");
+        let found: Result<Option<(String, u64)>, Error> =
+            db.on_pod("mysql-0", async |c| c.query_first(&sql).await).await;
+        found.unwrap().unwrap().1
+    };
+    let [a, b, c] = ["id = ?", "n = ?", "id < ?"].map(|what| format!("DELETE FROM t07_few WHERE {what}"));
+    // C takes the place of B, not of A, which was used since; and B that of C.
+    for sql in [&a, &b, &a, &c, &a, &b] {
+        let write = db.write(async |c| c.exec_drop(sql, (1,)).await).await;
+        write.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    assert_eq!(count("execute").await, 6);
+    assert_eq!(count("prepare").await, 4);
+    assert_eq!(count("close").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t7_a_prepared_text_means_what_it_would_mean_unprepared() {
+    let Some(pods) = shared().await else { return };
+    let db = connect(pods, single()).await;
+    let mut session = db.session().await.unwrap();
+    let sql = "SELECT COUNT(*) FROM schemata";
+    for moves in ["USE information_schema", "EXECUTE IMMEDIATE 'USE information_schema'"] {
+        session.query_drop(moves).await.unwrap();
+        let counted: Vec<u64> = session.exec(sql, ()).await.unwrap();
+        assert_eq!(counted.len(), 1, "after {moves}");
+        session.query_drop(&format!("USE {}", mariadb::DATABASE)).await.unwrap();
+        match session.exec_drop(sql, ()).await {
+            Err(Error::Server { code: 1146, .. }) => {}
+            other => panic!("no such table in the account's schema: {other:?}"),
+        }
+    }
+}

@@ -6,20 +6,20 @@
 //! middle of anything, it is closed.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use headless::{EndpointKey, Lease, Outcome};
-use mysql_async::prelude::{FromRow, Queryable};
+use mysql_async::prelude::FromRow;
 use mysql_async::{Params, Row};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 use tracing::debug;
 
 use crate::connector::{Connector, Link};
 use crate::error::{Error, Refusal};
+use crate::exchange::{Rows, Want, exchange, shaped};
 use crate::explain::{Decision, Why};
-use crate::faults::{Fault, fault_of};
+use crate::faults::Fault;
 use crate::options::ReadOptions;
 use crate::session_state::Disposal;
 use crate::splitter::Shared;
@@ -97,14 +97,6 @@ impl Access {
     }
 }
 
-/// How many rows are wanted.
-#[derive(Clone, Copy)]
-enum Want {
-    All,
-    First,
-    Nothing,
-}
-
 impl Conn {
     pub(crate) fn new(shared: &Arc<Shared>, place: Place, access: Access, options: ReadOptions) -> Self {
         debug!(target: "headless_mysql", pod = %place.lease.endpoint(), why = %place.why, ?access, "connection lent");
@@ -124,7 +116,8 @@ impl Conn {
     /// # Errors
     /// [`Error`]. A statement that may not run here is [refused](Error::Refused) before anything is sent.
     pub async fn query<T: FromRow>(&mut self, sql: &str) -> Result<Vec<T>, Error> {
-        self.run(sql, None, Want::All).await?.into_iter().map(shaped).collect()
+        let rows = self.run(sql, None, Want::All).await?;
+        rows.all().into_iter().map(shaped).collect()
     }
 
     /// Runs a statement as text, and returns its first row.
@@ -132,7 +125,7 @@ impl Conn {
     /// # Errors
     /// As [`query`](Self::query).
     pub async fn query_first<T: FromRow>(&mut self, sql: &str) -> Result<Option<T>, Error> {
-        self.run(sql, None, Want::First).await?.pop().map(shaped).transpose()
+        self.run(sql, None, Want::First).await?.first().map(shaped).transpose()
     }
 
     /// Runs a statement as text, and drops what it returns.
@@ -149,7 +142,7 @@ impl Conn {
     /// As [`query`](Self::query).
     pub async fn exec<T: FromRow>(&mut self, sql: &str, params: impl Into<Params>) -> Result<Vec<T>, Error> {
         let rows = self.run(sql, Some(params.into()), Want::All).await?;
-        rows.into_iter().map(shaped).collect()
+        rows.all().into_iter().map(shaped).collect()
     }
 
     /// Runs a prepared statement, and returns its first row.
@@ -157,8 +150,8 @@ impl Conn {
     /// # Errors
     /// As [`query`](Self::query).
     pub async fn exec_first<T: FromRow>(&mut self, sql: &str, params: impl Into<Params>) -> Result<Option<T>, Error> {
-        let mut rows = self.run(sql, Some(params.into()), Want::First).await?;
-        rows.pop().map(shaped).transpose()
+        let rows = self.run(sql, Some(params.into()), Want::First).await?;
+        rows.first().map(shaped).transpose()
     }
 
     /// Runs a prepared statement, and drops what it returns.
@@ -200,7 +193,7 @@ impl Conn {
     }
 
     /// Judges, runs, and moves a read whose pod is lost before it gave anything.
-    async fn run(&mut self, sql: &str, params: Option<Params>, want: Want) -> Result<Vec<Row>, Error> {
+    async fn run(&mut self, sql: &str, params: Option<Params>, want: Want) -> Result<Rows, Error> {
         let verdict = self.shared.guard.judge(self.link().dialect, sql);
         self.access
             .permits(verdict)
@@ -241,15 +234,28 @@ impl Conn {
         params: Option<Params>,
         want: Want,
         session: SessionUse,
-    ) -> Result<Vec<Row>, Fault> {
+    ) -> Result<Rows, Fault> {
         let limit = self.shared.settings.statement_timeout;
-        let watched = self.watched();
-        let link = self.link_mut();
+        let Place { lease, health, .. } = held(&mut self.place);
+        // Whose silence ends a statement early: that of a pod that is read from. What is written there may yet be answered.
+        let watched = health.as_ref().filter(|_| self.access.is_read());
+        let link: &mut Link = lease;
         link.state.begin(session);
         if session.contains(SessionUse::DIALECT) {
             link.dialect = Dialect::UNKNOWN;
         }
-        let result = bounded(exchange(&mut link.conn, sql, params, want), limit, watched).await;
+        if session.changes_meaning() {
+            link.prepared.outdate();
+        }
+        let Link {
+            conn,
+            prepared,
+            patience,
+            ..
+        } = link;
+        let result = patience
+            .wait_for(pin!(exchange(conn, prepared, sql, params, want)), limit, watched)
+            .await;
         match &result {
             Ok(_) => link
                 .state
@@ -314,7 +320,7 @@ impl Conn {
     /// Statements of the splitter's own: not judged, since they are not the caller's.
     pub(crate) async fn own(&mut self, sql: &str) -> Result<Option<Row>, Fault> {
         let rows = self.attempt(sql, None, Want::First, SessionUse::NONE).await;
-        rows.map(|mut rows| rows.pop())
+        rows.map(Rows::first)
     }
 
     /// The connection, to be used by somebody else; `None` if it is not as good as before.
@@ -323,11 +329,6 @@ impl Conn {
             Disposal::Keep => self.place.take(),
             Disposal::Reset | Disposal::Close => None,
         }
-    }
-
-    /// Whose silence ends a statement early: that of a pod that is read from. What is written there may yet be answered.
-    fn watched(&self) -> Option<Arc<Health>> {
-        self.place().health.clone().filter(|_| self.access.is_read())
     }
 
     fn place(&self) -> &Place {
@@ -340,12 +341,12 @@ impl Conn {
     fn link(&self) -> &Link {
         &self.place().lease
     }
+}
 
-    fn link_mut(&mut self) -> &mut Link {
-        match &mut self.place {
-            Some(place) => &mut place.lease,
-            None => unreachable!("a connection is without a place only while it moves, and then it is borrowed"),
-        }
+fn held(place: &mut Option<Place>) -> &mut Place {
+    match place {
+        Some(place) => place,
+        None => unreachable!("a connection is without a place only while it moves, and then it is borrowed"),
     }
 }
 
@@ -371,60 +372,6 @@ impl fmt::Debug for Conn {
             .field("access", &self.access)
             .finish_non_exhaustive()
     }
-}
-
-/// The exchange, unless it takes longer than `limit`, or the pod is found not to answer anybody.
-async fn bounded(
-    exchange: impl Future<Output = Result<Vec<Row>, Fault>>,
-    limit: Duration,
-    watched: Option<Arc<Health>>,
-) -> Result<Vec<Row>, Fault> {
-    let silent = async {
-        match watched {
-            Some(health) => health.lost().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        result = timeout(limit, exchange) => result.unwrap_or_else(|_| Err(Fault::timed_out(limit))),
-        () = silent => Err(Fault::silent()),
-    }
-}
-
-/// Runs one statement to its end: all results are read, so that the connection is ready for the next.
-async fn exchange(
-    conn: &mut mysql_async::Conn,
-    sql: &str,
-    params: Option<Params>,
-    want: Want,
-) -> Result<Vec<Row>, Fault> {
-    let result = match (params, want) {
-        (Some(params), Want::All) => conn.exec(sql, params).await,
-        (Some(params), Want::First) => conn.exec_first(sql, params).await.map(Vec::from_iter),
-        (Some(params), Want::Nothing) => conn.exec_drop(sql, params).await.map(|()| Vec::new()),
-        (None, Want::All) => conn.query(sql).await,
-        (None, Want::First) => conn.query_first(sql).await.map(Vec::from_iter),
-        (None, Want::Nothing) => conn.query_drop(sql).await.map(|()| Vec::new()),
-    };
-    result.map_err(fault_of)
-}
-
-fn shaped<T: FromRow>(row: Row) -> Result<T, Error> {
-    T::from_row_opt(row).map_err(|mysql_async::FromRowError(row)| {
-        let columns: Vec<_> = row
-            .columns_ref()
-            .iter()
-            .map(|column| column.name_str().into_owned())
-            .collect();
-        Error::Data {
-            problem: format!(
-                "the row has {} columns ({}), which do not fit `{}`",
-                columns.len(),
-                columns.join(", "),
-                std::any::type_name::<T>()
-            ),
-        }
-    })
 }
 
 /// How messages call a pod.

@@ -14,6 +14,8 @@ use mysql_async::{Conn, OptsBuilder};
 use tokio::sync::Notify;
 
 use crate::account::Account;
+use crate::patience::Patience;
+use crate::prepared::Prepared;
 use crate::server::Greeting;
 use crate::session_state::SessionState;
 use crate::statement::Dialect;
@@ -67,7 +69,8 @@ impl Connector {
             .prefer_socket(false)
             .tcp_nodelay(true)
             .tcp_keepalive(Some(KEEPALIVE))
-            .stmt_cache_size(self.statements_per_connection);
+            // What is prepared is kept by `Prepared`.
+            .stmt_cache_size(0);
         #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
         let options = options.ssl_opts(self.account.tls.as_ref().map(|tls| self.ssl(tls, endpoint)));
         Ok(Conn::new(options).await?)
@@ -124,6 +127,8 @@ impl Connect for Connector {
             dialect: greeting.dialect(),
             first_dialect: greeting.dialect(),
             state: SessionState::default(),
+            prepared: Box::new(Prepared::new(self.statements_per_connection)),
+            patience: Box::new(Patience::new()),
         })
     }
 
@@ -157,6 +162,9 @@ pub struct Link {
     /// The same after a reset.
     first_dialect: Dialect,
     pub(crate) state: SessionState,
+    // Boxed, because a pool moves its connections.
+    pub(crate) prepared: Box<Prepared>,
+    pub(crate) patience: Box<Patience>,
 }
 
 impl Link {
@@ -164,6 +172,7 @@ impl Link {
     pub(crate) fn forget(&mut self) {
         self.dialect = self.first_dialect;
         self.state = SessionState::default();
+        self.prepared.forget();
     }
 }
 

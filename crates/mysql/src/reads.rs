@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use headless::{EndpointKey, Lease, Outcome, Route};
+use headless::{EndpointKey, Lease, Outcome, Role, Route};
 use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, timeout};
 
@@ -34,22 +34,23 @@ impl Shared {
         options: &ReadOptions,
         tried: &[EndpointKey],
     ) -> Result<Place, Error> {
+        if tried.is_empty()
+            && let Some(place) = self.place_now(options)
+        {
+            return Ok(place);
+        }
         let overview = self.topology.current();
         let usual = options.token.is_empty() && options.max_lag.is_none();
         if usual && tried.is_empty() && overview.replicas().next().is_some() {
-            if let Some(lease) = self.balancer.try_acquire(Route::read()) {
-                return Ok(self.place(lease, &overview, Why::FreshReplica));
-            }
             let none_left = |overview: &Overview| overview.replicas().next().is_none();
             return match self.unless(none_left, self.balancer.acquire(Route::read())).await {
                 Some(lease) => Ok(self.place(lease.map_err(Error::NotSent)?, &overview, Why::FreshReplica)),
                 None => self.place_when_stale(options, tried, &self.topology.current()).await,
             };
         }
-        let max_lag = options.max_lag.unwrap_or(self.settings.max_lag);
         let fresh: Vec<&PodStatus> = overview
             .followers()
-            .filter(|pod| !tried.contains(&pod.key) && is_fresh(pod, max_lag, options))
+            .filter(|pod| !tried.contains(&pod.key) && is_fresh(pod, options))
             .collect();
         if fresh.is_empty() {
             return self.place_when_stale(options, tried, &overview).await;
@@ -63,10 +64,6 @@ impl Shared {
         if reached.is_empty() {
             return self.place_for_token(options, &fresh, &overview).await;
         }
-        let why = match options.token.is_empty() {
-            true => Why::FreshReplica,
-            false => Why::HasToken,
-        };
         let lease = match options.token.is_empty() {
             true => self.lease_among(&reached).await,
             // A pod that has the token and cannot be connected to is no better than one that does not get it in time.
@@ -76,9 +73,39 @@ impl Shared {
             },
         };
         match lease {
-            Some(lease) => Ok(self.place(lease?, &overview, why)),
+            Some(lease) => Ok(self.place(lease?, &overview, why_fresh(options))),
             None => self.place_when_stale(options, tried, &self.topology.current()).await,
         }
+    }
+
+    /// An idle connection to the replica that the balancer would take, if that one will do. Most are fresh and have the token, and to
+    /// ask for one among certain replicas costs several times as much.
+    fn place_now(&self, options: &ReadOptions) -> Option<Place> {
+        // More replicas would do than the balancer takes.
+        if options.max_lag.is_some_and(|lag| lag > self.settings.max_lag) {
+            return None;
+        }
+        let lease = self.balancer.try_acquire(Route::read())?;
+        let has_token = |pod: &PodStatus| {
+            options.token.is_empty() || options.token.is_reached_by(&pod.position).is_ok_and(|reached| reached)
+        };
+        let will_do = |pod: &&PodStatus| pod.follows && is_fresh(pod, options) && has_token(pod);
+        let health = {
+            let overview = self.topology.look();
+            let pod = overview.pod(lease.endpoint().key()).filter(will_do);
+            pod.map(|pod| Arc::clone(&pod.health))
+        };
+        if health.is_none() {
+            // Nothing was asked: it shall not count as a fast answer.
+            lease.finish(Outcome::Cancelled);
+            return None;
+        }
+        Some(Place {
+            lease,
+            why: why_fresh(options),
+            health,
+            permit: None,
+        })
     }
 
     /// A connection to one of these replicas; `None` if none of them answers any more.
@@ -167,7 +194,9 @@ impl Shared {
         let mut conn = Conn::new(self, place, Access::Read, ReadOptions::default());
         let position = self.position_of(&mut conn).await?;
         if token.is_reached_by(&position)? {
-            return conn.into_place().ok_or_else(|| self.no_writer());
+            return conn
+                .into_place()
+                .ok_or_else(|| self.no_writer(&self.topology.current()));
         }
         self.lost_writes.fetch_add(1, Relaxed);
         let missing = Token::from(token.position().minus(&position));
@@ -286,9 +315,17 @@ async fn is_reset(conn: &mut mysql_async::Conn) -> Result<bool, mysql_async::Err
 }
 
 /// A replica that is fresh by the splitter's own settings has its role; a limit of the caller's own is compared here.
-fn is_fresh(pod: &PodStatus, max_lag: Duration, options: &ReadOptions) -> bool {
+fn is_fresh(pod: &PodStatus, options: &ReadOptions) -> bool {
     match options.max_lag {
-        None => pod.role == Some(headless::Role::Replica),
-        Some(_) => pod.lag.is_some_and(|lag| lag <= max_lag),
+        None => pod.role == Some(Role::Replica),
+        Some(max_lag) => pod.lag.is_some_and(|lag| lag <= max_lag),
+    }
+}
+
+/// Why a read is on a replica that is fresh, and has the token if there is one.
+const fn why_fresh(options: &ReadOptions) -> Why {
+    match options.token.is_empty() {
+        true => Why::FreshReplica,
+        false => Why::HasToken,
     }
 }

@@ -29,6 +29,11 @@ impl Topology {
         Arc::clone(&self.overview.borrow())
     }
 
+    /// The current overview, for a moment: nothing is published meanwhile.
+    pub(crate) fn look(&self) -> watch::Ref<'_, Arc<Overview>> {
+        self.overview.borrow()
+    }
+
     /// Wakes with each new overview.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Overview>> {
         self.overview.subscribe()

@@ -33,8 +33,16 @@ impl Shared {
         let demoted = |overview: &Overview| overview.primary().is_none();
         match self.unless(demoted, self.balancer.acquire(Route::write())).await {
             Some(Ok(lease)) => Ok(self.place(lease, &overview, why)),
-            Some(Err(AcquireError::NoSuchRole { .. })) | None => Err(self.no_writer()),
+            Some(Err(AcquireError::NoSuchRole { .. })) => {
+                // The balancer is told a moment before the overview is published that says why.
+                let mut overviews = self.topology.subscribe();
+                let said = overviews.wait_for(|overview| demoted(overview));
+                // Dropped at once: it locks the overview.
+                drop(timeout(self.settings.probe_interval, said).await);
+                Err(self.no_writer(&self.topology.current()))
+            }
             Some(Err(error)) => Err(Error::NotSent(error)),
+            None => Err(self.no_writer(&self.topology.current())),
         }
     }
 
@@ -42,20 +50,29 @@ impl Shared {
     async fn wait_for_writer(&self) -> Result<(), Error> {
         let limit = self.settings.wait_for_writer;
         let Ok(_turn) = self.writer_waits.try_acquire() else {
-            return Err(self.no_writer());
+            return self.is_there_a_writer();
         };
         let mut overviews = self.topology.subscribe();
         let found = timeout(limit, overviews.wait_for(|overview| overview.primary().is_some())).await;
         match found {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(self.no_writer()),
+            Ok(Err(_)) | Err(_) => self.is_there_a_writer(),
+        }
+    }
+
+    /// It may have been found this very moment.
+    fn is_there_a_writer(&self) -> Result<(), Error> {
+        let overview = self.topology.current();
+        match overview.primary() {
+            Some(_) => Ok(()),
+            None => Err(self.no_writer(&overview)),
         }
     }
 
     /// Why there is no primary, as an error.
-    pub(crate) fn no_writer(&self) -> Error {
+    pub(crate) fn no_writer(&self, overview: &Overview) -> Error {
         let service = Arc::clone(&self.service);
-        match &self.topology.current().writer {
+        match &overview.writer {
             Writer::Ambiguous(pods) => Error::AmbiguousWriter {
                 service,
                 pods: pods.clone(),

@@ -5,6 +5,7 @@
 //! collisions makes texts drive each other out of one set, and gets no wrong answer and no long search.
 
 use std::fmt;
+use std::hash::Hasher;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{RwLock, TryLockError};
@@ -165,6 +166,23 @@ fn hash(text: &[u8]) -> u64 {
     last[..tail.len()].copy_from_slice(tail);
     hash = mix(hash, u64::from_le_bytes(last));
     hash.wrapping_mul(ODD)
+}
+
+/// The same for a map by text. The longer the map, the more a collision costs: for maps of a bounded length.
+#[derive(Default)]
+pub(crate) struct TextHasher(u64);
+
+impl Hasher for TextHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 ^= hash(bytes);
+    }
+
+    /// A text ends with one, which is the same for all.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// 2^64 divided by the golden ratio: odd, with its bits well spread (Knuth, The Art of Computer Programming, 6.4).

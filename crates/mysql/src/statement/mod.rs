@@ -37,6 +37,7 @@ mod verdict;
 mod words;
 
 pub use cache::StatementCache;
+pub(crate) use cache::TextHasher;
 pub use dialect::{Dialect, Server};
 pub use verdict::{Class, Control, Reason, SessionUse, Verdict};
 

@@ -145,6 +145,11 @@ impl SessionUse {
         Self(self.0 | other.0)
     }
 
+    /// Whether the same text may mean something else after the statement.
+    pub(crate) const fn changes_meaning(self) -> bool {
+        self.0 & (Self::DIALECT.0 | Self::SCHEMA.0 | Self::UNKNOWN.0) != 0
+    }
+
     /// Whether the connection must be reset before somebody else gets it, should the statement run.
     #[must_use]
     pub const fn leaves_traces(self) -> bool {
