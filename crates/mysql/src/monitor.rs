@@ -20,7 +20,7 @@ use crate::connector::Connector;
 use crate::gtid::Flavor;
 use crate::lag::{Gate, LagMeter};
 use crate::probe::{Answer, Observation, Probe};
-use crate::roles::{Identity, Sample, Seen, decide};
+use crate::roles::{Identity, Sample, Seen, decide, forget};
 use crate::statement::Dialect;
 use crate::topology::{Health, Overview, PodStatus, Topology, Writer, WriterProblem};
 
@@ -63,8 +63,8 @@ struct Pod {
     probe: AbortHandle,
     health: Arc<Health>,
     gate: Gate,
-    last: Option<Sample>,
-    before: Option<Sample>,
+    /// Its answers, the newest last: as far back as a writer may have been asked whose answer is awaited.
+    samples: Vec<Sample>,
     /// Why its last answer does not count, if so.
     problem: Option<String>,
     identity: Option<Identity>,
@@ -115,7 +115,7 @@ impl Monitor {
                 Some(observation) = observations.recv() => self.take_in(observation),
             }
             self.publish();
-            let looked = |pod: &Pod| pod.last.is_some() || pod.problem.is_some();
+            let looked = |pod: &Pod| !pod.samples.is_empty() || pod.problem.is_some();
             // A writer that cannot be compared with the others yet can be after the next look.
             if self.pods.values().all(looked)
                 && self.topology.current().writer != Writer::None(WriterProblem::NotLookedAtYet)
@@ -178,14 +178,15 @@ impl Monitor {
                     // Who it was before says nothing of who it is now; nor do connections to who it was.
                     if pod.identity.is_some() {
                         warn!(target: "headless_mysql", pod = %name_of(&pod.endpoint), now = %sample.identity, "pod has another server");
-                        pod.last = None;
+                        pod.samples.clear();
                         self.balancer.evict(&key);
                     }
                     pod.identity = Some(sample.identity.clone());
                 }
                 pod.problem = None;
                 pod.privileged = privileged;
-                pod.before = pod.last.replace(sample);
+                pod.samples.push(sample);
+                forget(&mut pod.samples, now, self.interval + 2 * self.limit);
             }
             Err(problem) => {
                 pod.health.set_answers(false);
@@ -205,7 +206,7 @@ impl Monitor {
             if self.writer.as_ref() != Some(name) {
                 self.meter.restart();
             }
-            if let Some(sample) = primary.and_then(|(_, pod)| pod.last.as_ref()) {
+            if let Some(sample) = primary.and_then(|(_, pod)| pod.samples.last()) {
                 self.meter.primary_at(sample.at, sample.executed.clone());
             }
         }
@@ -264,7 +265,7 @@ impl Monitor {
     }
 
     fn first_look(&self) -> Probed {
-        if self.pods.values().any(|pod| pod.last.is_some()) {
+        if self.pods.values().any(|pod| !pod.samples.is_empty()) {
             return Probed::Someone;
         }
         let said: Vec<String> = self
@@ -297,8 +298,7 @@ impl Pod {
             probe,
             health: Health::new(),
             gate: Gate::default(),
-            last: None,
-            before: None,
+            samples: Vec::new(),
             problem: None,
             identity: None,
             stranger_since: None,
@@ -333,10 +333,10 @@ impl Pod {
     fn seen<'a>(&'a self, name: &'a str) -> Seen<'a> {
         Seen {
             name,
-            samples: match (&self.problem, &self.last) {
-                (Some(problem), _) => Err(problem),
-                (None, Some(sample)) => Ok((sample, self.before.as_ref())),
-                (None, None) => Err("not looked at yet"),
+            samples: match &self.problem {
+                Some(problem) => Err(problem),
+                None if self.samples.is_empty() => Err("not looked at yet"),
+                None => Ok(&self.samples),
             },
         }
     }
@@ -351,7 +351,7 @@ impl Pod {
     ) -> PodStatus {
         let name = name_of(&self.endpoint);
         let is_primary = *writer == Writer::Pod(name.clone());
-        let sample = self.last.as_ref().filter(|_| self.problem.is_none());
+        let sample = self.samples.last().filter(|_| self.problem.is_none());
         let follows = !is_primary && sample.is_some_and(|sample| sample.writable.is_err());
         let lag = sample
             .filter(|_| follows)

@@ -4,6 +4,7 @@
 //! that the others have (F3, F4). Anything else, and nobody is: a write that waits is better than one on the wrong side.
 
 use std::fmt;
+use std::time::Duration;
 
 use headless_core::Timestamp;
 
@@ -53,18 +54,34 @@ pub(crate) struct Sample {
 #[derive(Clone, Debug)]
 pub(crate) struct Seen<'a> {
     pub(crate) name: &'a str,
-    /// The two last answers, the newer one first. `Err`: why there is none that counts.
-    pub(crate) samples: Result<(&'a Sample, Option<&'a Sample>), &'a str>,
+    /// The last answers, the newest last. `Err`: why there is none that counts.
+    pub(crate) samples: Result<&'a [Sample], &'a str>,
 }
 
-impl Seen<'_> {
+impl<'a> Seen<'a> {
+    fn newest(&self) -> Option<&'a Sample> {
+        self.samples.ok()?.last()
+    }
+
+    /// The last answer that was there when the writer was asked.
+    ///
+    /// WHY not a newer one: a replica may have what the primary wrote after it was asked. WHY not the last that was asked for before that:
+    /// an answer that takes long may be the newer one.
+    fn answered_before(&self, writer: &Sample) -> Option<&'a Sample> {
+        let samples = self.samples.ok()?;
+        samples.iter().rev().find(|sample| sample.answered <= writer.at)
+    }
+
     fn is_writable(&self) -> bool {
-        self.samples.is_ok_and(|(sample, _)| sample.writable.is_ok())
+        self.newest().is_some_and(|sample| sample.writable.is_ok())
     }
 
     fn why_not(&self) -> String {
         match self.samples {
-            Ok((sample, _)) => sample.writable.clone().err().unwrap_or_default(),
+            Ok(_) => self
+                .newest()
+                .and_then(|sample| sample.writable.clone().err())
+                .unwrap_or_default(),
             Err(problem) => problem.to_owned(),
         }
     }
@@ -93,36 +110,33 @@ pub(crate) fn decide(pods: &[Seen<'_>]) -> Writer {
     }
 }
 
-/// Whether another pod has more and was looked at only once, after the writer: it may have got that from the writer since, or have
+/// Whether another pod has more, and had not answered yet when the writer was asked: it may have got that from the writer since, or have
 /// had it before, which the next look will tell.
 fn is_too_early(writer: &Seen<'_>, pods: &[Seen<'_>]) -> bool {
-    let Ok((own, _)) = writer.samples else { return false };
-    pods.iter().any(|pod| match pod.samples {
-        Ok((only, None)) => only.answered > own.at && !own.executed.covers(&only.executed),
-        Ok((_, Some(_))) | Err(_) => false,
+    let Some(own) = writer.newest() else { return false };
+    pods.iter().any(|pod| match (pod.newest(), pod.answered_before(own)) {
+        (Some(newest), None) => !own.executed.covers(&newest.executed),
+        _ => false,
     })
 }
 
 /// What the writable pod lacks of another's (F4): it came back empty, or the other has another history.
 fn missing(writer: &Seen<'_>, pods: &[Seen<'_>]) -> Option<String> {
-    let (own, _) = writer.samples.ok()?;
+    let own = writer.newest()?;
     pods.iter().filter(|pod| pod.name != writer.name).find_map(|pod| {
-        // A replica may have what the primary wrote after it was asked: what counts is what it had, and said, before that. WHY not what it
-        // was asked before that: an answer that takes long may be the newer one.
-        let (newer, older) = pod.samples.ok()?;
-        let other = [Some(newer), older]
-            .into_iter()
-            .flatten()
-            .find(|sample| sample.answered <= own.at)?;
-        let missing = other.executed.minus(&own.executed);
+        let missing = pod.answered_before(own)?.executed.minus(&own.executed);
         (!missing.is_empty()).then(|| format!("{missing}, which {} has", pod.name))
     })
 }
 
+/// Keeps one answer that is older than `window`, for a writer that takes so long to answer, and none before it.
+pub(crate) fn forget(samples: &mut Vec<Sample>, now: Timestamp, window: Duration) {
+    let old = samples.partition_point(|sample| now.since(sample.answered) > window);
+    samples.drain(..old.saturating_sub(1));
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn sample(millis: u64, writable: bool, executed: &str) -> Sample {
@@ -150,7 +164,7 @@ mod tests {
             .iter()
             .map(|(name, sample)| Seen {
                 name,
-                samples: sample.as_ref().map(|sample| (sample, None)).map_err(|problem| *problem),
+                samples: sample.as_ref().map(std::slice::from_ref).map_err(|problem| *problem),
             })
             .collect();
         decide(&seen)
@@ -216,31 +230,27 @@ mod tests {
         // Seen once only, nobody knows whether it had that before.
         let pods = [("mysql-0", Ok(primary.clone())), ("mysql-1", Ok(replica.clone()))];
         assert_eq!(decide_on(&pods), Writer::None(WriterProblem::NotLookedAtYet));
-        let after_all = sample(8, false, "0-1-5");
-        let seen = [
-            Seen {
-                name: "mysql-0",
-                samples: Ok((&primary, None)),
-            },
-            Seen {
-                name: "mysql-1",
-                samples: Ok((&replica, Some(&after_all))),
-            },
-        ];
-        assert_eq!(decide(&seen), Writer::Pod("mysql-0".to_owned()));
+        let decide_after = |replica: &[Sample]| {
+            let seen = |name, samples| Seen {
+                name,
+                samples: Ok(samples),
+            };
+            decide(&[
+                seen("mysql-0", std::slice::from_ref(&primary)),
+                seen("mysql-1", replica),
+            ])
+        };
+        let after_all = [sample(8, false, "0-1-5"), replica.clone()];
+        assert_eq!(decide_after(&after_all), Writer::Pod("mysql-0".to_owned()));
         // But what it had before the primary was asked counts, too.
-        let before = sample(9, false, "0-1-6");
-        let seen = [
-            Seen {
-                name: "mysql-0",
-                samples: Ok((&primary, None)),
-            },
-            Seen {
-                name: "mysql-1",
-                samples: Ok((&replica, Some(&before))),
-            },
-        ];
-        assert!(matches!(decide(&seen), Writer::None(WriterProblem::Diverged { .. })));
+        let before = [sample(9, false, "0-1-6"), replica.clone()];
+        assert!(matches!(
+            decide_after(&before),
+            Writer::None(WriterProblem::Diverged { .. })
+        ));
+        // A primary that takes long to answer is asked again, however often the others have answered since.
+        let since = [replica, sample(12, false, "0-1-7"), sample(13, false, "0-1-8")];
+        assert_eq!(decide_after(&since), Writer::None(WriterProblem::NotLookedAtYet));
     }
 
     #[test]
@@ -264,5 +274,21 @@ mod tests {
             ("mysql-1", Ok(sample(5, false, &format!("{uuid}:1-5:9")))),
         ];
         assert!(matches!(decide_on(&pods), Writer::None(WriterProblem::Diverged { .. })));
+    }
+
+    #[test]
+    fn f4_answers_are_kept_for_as_long_as_a_writer_may_take() {
+        let mut samples: Vec<_> = (0..10).map(|k| sample(100 * k, false, "0-1-5")).collect();
+        let at = |samples: &[Sample]| samples.iter().map(|sample| sample.at).collect::<Vec<_>>();
+        let kept: Vec<_> = (4..10).map(|k| sample(100 * k, false, "0-1-5")).collect();
+        let now = Timestamp::ZERO + Duration::from_millis(950);
+        forget(&mut samples, now, Duration::from_millis(500));
+        assert_eq!(
+            at(&samples),
+            at(&kept),
+            "400 ms is one more than those of the last 500 ms"
+        );
+        forget(&mut samples, now + Duration::from_secs(60), Duration::from_millis(500));
+        assert_eq!(samples.len(), 1, "the last stays, however old");
     }
 }
