@@ -118,12 +118,13 @@ fn operate(what: &str, n: usize, count: usize) {
         let (balancer, route) = pods::balancer(n, policy).await;
         // A pod that was never connected to is avoided.
         pods::connect(&balancer, route, 1).await;
-        for _ in 0..count {
-            if what == ACQUIRE {
-                balancer.acquire(route).await.unwrap().finish(Outcome::Success);
-            } else {
-                balancer.pick(route).unwrap().finish(Outcome::Success);
+        match what {
+            ACQUIRE => {
+                for _ in 0..count {
+                    balancer.acquire(route).await.unwrap().finish(Outcome::Success);
+                }
             }
+            _ => (0..count).for_each(|_| balancer.pick(route).unwrap().finish(Outcome::Success)),
         }
     });
 }
