@@ -183,24 +183,35 @@ impl<C: Connect> Backend<C> {
         if end == End::Keep && slots.keeps(slot, now) {
             slots.put_back_idle(conn, slot, now);
         } else {
-            drop(slots);
-            self.put_back_slowly(conn, slot, end, now);
+            self.put_back_otherwise(slots, conn, slot, end, now);
         }
     }
 
-    #[cold]
-    fn put_back_slowly(self: &Arc<Self>, conn: C::Conn, slot: Slot, end: End, now: Timestamp) {
+    // Not cold: the usual way of shared connections, and of exclusive ones for which somebody waits.
+    #[inline(never)]
+    fn put_back_otherwise(
+        self: &Arc<Self>,
+        mut slots: MutexGuard<'_, PoolState<C>>,
+        conn: C::Conn,
+        slot: Slot,
+        end: End,
+        now: Timestamp,
+    ) {
+        if end == End::Keep && slots.ends_stream(slot, now, &self.inspector()) {
+            // The handle goes outside the lock.
+            drop(slots);
+            return;
+        }
         let shared = matches!(slot, Slot::Stream(_));
-        if shared && !is_reusable(&self.env().connector, &conn) {
+        let ended = shared && !is_reusable(&self.env().connector, &conn);
+        let mut out = Effects::default();
+        let placed = slots.put_back(conn, slot, end, now, &self.inspector(), &mut out);
+        let removed = slots.is_closed();
+        drop(slots);
+        if ended {
             // A shared connection that ends while it is used (GOAWAY, a reset) often means that its pod is leaving.
             self.env().evidence.look_soon();
         }
-        let mut out = Effects::default();
-        let (placed, removed) = {
-            let mut slots = self.slots();
-            let placed = slots.put_back(conn, slot, end, now, &self.inspector(), &mut out);
-            (placed, slots.is_closed())
-        };
         self.settle(placed, now, out);
         if shared {
             // The peer may allow more streams than when the others began to wait.

@@ -44,6 +44,24 @@ impl<T, W> Slots<T, W> {
         }
     }
 
+    /// [`put_back_stream`](Self::put_back_stream) in the usual case: nobody waits for the stream, and its connection stays. Says whether
+    /// it was that; the handle is then of no more use.
+    pub(crate) fn ends_stream(&mut self, slot: Slot, now: Timestamp, inspect: &impl Inspect<T>) -> bool {
+        let Slot::Stream(id) = slot else { return false };
+        if !self.waiters.is_empty() || self.starves() {
+            return false;
+        }
+        let stays = |shared: &&mut Shared<T>| {
+            shared.id == id && shared.doomed.is_none() && now < shared.retire_at && inspect.is_reusable(&shared.conn)
+        };
+        let Some(shared) = self.shared.iter_mut().find(stays) else {
+            return false;
+        };
+        shared.streams -= 1;
+        (shared.since, shared.proven) = (now, now);
+        true
+    }
+
     /// A handle says nothing about the other streams of its connection; that is what `inspect` is asked for.
     pub(super) fn put_back_stream(
         &mut self,

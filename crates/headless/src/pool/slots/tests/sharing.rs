@@ -57,6 +57,27 @@ fn nobody_overtakes_those_who_wait_for_a_stream() {
 }
 
 #[test]
+fn a_stream_ends_in_the_usual_way_unless_somebody_waits_or_its_connection_goes() {
+    let mut pool = Pool::with(TWO, 1);
+    let (_, slot) = pool.lend().unwrap();
+    assert!(pool.slots.ends_stream(slot, pool.now, &pool.peers));
+    assert_eq!((pool.slots.in_use(), pool.shape()), (0, (1, 0, 0)));
+    let lent: Vec<Lent> = std::iter::from_fn(|| pool.lend()).collect();
+    pool.wait('a');
+    assert!(
+        !pool.slots.ends_stream(lent[0].1, pool.now, &pool.peers),
+        "somebody waits for it"
+    );
+    assert_eq!(handed(pool.put_back(lent[0])).0, 'a');
+    pool.peers.dead.insert(1);
+    assert!(
+        !pool.slots.ends_stream(lent[1].1, pool.now, &pool.peers),
+        "its connection has ended"
+    );
+    assert_eq!(pool.slots.in_use(), 2, "what was refused has changed nothing");
+}
+
+#[test]
 fn a_shared_connection_nobody_uses_stays() {
     let mut pool = Pool::with(TWO, 1);
     let lent = pool.lend().unwrap();

@@ -115,6 +115,9 @@ impl Pod {
                 self.slots.put_back_idle(conn, slot, now);
                 Placed::Kept
             }
+            _ if end == End::Keep && resting.is_none() && self.slots.ends_stream(slot, now, &self.peers) => {
+                Placed::Close(conn)
+            }
             Some(since) if end == End::Keep => self.slots.restore(conn, slot, since, now, &self.peers, &mut out),
             _ => self.slots.put_back(conn, slot, end, now, &self.peers, &mut out),
         };
