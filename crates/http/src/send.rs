@@ -16,7 +16,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use headless_core::{Endpoint, EndpointKey, Outcome};
 use http::Request;
@@ -30,15 +29,18 @@ use crate::{Error, NotRetried, Protocol, RequestBody, Response, ResponseBody};
 ///
 /// WHY by reference, here and below: each `async fn` would move it twice, and it is large.
 pub(crate) async fn send(client: &Inner, request: &mut Request<RequestBody>) -> Result<Response, Error> {
-    let limit = client.request_timeout.unwrap_or(Duration::MAX);
     let mut holder = None;
-    {
+    let limit = {
         // WHY: pinned here, because `timeout` would move it.
         let attempts = pin!(attempts(client, request, &mut holder));
-        if let Ok(result) = timeout(limit, attempts).await {
-            return result;
+        let Some(limit) = client.request_timeout else {
+            return attempts.await;
+        };
+        match timeout(limit, attempts).await {
+            Ok(result) => return result,
+            Err(_elapsed) => limit,
         }
-    }
+    };
     Err(Error::Timeout {
         limit,
         endpoint: holder,
