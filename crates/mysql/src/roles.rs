@@ -63,6 +63,10 @@ impl<'a> Seen<'a> {
         self.samples.ok()?.last()
     }
 
+    fn oldest(&self) -> Option<&'a Sample> {
+        self.samples.ok()?.first()
+    }
+
     /// The last answer that was there when the writer was asked.
     ///
     /// WHY not a newer one: a replica may have what the primary wrote after it was asked. WHY not the last that was asked for before that:
@@ -111,11 +115,11 @@ pub(crate) fn decide(pods: &[Seen<'_>]) -> Writer {
 }
 
 /// Whether another pod has more, and had not answered yet when the writer was asked: it may have got that from the writer since, or have
-/// had it before, which the next look will tell.
+/// had it before, which the next look will tell. The first that it said since then counts: what it had before was no more than that.
 fn is_too_early(writer: &Seen<'_>, pods: &[Seen<'_>]) -> bool {
     let Some(own) = writer.newest() else { return false };
-    pods.iter().any(|pod| match (pod.newest(), pod.answered_before(own)) {
-        (Some(newest), None) => !own.executed.covers(&newest.executed),
+    pods.iter().any(|pod| match (pod.oldest(), pod.answered_before(own)) {
+        (Some(first), None) => !own.executed.covers(&first.executed),
         _ => false,
     })
 }
@@ -251,6 +255,9 @@ mod tests {
         // A primary that takes long to answer is asked again, however often the others have answered since.
         let since = [replica, sample(12, false, "0-1-7"), sample(13, false, "0-1-8")];
         assert_eq!(decide_after(&since), Writer::None(WriterProblem::NotLookedAtYet));
+        // Unless the first of those answers says that there was nothing more: then the rest was written since.
+        let written_since = [sample(11, false, "0-1-5"), sample(12, false, "0-1-9")];
+        assert_eq!(decide_after(&written_since), Writer::Pod("mysql-0".to_owned()));
     }
 
     #[test]
