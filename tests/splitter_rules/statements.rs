@@ -44,6 +44,20 @@ async fn prepared(c: &mut Conn, sql: &str) -> Result<(), Error> {
     }
 }
 
+/// `sql` was refused because it needs a connection of its own.
+#[track_caller]
+fn assert_needs_session<T: std::fmt::Debug>(unheld: &Result<T, Error>, sql: &str) {
+    assert!(
+        matches!(
+            unheld,
+            Err(Error::Refused {
+                reason: Refusal::NeedsSession(_)
+            })
+        ),
+        "{sql}: {unheld:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn c17_what_the_guard_calls_a_read_no_replica_refuses() {
     let Some(pods) = shared().await else { return };
@@ -145,15 +159,7 @@ async fn c03_a_lock_by_name_excludes_because_all_take_it_on_one_server() {
         db.query::<u64>("SELECT GET_LOCK('c03', 0)").await,
         db.exec("DO GET_LOCK('c03', 0)", ()).await,
     ] {
-        assert!(
-            matches!(
-                unheld,
-                Err(Error::Refused {
-                    reason: Refusal::NeedsSession(_)
-                })
-            ),
-            "{unheld:?}"
-        );
+        assert_needs_session(&unheld, "GET_LOCK");
     }
 }
 
@@ -233,15 +239,7 @@ async fn c13_the_session_is_not_changed_on_a_connection_that_is_lent_for_a_state
             run(&db, sql).await,
             db.on_pod("mysql-1", async |c| c.query_drop(sql).await).await,
         ] {
-            assert!(
-                matches!(
-                    unheld,
-                    Err(Error::Refused {
-                        reason: Refusal::NeedsSession(_)
-                    })
-                ),
-                "{sql}: {unheld:?}"
-            );
+            assert_needs_session(&unheld, sql);
         }
     }
 }
@@ -255,15 +253,7 @@ async fn c14_a_temporary_table_needs_a_connection_of_ones_own() {
         "CREATE OR REPLACE TEMPORARY TABLE c14 AS SELECT 1",
     ] {
         let unheld = run(&db, sql).await;
-        assert!(
-            matches!(
-                unheld,
-                Err(Error::Refused {
-                    reason: Refusal::NeedsSession(_)
-                })
-            ),
-            "{sql}: {unheld:?}"
-        );
+        assert_needs_session(&unheld, sql);
         db.session().await.unwrap().query_drop(sql).await.unwrap();
     }
 }
