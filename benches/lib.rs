@@ -14,5 +14,7 @@
 //! | `reconcile` | a new list of pods, and what requests notice of it |
 
 pub mod harness;
+#[cfg(feature = "peers")]
+pub mod peers;
 pub mod pods;
 pub mod sim;

@@ -1,7 +1,6 @@
 //! The peers: pools for one server, made into a balancer as one would: one per pod, in turn, over a list that may change. Sizes are left at
 //! their defaults, and so are their checks on checkout, which cost nothing, as a connection here costs nothing.
 
-use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -9,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use arc_swap::ArcSwap;
 use deadpool::managed;
 use headless_benches::harness::micro::Micro;
+use headless_benches::pods::Nothing;
 
 pub const DEADPOOL: &str = "deadpool per pod, in turn";
 pub const BB8: &str = "bb8 per pod, in turn";
@@ -64,39 +64,5 @@ impl<P: Clone> InTurn<P> {
 impl<P> Clone for InTurn<P> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
-    }
-}
-
-/// Opens and checks connections.
-#[derive(Debug)]
-struct Nothing;
-
-impl managed::Manager for Nothing {
-    type Type = u64;
-    type Error = Infallible;
-
-    async fn create(&self) -> Result<u64, Infallible> {
-        Ok(80)
-    }
-
-    async fn recycle(&self, _: &mut u64, _: &managed::Metrics) -> managed::RecycleResult<Infallible> {
-        Ok(())
-    }
-}
-
-impl bb8::ManageConnection for Nothing {
-    type Connection = u64;
-    type Error = Infallible;
-
-    async fn connect(&self) -> Result<u64, Infallible> {
-        Ok(80)
-    }
-
-    async fn is_valid(&self, _: &mut u64) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn has_broken(&self, _: &mut u64) -> bool {
-        false
     }
 }

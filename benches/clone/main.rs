@@ -20,13 +20,7 @@ const CASE: &str = "clone and drop";
 fn main() {
     let args = Args::from_env(&[]);
     let cases = [Case::new(CASE, contenders())];
-    if let Some(asked) = &args.operations {
-        return micro::operate(asked, &cases);
-    }
-    let mut report = Report::new("clone", LIMIT);
-    micro::measure(&mut report, &args, &cases);
-    targets(&mut report);
-    report.finish(&args);
+    micro::run("clone", LIMIT, &args, &cases, targets);
 }
 
 fn contenders() -> Vec<Micro> {

@@ -90,20 +90,29 @@ pub fn repeated<T>(mut operation: impl FnMut() -> T + Clone + Send) -> impl FnMu
     }
 }
 
-/// What the process was called to do by [`Callgrind`].
+/// A whole program of such operations: does what [`Callgrind`] called it for, or measures every case and judges by `targets`.
 ///
 /// # Panics
 ///
-/// No case has such a contender.
-pub fn operate(asked: &Operations, cases: &[Case]) {
+/// [`Callgrind`] asked for a contender that no case has.
+pub fn run(bench: &'static str, limit: &'static str, args: &Args, cases: &[Case], targets: impl FnOnce(&mut Report)) {
+    if let Some(asked) = &args.operations {
+        return operate(asked, cases);
+    }
+    let mut report = Report::new(bench, limit);
+    measure(&mut report, args, cases);
+    targets(&mut report);
+    report.finish(args);
+}
+
+fn operate(asked: &Operations, cases: &[Case]) {
     let case = cases.iter().find(|case| case.name == asked.case).expect("a case");
     let contender = case.contenders.iter().find(|it| it.name == asked.contender);
     let mut built = (contender.expect("a contender").build)(&one_thread());
     (built.run)(asked.count);
 }
 
-/// Measures every contender of every case.
-pub fn measure(report: &mut Report, args: &Args, cases: &[Case]) {
+fn measure(report: &mut Report, args: &Args, cases: &[Case]) {
     let effort = if args.quick { &QUICK } else { &FULL };
     let callgrind = Callgrind::find();
     for case in cases {

@@ -1,11 +1,11 @@
 //! `headless`, through its public handles.
 
-use std::convert::Infallible;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use headless::policy::RoundRobin;
-use headless::{Balancer, Connect, Discovery, Endpoint, FoundBy, Outcome, RefreshConfig, Resolve, Route};
+use headless::{Balancer, Discovery, Endpoint, FoundBy, Outcome, RefreshConfig, Resolve, Route};
+use headless_benches::pods::Nothing;
 use headless_core::{Answer, BoxFuture, Resolution};
 use tokio::runtime::{Builder, Runtime};
 
@@ -84,17 +84,5 @@ impl Resolve for Once {
 
     fn service(&self) -> String {
         "web".to_owned()
-    }
-}
-
-#[derive(Debug)]
-pub struct Nothing;
-
-impl Connect for Nothing {
-    type Conn = u64;
-    type Error = Infallible;
-
-    async fn connect(&self, endpoint: &Endpoint) -> Result<u64, Infallible> {
-        Ok(endpoint.addr().port().into())
     }
 }

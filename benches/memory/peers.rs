@@ -1,12 +1,10 @@
 //! The peers, each as its documentation has it. They know an endpoint by its address only, and have no connections of their own.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
-use std::future::{Ready, ready};
-use std::net::SocketAddr;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use futures_util::FutureExt;
+use headless_benches::peers::Pod;
 use pingora_load_balancing::discovery::Static;
 use pingora_load_balancing::selection::RoundRobin;
 use pingora_load_balancing::{Backend, Backends, LoadBalancer};
@@ -34,21 +32,4 @@ pub fn pingora(count: u32) -> LoadBalancer<RoundRobin> {
     let balancer = LoadBalancer::from_backends(Backends::new(Static::new(set)));
     balancer.update().now_or_never().unwrap().unwrap();
     balancer
-}
-
-#[expect(dead_code, reason = "only takes room")]
-struct Pod(SocketAddr);
-
-impl Service<()> for Pod {
-    type Response = ();
-    type Error = Infallible;
-    type Future = Ready<Result<(), Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, (): ()) -> Self::Future {
-        ready(Ok(()))
-    }
 }

@@ -26,13 +26,7 @@ fn main() {
     let args = Args::from_env(&[]);
     let sizes = if args.quick { &FEW[..] } else { &PODS };
     let cases: Vec<_> = sizes.iter().map(|&n| Case::new(name(n), contenders(n))).collect();
-    if let Some(asked) = &args.operations {
-        return micro::operate(asked, &cases);
-    }
-    let mut report = Report::new("pick", LIMIT);
-    micro::measure(&mut report, &args, &cases);
-    targets(&mut report);
-    report.finish(&args);
+    micro::run("pick", LIMIT, &args, &cases, targets);
 }
 
 fn name(n: usize) -> String {

@@ -1,14 +1,13 @@
 //! The peers, as their documentation has them. A pod is a service that is ready at once and answers at once.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use headless_benches::harness::micro::{Micro, repeated};
+use headless_benches::peers::Pod;
 use headless_benches::pods;
 use pingora_load_balancing::LoadBalancer;
 use pingora_load_balancing::selection::RoundRobin;
@@ -36,7 +35,7 @@ pub fn contenders(n: usize) -> [Micro; 5] {
 }
 
 /// tower's balancer over a list that never changes: what it learns from is empty after the first look.
-fn balance<S>(n: usize, measured: fn(Pod) -> S) -> Balance<ServiceList<Vec<S>>, ()>
+fn balance<S>(n: usize, measured: fn(Pod<usize>) -> S) -> Balance<ServiceList<Vec<S>>, ()>
 where
     S: Service<(), Error = Infallible>,
 {
@@ -44,12 +43,12 @@ where
     Balance::new(ServiceList::new::<()>(pods))
 }
 
-fn pending(pod: Pod) -> PendingRequests<Pod> {
+fn pending(pod: Pod<usize>) -> PendingRequests<Pod<usize>> {
     PendingRequests::new(pod, CompleteOnResponse::default())
 }
 
 /// With the first guess and the decay of tower's own example of it.
-fn peak_ewma(pod: Pod) -> PeakEwma<Pod> {
+fn peak_ewma(pod: Pod<usize>) -> PeakEwma<Pod<usize>> {
     let (guess, decay) = (Duration::from_millis(30), Duration::from_secs(10));
     PeakEwma::new(pod, guess, decay.as_nanos() as f64, CompleteOnResponse::default())
 }
@@ -98,23 +97,6 @@ fn pingora(n: usize) -> impl FnMut(usize) + Clone + Send + 'static {
     let pods = Arc::new(pods);
     // Key and bound are those of its documentation; round robin does not look at the key.
     repeated(move || pods.select(b"", 256).unwrap())
-}
-
-/// A pod for tower.
-struct Pod(usize);
-
-impl Service<()> for Pod {
-    type Response = usize;
-    type Error = Infallible;
-    type Future = Ready<Result<usize, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, (): ()) -> Self::Future {
-        ready(Ok(self.0))
-    }
 }
 
 /// Room for every caller: none of them waits for the buffer.

@@ -1,9 +1,9 @@
 //! `headless`, through its public handle, and the limits: the least that could be written by hand.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use headless::{Balancer, Connect, Discovery, Endpoint, Outcome, PoolConfig, Route, StaticList};
+use headless::{Balancer, Discovery, Endpoint, Outcome, PoolConfig, Route, StaticList};
+use headless_benches::pods::Nothing;
 use tokio::sync::Semaphore;
 
 use crate::contender::Pool;
@@ -71,17 +71,5 @@ impl Pool for Headless {
         let lease = self.0.acquire(Route::any()).await.unwrap();
         work(*lease).await;
         lease.finish(Outcome::Success);
-    }
-}
-
-#[derive(Debug)]
-pub struct Nothing;
-
-impl Connect for Nothing {
-    type Conn = u64;
-    type Error = Infallible;
-
-    async fn connect(&self, endpoint: &Endpoint) -> Result<u64, Infallible> {
-        Ok(endpoint.addr().port().into())
     }
 }

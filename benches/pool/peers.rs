@@ -10,14 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use deadpool::{managed, unmanaged};
+use headless_benches::pods::Nothing;
 use hyper_util::client::pool::cache;
 use tower_service::Service;
 
 use crate::contender::Pool;
-
-/// Opens and checks connections, for all that want a manager.
-#[derive(Debug)]
-pub struct Nothing;
 
 #[derive(Clone)]
 pub struct Bb8(bb8::Pool<Nothing>);
@@ -36,23 +33,6 @@ impl Pool for Bb8 {
     }
 }
 
-impl bb8::ManageConnection for Nothing {
-    type Connection = u64;
-    type Error = Infallible;
-
-    async fn connect(&self) -> Result<u64, Infallible> {
-        Ok(80)
-    }
-
-    async fn is_valid(&self, _: &mut u64) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn has_broken(&self, _: &mut u64) -> bool {
-        false
-    }
-}
-
 #[derive(Clone)]
 pub struct Deadpool(managed::Pool<Nothing>);
 
@@ -66,19 +46,6 @@ impl Pool for Deadpool {
     async fn with<F: Future<Output = ()> + Send>(&mut self, work: impl FnOnce(u64) -> F + Send) {
         let conn = self.0.get().await.unwrap();
         work(*conn).await;
-    }
-}
-
-impl managed::Manager for Nothing {
-    type Type = u64;
-    type Error = Infallible;
-
-    async fn create(&self) -> Result<u64, Infallible> {
-        Ok(80)
-    }
-
-    async fn recycle(&self, _: &mut u64, _: &managed::Metrics) -> managed::RecycleResult<Infallible> {
-        Ok(())
     }
 }
 
@@ -119,20 +86,6 @@ impl Pool for Mobc {
     async fn with<F: Future<Output = ()> + Send>(&mut self, work: impl FnOnce(u64) -> F + Send) {
         let conn = self.0.get().await.unwrap();
         work(*conn).await;
-    }
-}
-
-#[mobc::async_trait]
-impl mobc::Manager for Nothing {
-    type Connection = u64;
-    type Error = Infallible;
-
-    async fn connect(&self) -> Result<u64, Infallible> {
-        Ok(80)
-    }
-
-    async fn check(&self, conn: u64) -> Result<u64, Infallible> {
-        Ok(conn)
     }
 }
 

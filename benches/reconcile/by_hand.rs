@@ -51,12 +51,35 @@ fn kept<'a>(olds: &mut Peekable<impl Iterator<Item = &'a Arc<Endpoint>>>, key: &
     }
 }
 
+/// Sorted lists, made beforehand.
+struct Lists {
+    pods: Pods,
+    lives: Lives,
+    made: VecDeque<Vec<Key>>,
+}
+
+impl Lists {
+    fn of(pods: Pods) -> Self {
+        Self {
+            pods,
+            lives: Lives::default(),
+            made: VecDeque::new(),
+        }
+    }
+
+    fn make(&mut self) {
+        self.made.push_back(sorted(self.pods, self.lives.next()));
+    }
+
+    fn take(&mut self) -> Vec<Key> {
+        self.made.pop_front().unwrap()
+    }
+}
+
 /// The limit.
 pub struct Merge {
     name: &'static str,
-    pods: Pods,
-    lives: Lives,
-    lists: VecDeque<Vec<Key>>,
+    lists: Lists,
     set: Arc<ArcSwap<Set>>,
 }
 
@@ -65,9 +88,7 @@ impl Merge {
         let set = Arc::new(ArcSwap::from_pointee(merge(&[], &sorted(pods, 0))));
         Self {
             name,
-            pods,
-            lives: Lives::default(),
-            lists: VecDeque::new(),
+            lists: Lists::of(pods),
             set,
         }
     }
@@ -79,11 +100,11 @@ impl Contender for Merge {
     }
 
     fn prepare(&mut self) {
-        self.lists.push_back(sorted(self.pods, self.lives.next()));
+        self.lists.make();
     }
 
     fn replace(&mut self) -> Cost {
-        let list = self.lists.pop_front().unwrap();
+        let list = self.lists.take();
         cost(|| {
             let merged = merge(&self.set.load(), &list);
             self.set.store(Arc::new(merged));
@@ -116,9 +137,7 @@ fn pick(set: &[Arc<Endpoint>]) -> Arc<Endpoint> {
 /// The same without an order: what stays is found by its hash.
 pub struct ByHash {
     name: &'static str,
-    pods: Pods,
-    lives: Lives,
-    lists: VecDeque<Vec<Key>>,
+    lists: Lists,
     known: HashMap<Key, Arc<Endpoint>>,
     set: ArcSwap<Set>,
 }
@@ -132,9 +151,7 @@ impl ByHash {
         let set = ArcSwap::from_pointee(known.values().cloned().collect());
         Self {
             name,
-            pods,
-            lives: Lives::default(),
-            lists: VecDeque::new(),
+            lists: Lists::of(pods),
             known,
             set,
         }
@@ -147,11 +164,11 @@ impl Contender for ByHash {
     }
 
     fn prepare(&mut self) {
-        self.lists.push_back(sorted(self.pods, self.lives.next()));
+        self.lists.make();
     }
 
     fn replace(&mut self) -> Cost {
-        let list = self.lists.pop_front().unwrap();
+        let list = self.lists.take();
         cost(|| {
             let next: HashMap<_, _> = list
                 .iter()

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::ready;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::{FutureExt, Stream};
+use headless_benches::peers::Pod;
 use pingora_load_balancing::discovery::ServiceDiscovery;
 use pingora_load_balancing::selection::{BackendIter, BackendSelection};
 pub use pingora_load_balancing::selection::{RoundRobin, consistent::KetamaHashing};
@@ -109,7 +110,7 @@ pub struct Tower {
     balance: Balance<Queue, ()>,
 }
 
-type Changed = Change<SocketAddr, PendingRequests<Pod>>;
+type Changed = Change<SocketAddr, PendingRequests<Pod<()>>>;
 
 impl Tower {
     pub fn new(name: &'static str, pods: Pods) -> Self {
@@ -138,7 +139,7 @@ impl Contender for Tower {
 
     fn prepare(&mut self) {
         let list: Vec<_> = self.pods.list(self.lives.next()).map(|(_, addr)| addr).collect();
-        let insert = |addr| Change::Insert(addr, PendingRequests::new(Pod, CompleteOnResponse::default()));
+        let insert = |addr| Change::Insert(addr, PendingRequests::new(Pod(()), CompleteOnResponse::default()));
         let mut difference = Vec::new();
         for (k, &addr) in list.iter().enumerate() {
             let old = self.listed.get(k).filter(|old| **old != addr);
@@ -172,21 +173,5 @@ impl Stream for Queue {
             Some(change) => Poll::Ready(Some(Ok(change))),
             None => Poll::Pending,
         }
-    }
-}
-
-struct Pod;
-
-impl Service<()> for Pod {
-    type Response = ();
-    type Error = Infallible;
-    type Future = Ready<Result<(), Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, (): ()) -> Self::Future {
-        ready(Ok(()))
     }
 }
