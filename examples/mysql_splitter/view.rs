@@ -46,7 +46,7 @@ fn told(before: &Overview, now: &Overview) -> Vec<String> {
         texts.push(match &now.writer {
             Writer::Pod(pod) => format!("{pod} is verified: writes go there"),
             Writer::Ambiguous(pods) => format!("no writes: {} would all take them", pods.join(", ")),
-            Writer::None(problem) => format!("no writes: {problem}"),
+            Writer::Unavailable(problem) => format!("no writes: {problem}"),
             other => format!("{other:?}"),
         });
     }
@@ -140,7 +140,7 @@ impl<'a> View<'a> {
             let done = of(&now).since(of(&before));
             let per_second = |count: u64| count as f64 / past.as_secs_f64();
             let pool = stats
-                .pods
+                .endpoints
                 .iter()
                 .find(|stats| stats.endpoint.key() == &pod.key)
                 .map(|stats| &stats.pool);

@@ -78,7 +78,7 @@ async fn watch(args: &WatchArgs) -> Result<(), Box<dyn Error>> {
     let service = embedded
         .as_ref()
         .map_or_else(|| args.service.clone(), Embedded::service);
-    let discovery = Discovery::with(service.resolver()?).start().await?;
+    let discovery = Discovery::builder(service.resolver()?).start().await?;
     // The policy that keeps a latency figure. Without requests, no connection is opened.
     let client = Client::builder(discovery).policy(PowerOfTwo::latency()).build()?;
     let load = Load::new(args.load);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use headless::{Endpoint, EndpointKey, PodStats, Stats};
+use headless::{Endpoint, EndpointKey, EndpointStats, Stats};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -28,7 +28,7 @@ struct Pool {
     latency: Option<Duration>,
     busy: usize,
     idle: usize,
-    dialling: usize,
+    connecting: usize,
     opened: u64,
 }
 
@@ -52,7 +52,7 @@ impl Ages {
     pub(crate) fn rows(&self, stats: &Stats) -> Vec<Row> {
         let now = Instant::now();
         let mut ages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let listed = stats.pods.iter().map(|pod| &pod.endpoint);
+        let listed = stats.endpoints.iter().map(|pod| &pod.endpoint);
         let seen: Vec<_> = listed
             .chain(stats.draining.iter().map(|(endpoint, _)| endpoint))
             .collect();
@@ -62,7 +62,7 @@ impl Ages {
             ages.insert(endpoint.key().clone(), since);
         }
         let age = |endpoint: &Endpoint| ages.get(endpoint.key()).map_or(Duration::ZERO, |since| now - *since);
-        let listed = stats.pods.iter().map(|pod| Row::listed(pod, age(&pod.endpoint)));
+        let listed = stats.endpoints.iter().map(|pod| Row::listed(pod, age(&pod.endpoint)));
         let draining = stats
             .draining
             .iter()
@@ -84,15 +84,15 @@ impl Row {
         }
     }
 
-    fn listed(pod: &PodStats, age: Duration) -> Self {
-        let state = if pod.avoided { "avoided" } else { "ready" };
+    fn listed(pod: &EndpointStats, age: Duration) -> Self {
+        let state = if pod.unhealthy { "unhealthy" } else { "ready" };
         let in_flight = usize::try_from(pod.in_flight).unwrap_or(usize::MAX);
         Self {
             pool: Some(Pool {
                 latency: pod.latency,
                 busy: pod.pool.busy,
                 idle: pod.pool.idle,
-                dialling: pod.pool.dialling,
+                connecting: pod.pool.connecting,
                 opened: pod.pool.opened,
             }),
             ..Self::new(&pod.endpoint, state, in_flight, age)
@@ -110,7 +110,7 @@ impl Row {
             self.state.to_owned(),
             self.in_flight.to_string(),
             latency.map_or_else(dash, |time| format!("{:.1} ms", time.as_secs_f64() * 1000.0)),
-            of_pool(|pool| pool.busy + pool.dialling),
+            of_pool(|pool| pool.busy + pool.connecting),
             of_pool(|pool| pool.idle),
             of_pool(|pool| usize::try_from(pool.opened).unwrap_or(usize::MAX)),
             format!("{:.1} s", self.age.as_secs_f64()),
@@ -127,7 +127,7 @@ impl Row {
             "in_flight": self.in_flight,
             "latency_ms": pool.and_then(|pool| pool.latency).map(|time| time.as_secs_f64() * 1000.0),
             "connections": pool.map(|pool| {
-                json!({ "busy": pool.busy, "idle": pool.idle, "dialling": pool.dialling, "opened": pool.opened })
+                json!({ "busy": pool.busy, "idle": pool.idle, "connecting": pool.connecting, "opened": pool.opened })
             }),
             "age_seconds": self.age.as_secs_f64(),
         })

@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 async fn builder(web: &Web, tls: Tls) -> ClientBuilder {
     let mut pool = PoolConfig::default();
     // A busy machine is no reason to fail.
-    pool.dial_timeout = Duration::from_secs(30);
+    pool.connect_timeout = Duration::from_secs(30);
     web.builder().await.policy(RoundRobin::default()).pool(pool).tls(tls)
 }
 
@@ -104,7 +104,7 @@ async fn a_pod_with_another_name_is_refused_and_the_others_serve() {
     let failure = client
         .balancer()
         .stats()
-        .pods
+        .endpoints
         .into_iter()
         .find_map(|pod| pod.last_failure)
         .unwrap();
@@ -154,7 +154,7 @@ async fn a_pod_can_be_asked_for_its_own_name() {
     let failure = client
         .balancer()
         .stats()
-        .pods
+        .endpoints
         .into_iter()
         .find_map(|pod| pod.last_failure)
         .unwrap();
@@ -306,7 +306,7 @@ async fn a_handshake_that_hangs_ends_at_the_dial_timeout() {
     });
     let web = Web::start_with(1, app).await;
     let mut pool = PoolConfig::default();
-    pool.dial_timeout = Duration::from_secs(600);
+    pool.connect_timeout = Duration::from_secs(600);
     let tls = Tls::with_ca(Ca::new("shop").pem()).unwrap();
     let client = web.builder().await.pool(pool).tls(tls).request_timeout(None);
     let client = client.acquire_timeout(Duration::from_secs(1200)).build().unwrap();

@@ -17,24 +17,24 @@
 //! | no such name / no records, nothing known before | empty | the negative TTL, within `min_poll` and `max_poll` |
 //! | no such name / no records, pods known | kept, until [`negatives`](RefreshConfig::negatives) in a row over [`negative_hold`](RefreshConfig::negative_hold) | as above: a storm costs no more than calm |
 //! | any failure (SERVFAIL, timeout, …) | kept (invariant I5) | back-off [`retry_first`](RefreshConfig::retry_first) → [`retry_max`](RefreshConfig::retry_max) |
-//! | a connection failed, or a caller waits for a pod | unchanged | at once, at most every [`early_look`](RefreshConfig::early_look); behind a cache, `max_poll` |
+//! | a connection failed, or a caller waits for a pod | unchanged | at once, at most every [`min_reresolve_interval`](RefreshConfig::min_reresolve_interval); behind a cache, `max_poll` |
 //! | the start, and after an early look | | the whole wait is drawn at random, up to its length: clients that looked at once do not stay in step |
 //!
 //! Sources: HAProxy `hold` timers, RFC 8767 (serve stale), Finagle's probation; grpc-go and Envoy show what happens without
 //! (envoy#2691: one NXDOMAIN emptied a cluster). What must not live here: lookups, timers, connections.
 
-mod belief;
 mod config;
-mod fate;
 mod schedule;
+mod state;
+mod supersession;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::belief::{Belief, Event, Step};
 pub use self::config::RefreshConfig;
-use self::fate::Fate;
 use self::schedule::Schedule;
+pub use self::state::{Event, RefreshState, Step};
+use self::supersession::Supersession;
 use crate::{
     Answer, Diff, Endpoint, EndpointKey, Failure, FailureKind, FoundBy, Generation, Negative, NegativeKind, Resolution,
     Snapshot, Timestamp,
@@ -151,8 +151,8 @@ impl Refresh {
 
     /// Why it is believed.
     #[must_use]
-    pub fn belief(&self) -> Belief {
-        Belief {
+    pub fn state(&self) -> RefreshState {
+        RefreshState {
             last_good: self.last_good,
             found_by: self.found_by,
             ttl: self.ttl,
@@ -175,15 +175,15 @@ impl Refresh {
             }
             Resolution::Found(answer) if self.is_too_many(&answer) => self.on_too_many(&answer, now, entropy),
             Resolution::Found(answer) => self.on_found(answer, now, entropy),
-            Resolution::None(negative) => self.on_negative(negative, now, entropy),
+            Resolution::NoEndpoints(negative) => self.on_negative(negative, now, entropy),
             Resolution::Failed(failure) => self.on_failure(failure, now, entropy),
         }
     }
 
     /// A connection failed, or a caller finds no pod that fits: DNS may know more by now. Looks soon, but not more often than
-    /// `early_look`; behind a cache, which says the same until its TTL runs out, not more often than `max_poll`.
-    pub fn look_soon(&mut self, now: Timestamp) {
-        self.schedule.look_soon(&self.config, now);
+    /// `min_reresolve_interval`; behind a cache, which says the same until its TTL runs out, not more often than `max_poll`.
+    pub fn request_reresolution(&mut self, now: Timestamp) {
+        self.schedule.request_reresolution(&self.config, now);
     }
 
     /// A connection to `endpoint` was opened: if it is one of the new pods, the replaced ones may go.
@@ -231,9 +231,9 @@ impl Refresh {
 
     /// A truncated answer: adds. Only what it shows to be another pod's address by now is let go.
     fn take_truncated(&mut self, new: &Snapshot) -> Event {
-        let fate = Fate::under(new);
-        self.held.retain(|held| !fate.is_other_pod_now(&held.endpoint));
-        let kept = self.listed.iter().filter(|old| !fate.is_other_pod_now(old));
+        let supersession = Supersession::under(new);
+        self.held.retain(|held| !supersession.is_other_pod_now(&held.endpoint));
+        let kept = self.listed.iter().filter(|old| !supersession.is_other_pod_now(old));
         self.listed = Snapshot::new(Generation::default(), kept.chain(new).cloned());
         Event::Truncated
     }
@@ -249,12 +249,15 @@ impl Refresh {
             self.listed = new;
             return Event::Found;
         }
-        let fate = Fate::under(&new);
-        let missing: Vec<_> = gone.into_iter().filter(|old| !fate.is_superseded(old)).collect();
+        let supersession = Supersession::under(&new);
+        let missing: Vec<_> = gone
+            .into_iter()
+            .filter(|old| !supersession.is_superseded(old))
+            .collect();
 
         // This answer confirms the removals that waited for it; what it lists again is listed, not held.
         let waited = self.held.iter().any(|held| held.until == Until::NextAnswer);
-        let may_still_live = |old: &Endpoint| new.get(old.key()).is_none() && !fate.is_superseded(old);
+        let may_still_live = |old: &Endpoint| new.get(old.key()).is_none() && !supersession.is_superseded(old);
         self.held
             .retain(|held| held.until != Until::NextAnswer && may_still_live(&held.endpoint));
 
@@ -262,7 +265,7 @@ impl Refresh {
             (None, if waited { Event::Released } else { Event::Found })
         } else if all_replaced {
             // A name server that loses one address family for a while: only a connection proves that the other one will do.
-            let hold = if fate::is_other_family(&missing, &new) {
+            let hold = if supersession::is_other_family(&missing, &new) {
                 Duration::MAX
             } else {
                 self.config.replace_hold

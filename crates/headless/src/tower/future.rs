@@ -13,9 +13,9 @@ use tower_service::Service;
 
 use super::service::Shared;
 use super::{Classify, Error};
+use crate::acquire_slow::Wanted;
 use crate::balancer::Choice;
 use crate::lease::Lease;
-use crate::rounds::Wanted;
 
 /// How many connections a request is offered to before the error of the last one is its own. Each has said, before it took the
 /// request, that it is dead; three in a row are more than bad luck with idle connections.
@@ -188,7 +188,7 @@ where
     let (mut lease, mut dead) = match start {
         Start::Chosen(choice) => (
             balancer
-                .acquire_slowly(route, choice, Wanted::Any)
+                .acquire_slow(route, choice, Wanted::Any)
                 .await
                 .map_err(Error::Acquire)?,
             None,
@@ -218,7 +218,7 @@ where
             return Err(Error::NotReady(error));
         }
         // The request has not left: another pod may have it, or this one again on a new connection.
-        lease = match timeout_at(deadline, balancer.acquire_after(route, &tried)).await {
+        lease = match timeout_at(deadline, balancer.acquire_excluding(route, &tried)).await {
             Ok(Ok(lease)) => lease,
             Ok(Err(_)) | Err(_) => return Err(Error::NotReady(error)),
         };
