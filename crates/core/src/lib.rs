@@ -39,11 +39,11 @@ pub use answer::{
 };
 pub use budget::{BudgetError, RetryBudget};
 pub use connect::{AbortHandle, Connect, Multiplexing, PeerMismatch, VerifyPeer};
-pub use diff::Diff;
+pub use diff::{Diff, Hunk};
 pub use endpoint::{Endpoint, EndpointKey};
 pub use load::{HasLoad, InFlight, Latency, Load, Outcome};
 pub use name::{NameError, Ordinal, PodName, Port, ServiceName, Target};
-pub use refresh::{Event, Refresh, RefreshConfig, RefreshState, Step};
+pub use refresh::{Event, LastFailure, Refresh, RefreshConfig, RefreshState, Step};
 pub use resolve::{BoxFuture, Resolve, StaticList};
 pub use role::{Role, RoleFn, RoleRule};
 pub use route::Route;

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Endpoint, EndpointKey};
+use crate::{Diff, Endpoint, EndpointKey};
 
 /// Counts the snapshots of one discovery: 0 before the first, then upwards by one with each change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -59,21 +59,24 @@ impl Snapshot {
         }
     }
 
-    /// `endpoints`, of which those that this snapshot lists are its own: an answer costs what it changes.
-    pub(crate) fn share_with(&self, endpoints: Vec<Endpoint>) -> Self {
-        let mut known = self.iter().peekable();
-        let mut shared = Vec::with_capacity(endpoints.len());
-        for endpoint in sorted(endpoints) {
-            let is_same = |known: &&Arc<Endpoint>| known.key() == endpoint.key();
-            let stays = known.next_if(is_same).or_else(|| {
-                while known.next_if(|known| known.key() < endpoint.key()).is_some() {}
-                known.next_if(is_same)
-            });
-            shared.push(stays.map_or_else(|| Arc::new(endpoint), Arc::clone));
+    /// Returns these endpoints with the changes of `diff`, which was made from this snapshot.
+    ///
+    /// Endpoints that stay are the same objects, so a change costs what it changes.
+    pub(crate) fn apply(&self, diff: &Diff) -> Self {
+        if diff.is_empty() {
+            return self.clone();
         }
+        let (mut old, mut added) = (self.iter(), diff.added().iter());
+        let mut endpoints = Vec::with_capacity(self.len() + diff.added().len() - diff.removed().len());
+        for hunk in diff.hunks() {
+            endpoints.extend(old.by_ref().take(hunk.kept).cloned());
+            old.by_ref().take(hunk.removed).for_each(drop);
+            endpoints.extend(added.by_ref().take(hunk.added).cloned());
+        }
+        endpoints.extend(old.cloned());
         Self {
-            generation: Generation::default(),
-            endpoints: shared.into(),
+            generation: self.generation,
+            endpoints: endpoints.into(),
         }
     }
 
@@ -108,6 +111,10 @@ impl Snapshot {
         self.endpoints.iter()
     }
 
+    pub(crate) fn as_slice(&self) -> &[Arc<Endpoint>] {
+        &self.endpoints
+    }
+
     /// The endpoint with this identity.
     #[must_use]
     pub fn get(&self, key: &EndpointKey) -> Option<&Arc<Endpoint>> {
@@ -123,7 +130,7 @@ impl Snapshot {
 }
 
 /// In the order of their keys, each once. Most lists are so already: resolvers sort.
-fn sorted<E: Borrow<Endpoint>>(mut endpoints: Vec<E>) -> Vec<E> {
+pub(crate) fn sorted<E: Borrow<Endpoint>>(mut endpoints: Vec<E>) -> Vec<E> {
     fn key<E: Borrow<Endpoint>>(endpoint: &E) -> &EndpointKey {
         endpoint.borrow().key()
     }

@@ -266,7 +266,7 @@ fn an_answer_above_the_limit_is_refused_and_the_set_kept() {
     let belief = refresh.state();
     assert_eq!((belief.failures, belief.last_good), (1, Some(at(0.0))));
     assert_eq!(
-        belief.last_failure.unwrap().1.to_string(),
+        belief.last_failure.unwrap().failure.to_string(),
         "DNS answer too large: the answer has 3 endpoints, and `max_endpoints` allows 2"
     );
     is(&refresh.on(found(&[(0, 1), (1, 2)]), at(6.0), 0), Event::Found, None);
@@ -281,7 +281,7 @@ fn an_answer_above_the_limit_at_the_start_leaves_nothing_known() {
     is(&refresh.on(Resolution::Found(answer), at(0.0), 0), Event::TooMany, None);
     assert_eq!(refresh.snapshot().generation().get(), 0);
     assert!(refresh.next_poll() > at(0.0));
-    let (_, failure) = refresh.state().last_failure.unwrap();
+    let failure = refresh.state().last_failure.unwrap().failure;
     assert_eq!(failure.kind, FailureKind::TooLarge);
     assert!(
         failure.detail.contains("10001") && failure.detail.contains("`max_endpoints`"),
@@ -380,8 +380,8 @@ fn an_answer_about_another_name_is_a_failure_that_keeps_the_set() {
         Event::FailureKept,
         None,
     );
-    let (when, failure) = refresh.state().last_failure.unwrap();
-    assert_eq!((when, failure.kind), (at(5.0), FailureKind::Foreign));
+    let last = refresh.state().last_failure.unwrap();
+    assert_eq!((last.at, last.failure.kind), (at(5.0), FailureKind::Foreign));
     assert_eq!(refresh.next_poll(), at(5.2));
 }
 

@@ -33,8 +33,9 @@ use std::time::Duration;
 
 pub use self::config::RefreshConfig;
 use self::schedule::Schedule;
-pub use self::state::{Event, RefreshState, Step};
+pub use self::state::{Event, LastFailure, RefreshState, Step};
 use self::supersession::Supersession;
+use crate::snapshot::sorted;
 use crate::{
     Answer, Diff, Endpoint, EndpointKey, Failure, FailureKind, FoundBy, Generation, Negative, NegativeKind, Resolution,
     Snapshot, Timestamp,
@@ -67,14 +68,14 @@ pub struct Refresh {
     listed: Snapshot,
     /// No longer listed, not yet let go.
     held: Vec<Held>,
-    known: bool,
+    has_published: bool,
     schedule: Schedule,
     last_good: Option<Timestamp>,
     found_by: Option<FoundBy>,
     ttl: Option<Duration>,
     negative_run: Option<NegativeRun>,
     failures: u32,
-    last_failure: Option<(Timestamp, Failure)>,
+    last_failure: Option<LastFailure>,
     last_negative: Option<Negative>,
 }
 
@@ -107,7 +108,7 @@ impl Refresh {
             current: Arc::default(),
             listed: Snapshot::default(),
             held: Vec::new(),
-            known: false,
+            has_published: false,
             schedule: Schedule::new(),
             last_good: None,
             found_by: None,
@@ -220,13 +221,18 @@ impl Refresh {
         self.failures = 0;
         self.schedule.after_answer(&self.config, answer.ttl, now, entropy);
 
-        let new = self.current.share_with(answer.endpoints);
-        let event = if answer.truncated {
-            self.take_truncated(&new)
+        let diff = Diff::with_answer(&self.current, &sorted(answer.endpoints));
+        let new = self.current.apply(&diff);
+        if answer.truncated {
+            let event = self.take_truncated(&new);
+            return self.publish(event);
+        }
+        let event = self.take_complete(new, &diff, now);
+        if self.held.is_empty() {
+            self.publish_change(event, self.listed.clone(), diff)
         } else {
-            self.take_complete(new, now)
-        };
-        self.publish(event)
+            self.publish(event)
+        }
     }
 
     /// A truncated answer: adds. Only what it shows to be another pod's address by now is let go.
@@ -239,21 +245,25 @@ impl Refresh {
     }
 
     /// A complete answer: decides what is let go now, and what is held.
-    fn take_complete(&mut self, new: Snapshot, now: Timestamp) -> Event {
-        let Diff { added, removed: gone } = Diff::between(&self.listed, &new);
+    fn take_complete(&mut self, new: Snapshot, from_current: &Diff, now: Timestamp) -> Event {
+        let from_listed;
+        let diff = if self.held.is_empty() {
+            from_current
+        } else {
+            from_listed = Diff::between(&self.listed, &new);
+            &from_listed
+        };
         let most = |part: usize| self.listed.len() >= SHRINK_FROM && part * 2 > self.listed.len();
         // None of the new was known, not even as held: pods that come back have replaced nobody.
         let all_replaced =
-            added.len() == new.len() && self.held.iter().all(|held| new.get(held.endpoint.key()).is_none());
-        if self.held.is_empty() && !all_replaced && !most(gone.len()) {
+            diff.added().len() == new.len() && self.held.iter().all(|held| new.get(held.endpoint.key()).is_none());
+        if self.held.is_empty() && !all_replaced && !most(diff.removed().len()) {
             self.listed = new;
             return Event::Found;
         }
         let supersession = Supersession::under(&new);
-        let missing: Vec<_> = gone
-            .into_iter()
-            .filter(|old| !supersession.is_superseded(old))
-            .collect();
+        let missing = diff.removed().iter().filter(|old| !supersession.is_superseded(old));
+        let missing: Vec<_> = missing.cloned().collect();
 
         // This answer confirms the removals that waited for it; what it lists again is listed, not held.
         let waited = self.held.iter().any(|held| held.until == Until::NextAnswer);
@@ -298,20 +308,14 @@ impl Refresh {
             self.forget();
             return self.publish(Event::Emptied);
         }
-        Step {
-            event: Event::NegativeKept,
-            snapshot: None,
-        }
+        Step::unchanged(Event::NegativeKept)
     }
 
     fn on_failure(&mut self, failure: Failure, now: Timestamp, entropy: u64) -> Step {
         self.failures = self.failures.saturating_add(1);
         self.schedule.after_failure(&self.config, self.failures, now, entropy);
-        self.last_failure = Some((now, failure));
-        Step {
-            event: Event::FailureKept,
-            snapshot: None,
-        }
+        self.last_failure = Some(LastFailure { at: now, failure });
+        Step::unchanged(Event::FailureKept)
     }
 
     /// Whether this answer, or what it adds up to with the truncated ones before it, is above the limit.
@@ -333,11 +337,8 @@ impl Refresh {
                 "{count} endpoints of a truncated answer and the {known} known are more than `max_endpoints`, {limit}"
             )
         };
-        let step = self.on_failure(Failure::new(FailureKind::TooLarge, detail), now, entropy);
-        Step {
-            event: Event::TooMany,
-            ..step
-        }
+        self.on_failure(Failure::new(FailureKind::TooLarge, detail), now, entropy);
+        Step::unchanged(Event::TooMany)
     }
 
     fn forget(&mut self) {
@@ -346,23 +347,25 @@ impl Refresh {
         self.negative_run = None;
     }
 
-    /// Makes `listed` and `held` the belief, if that differs from the one before. Endpoints that stay keep their `Arc`.
+    /// Makes `listed` and `held` the membership, if that differs from the one before.
     fn publish(&mut self, event: Event) -> Step {
-        let generation = self.current.generation().next();
-        let next = if self.held.is_empty() {
-            self.listed.as_of(generation)
-        } else {
-            let held = self.held.iter().map(|held| &held.endpoint);
-            Snapshot::new(generation, self.listed.iter().chain(held).cloned())
-        };
-        if self.known && next.same_endpoints(&self.current) {
-            return Step { event, snapshot: None };
+        let held = self.held.iter().map(|held| &held.endpoint);
+        let next = Snapshot::new(Generation::default(), self.listed.iter().chain(held).cloned());
+        let diff = Diff::between(&self.current, &next);
+        self.publish_change(event, next, diff)
+    }
+
+    /// Makes `next` the membership, if `diff` says that it differs from the one before.
+    fn publish_change(&mut self, event: Event, next: Snapshot, diff: Diff) -> Step {
+        if self.has_published && diff.is_empty() {
+            return Step::unchanged(event);
         }
-        self.known = true;
-        self.current = Arc::new(next);
+        self.has_published = true;
+        self.current = Arc::new(next.as_of(self.current.generation().next()));
         Step {
             event,
             snapshot: Some(Arc::clone(&self.current)),
+            diff,
         }
     }
 }

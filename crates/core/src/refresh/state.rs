@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Failure, FoundBy, Negative, Snapshot, Timestamp};
+use crate::{Diff, Failure, FoundBy, Negative, Snapshot, Timestamp};
 
 /// What one event led to.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,8 +11,20 @@ use crate::{Failure, FoundBy, Negative, Snapshot, Timestamp};
 pub struct Step {
     /// Which rule applied.
     pub event: Event,
-    /// The new belief, if it changed.
+    /// The new membership, if it changed.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// What turns the snapshot before into this one; empty if the membership did not change.
+    pub diff: Diff,
+}
+
+impl Step {
+    pub(super) fn unchanged(event: Event) -> Self {
+        Self {
+            event,
+            snapshot: None,
+            diff: Diff::default(),
+        }
+    }
 }
 
 /// The rules, by name. One tracing event and one counter each.
@@ -56,7 +68,7 @@ pub struct RefreshState {
     /// Failures since the last answer of any kind.
     pub failures: u32,
     /// The last failure, and when it happened.
-    pub last_failure: Option<(Timestamp, Failure)>,
+    pub last_failure: Option<LastFailure>,
     /// The last negative answer, if the last answer was one.
     pub last_negative: Option<Negative>,
     /// Endpoints kept although the last answer did not list them.
@@ -65,4 +77,14 @@ pub struct RefreshState {
     pub cached: bool,
     /// When DNS is asked next.
     pub next_poll: Timestamp,
+}
+
+/// A failed lookup, and when it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastFailure {
+    /// When the lookup ended.
+    pub at: Timestamp,
+    /// Why it failed.
+    pub failure: Failure,
 }
