@@ -1,15 +1,6 @@
 //! Client-side service discovery and load balancing for Kubernetes headless Services.
-//!
-//! A headless Service (`clusterIP: None`) has no virtual IP: its DNS name answers with the IPs of all ready pods, and nobody
-//! balances for the caller. This crate does, inside the application.
-//!
-//! * [`Discovery`] watches a Service: who its pods are, by name and ordinal, now and as they change.
-//! * [`Balancer`] lends connections to them, from one pool per pod, chosen by a [policy].
-//! * [`tower`] offers both as tower parts: a [`DiscoveryLayer`](tower::DiscoveryLayer) whose service is `Clone` without a
-//!   `Buffer`, and a `Discover` stream for balancers of others.
-//!
-//! For HTTP there is `headless-http`, built on this.
 
+mod acquire;
 mod acquire_slow;
 mod backend;
 mod balancer;
@@ -17,15 +8,16 @@ mod builder;
 mod clock;
 mod discovery;
 mod drain;
-mod driver;
 mod entropy;
 mod error;
+mod evidence;
 mod histogram;
 mod lease;
 mod pick;
 mod pool;
 mod reconcile;
-mod registry;
+mod shutdown;
+mod state;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -42,13 +34,15 @@ pub use headless_core::{
 #[doc(no_inline)]
 pub use headless_dns as dns;
 
-pub use crate::balancer::{Acquire, Balancer};
+pub use crate::acquire::Acquire;
+pub use crate::balancer::Balancer;
 pub use crate::builder::BalancerBuilder;
-pub use crate::discovery::{Discovery, DiscoveryBuilder, Mode, OnStart, Status};
-pub use crate::drain::Drained;
+pub use crate::discovery::{Discovery, DiscoveryBuilder, Mode, OnStart, PastFailure, Status};
+pub use crate::drain::DrainingEndpoint;
 pub use crate::error::{AcquireError, BuildError, Closed, StartError};
 pub use crate::histogram::Histogram;
 pub use crate::lease::Lease;
 pub use crate::pick::Pick;
 pub use crate::pool::{ClosedBy, ConnectError, ConnectFault, PoolConfig, Stage};
+pub use crate::shutdown::Drained;
 pub use crate::stats::{EndpointStats, PoolStats, Stats};

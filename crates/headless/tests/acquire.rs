@@ -370,7 +370,7 @@ async fn a_write_without_a_primary_waits_and_then_says_so() {
             error,
             AcquireError::NoSuchRole {
                 role: Role::Primary,
-                pods: 2,
+                endpoints: 2,
                 ..
             }
         ),

@@ -110,8 +110,17 @@ impl Scene {
         all.into_iter().find(|stats| stats.endpoint.key() == pod.key()).unwrap()
     }
 
-    /// Nobody in flight, nobody waiting, nothing being opened, nothing open but what is idle, and every connection opened is
-    /// accounted for.
+    /// The endpoints that left and still have requests, and how many.
+    fn draining(&self) -> Vec<(String, usize)> {
+        let draining = self.balancer.stats().draining;
+        draining
+            .iter()
+            .map(|left| (left.endpoint.to_string(), left.requests))
+            .collect()
+    }
+
+    /// Nothing in flight, waiting or being opened, nothing open but what is idle, and every connection
+    /// opened is accounted for.
     async fn assert_clean(&self) {
         settle().await;
         let stats = self.balancer.stats();

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use headless_core::policy::{Excluded, Policy, PowerOfTwo, Random, RoundRobin};
-use headless_core::{Connect, Endpoint, Generation, Route, Snapshot, StaticList};
+use headless_core::{Connect, Diff, Endpoint, Route, Snapshot, StaticList};
 
-use crate::driver::Subscriber;
 use crate::{Balancer, Discovery};
 
 pub(super) struct Nothing;
@@ -74,7 +73,8 @@ fn picks_stay_within_the_current_or_previous_set(policy: impl Policy) {
             .collect();
         scope.spawn(|| {
             let mut window: std::collections::VecDeque<_> = (0..SIZE).map(endpoint).collect();
-            let mut generation = Generation::default().next();
+            let mut current = Snapshot::clone(&balancer.discovery().snapshot());
+            let mut generation = current.generation();
             for set in 1.. {
                 if stop.load(Ordering::Relaxed) {
                     return;
@@ -83,9 +83,9 @@ fn picks_stay_within_the_current_or_previous_set(policy: impl Policy) {
                 window.push_back(endpoint(set + SIZE - 1));
                 generation = generation.next();
                 begun.store(set, Ordering::SeqCst);
-                balancer
-                    .shared
-                    .apply(&Arc::new(Snapshot::new(generation, window.iter().cloned())));
+                let next = Snapshot::new(generation, window.iter().cloned());
+                balancer.state.reconciler.apply(&next, &Diff::between(&current, &next));
+                current = next;
                 done.store(set, Ordering::SeqCst);
             }
         });
@@ -102,12 +102,8 @@ fn picks_stay_within_the_current_or_previous_set(policy: impl Policy) {
 }
 
 fn pick(balancer: &Balancer<Nothing>) -> u64 {
-    number(
-        balancer
-            .choose_endpoint(Route::any(), Excluded::NONE)
-            .as_deref()
-            .expect("the set is never empty"),
-    )
+    let choice = balancer.choose(Route::any(), Excluded::NONE);
+    number(&choice.expect("the set is never empty").in_flight.on().endpoint)
 }
 
 #[test]

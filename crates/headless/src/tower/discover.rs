@@ -103,8 +103,8 @@ impl Changes {
         let diff = Diff::between(&self.known, &snapshot);
         let insert = |pod: Arc<Endpoint>| Change::Insert(pod.key().clone(), pod);
         let remove = |pod: Arc<Endpoint>| Change::Remove(pod.key().clone());
-        self.queue.extend(diff.added.into_iter().map(insert));
-        self.queue.extend(diff.removed.into_iter().map(remove));
+        self.queue.extend(diff.added().iter().cloned().map(insert));
+        self.queue.extend(diff.removed().iter().cloned().map(remove));
         self.known = snapshot;
     }
 }

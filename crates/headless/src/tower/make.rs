@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Mutex, PoisonError};
 
 use headless_core::{Connect, Endpoint, Multiplexing};
+use parking_lot::Mutex;
 use tower_service::Service;
 
 use super::BoxError;
@@ -42,7 +42,7 @@ where
     M: Service<Endpoint, Error: Into<BoxError>> + Clone,
 {
     async fn make(&self, endpoint: &Endpoint) -> Result<M::Response, MakeError> {
-        let mut make = self.make.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut make = self.make.lock().clone();
         let failed = |error: M::Error| MakeError(error.into());
         poll_fn(|cx| make.poll_ready(cx)).await.map_err(failed)?;
         make.call(endpoint.clone()).await.map_err(failed)

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use headless_core::Connect;
 use tower_service::Service;
 
+use super::future::ServiceState;
 use super::{AnyPod, Classify, Error, ErrorsFail, ResponseFuture, RouteRequest};
 use crate::balancer::Balancer;
 use crate::error::BuildError;
@@ -25,13 +26,7 @@ use crate::error::BuildError;
 /// **Retries.** A connection whose service says in `poll_ready` that it is dead costs the request nothing: it takes another one.
 /// Once a service was called, its error is the caller's; `tower::retry` can be stacked outside, because this is `Clone`.
 pub struct Balanced<D: Connect, R = AnyPod, C = ErrorsFail> {
-    shared: Arc<Shared<D, R, C>>,
-}
-
-pub(super) struct Shared<D: Connect, R, C> {
-    pub(super) balancer: Result<Balancer<D>, BuildError>,
-    pub(super) route: R,
-    pub(super) classify: C,
+    state: Arc<ServiceState<D, R, C>>,
 }
 
 impl<D: Connect> Balanced<D> {
@@ -50,12 +45,12 @@ impl<D: Connect, R, C> Balanced<D, R, C> {
     }
 
     pub(super) fn built(balancer: Result<Balancer<D>, BuildError>, route: R, classify: C) -> Self {
-        let shared = Arc::new(Shared {
+        let state = Arc::new(ServiceState {
             balancer,
             route,
             classify,
         });
-        Self { shared }
+        Self { state }
     }
 
     /// The balancer inside: for [`stats`](Balancer::stats), [`set_roles`](Balancer::set_roles), [`shutdown`](Balancer::shutdown).
@@ -63,7 +58,7 @@ impl<D: Connect, R, C> Balanced<D, R, C> {
     /// # Errors
     /// What was wrong with the settings, if they were; every call fails with it.
     pub fn balancer(&self) -> Result<&Balancer<D>, &BuildError> {
-        self.shared.balancer.as_ref()
+        self.state.balancer.as_ref()
     }
 }
 
@@ -91,11 +86,11 @@ where
     /// Dropping the future before it resolves takes the request off its pod's load and closes its exclusive connection, since
     /// nobody knows what that still carries. A shared connection only loses one stream. A dial goes on, for the next caller.
     fn call(&mut self, request: Req) -> Self::Future {
-        let route = self.shared.route.route(&request);
+        let route = self.state.route.route(&request);
         match self.balancer().map(|balancer| balancer.begin(route)) {
-            Ok(Ok(lease)) => ResponseFuture::leased(&self.shared, route, lease, request),
-            Ok(Err(choice)) => ResponseFuture::waiting(&self.shared, route, choice, request),
-            Err(_) => ResponseFuture::waiting(&self.shared, route, None, request),
+            Ok(Ok(lease)) => ResponseFuture::leased(&self.state, route, lease, request),
+            Ok(Err(choice)) => ResponseFuture::waiting(&self.state, route, choice, request),
+            Err(_) => ResponseFuture::waiting(&self.state, route, None, request),
         }
     }
 }
@@ -103,7 +98,7 @@ where
 impl<D: Connect, R, C> Clone for Balanced<D, R, C> {
     fn clone(&self) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
+            state: Arc::clone(&self.state),
         }
     }
 }

@@ -29,7 +29,10 @@ async fn a_dial_that_never_ends_is_given_up_at_the_dial_timeout_and_the_pod_come
     let stats = scene.stats_of(&pod(0, 1));
     assert!(matches!(last_fault(&scene), ConnectFault::TimedOut(DIAL)), "{stats:?}");
     assert!(stats.unhealthy && !stats.warming, "{stats:?}");
-    assert_eq!((stats.pool.dialled.count(), stats.pool.dialled.max()), (1, DIAL));
+    assert_eq!(
+        (stats.pool.connect_time.count(), stats.pool.connect_time.max()),
+        (1, DIAL)
+    );
     scene.pods.set(&pod(0, 1), Dial::Succeeds);
     caller.await.unwrap().unwrap().finish(Outcome::Success);
     assert!(scene.stats_of(&pod(0, 1)).last_failure.is_none());
@@ -119,7 +122,7 @@ async fn a_connector_that_panics_fails_that_dial_and_gives_back_its_permit() {
     assert_eq!(
         text(scene.balancer.acquire(Route::any()).await),
         "no pod of web.shop.svc.cluster.local:http can be reached (1 tried, waited 5s); last: cannot connect to \
-         web-0 (10.0.0.1:80): the dial was abandoned (the connector panicked or the runtime shut down)"
+         web-0 (10.0.0.1:80): the attempt was abandoned (the connector panicked or the runtime shut down)"
     );
     scene.pods.set(&pod(0, 1), Dial::Succeeds);
     scene.acquire().await.finish(Outcome::Success);

@@ -121,18 +121,22 @@ async fn each_closed_connection_is_counted_with_its_reason() {
 async fn the_times_of_those_who_waited_are_told_and_of_those_who_gave_up_too() {
     let scene = Scene::of_one(|pool| pool.max_connections_per_endpoint = 1).await;
     let held = scene.acquire().await;
-    assert_eq!(scene.stats_of(&pod(0, 1)).pool.waited.count(), 1, "for the first dial");
+    assert_eq!(
+        scene.stats_of(&pod(0, 1)).pool.wait_time.count(),
+        1,
+        "for the first dial"
+    );
     let (served, gives_up) = (scene.spawn().await, scene.spawn().await);
     pass(Duration::from_secs(3)).await;
     gives_up.abort();
     settle().await;
-    let waited = scene.stats_of(&pod(0, 1)).pool.waited;
+    let waited = scene.stats_of(&pod(0, 1)).pool.wait_time;
     assert_eq!((waited.count(), waited.max()), (2, Duration::from_secs(3)));
     pass(Duration::from_secs(1)).await;
     held.finish(Outcome::Success);
     served.await.unwrap().unwrap().finish(Outcome::Success);
     scene.acquire().await.finish(Outcome::Success);
-    let waited = scene.stats_of(&pod(0, 1)).pool.waited;
+    let waited = scene.stats_of(&pod(0, 1)).pool.wait_time;
     assert_eq!(
         (waited.count(), waited.max(), waited.sum()),
         (3, Duration::from_secs(4), Duration::from_secs(7)),
@@ -150,7 +154,7 @@ async fn the_times_of_dials_are_told_however_they_end() {
     caller.await.unwrap().unwrap().broken();
     scene.pods.set(&pod(0, 1), Dial::Refuses);
     let caller = scene.spawn().await;
-    let dialled = scene.stats_of(&pod(0, 1)).pool.dialled;
+    let dialled = scene.stats_of(&pod(0, 1)).pool.connect_time;
     assert_eq!(
         (dialled.count(), dialled.max(), dialled.sum()),
         (2, Duration::from_millis(1500), Duration::from_millis(1500))

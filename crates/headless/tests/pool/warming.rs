@@ -52,7 +52,11 @@ async fn a_pod_that_joins_takes_its_share_as_soon_as_it_is_connected_to_and_not_
     let stats = scene.stats_of(&pod(2, 3));
     assert!(!stats.warming && !stats.unhealthy, "{stats:?}");
     assert_eq!(scene.share_of_third().await, 4);
-    assert_eq!(scene.balancer.stats().total().waited.count(), 2, "the first two of all");
+    assert_eq!(
+        scene.balancer.stats().total().wait_time.count(),
+        2,
+        "the first two of all"
+    );
     scene.assert_clean().await;
 }
 
@@ -215,7 +219,7 @@ async fn nobody_waits_while_all_pods_are_replaced_at_once() {
             .eq(new.iter().map(|pod| pod.key()))
     );
     assert!(
-        pods.iter().all(|pod| pod.pool.waited.count() == 0),
+        pods.iter().all(|pod| pod.pool.wait_time.count() == 0),
         "the old ones served until then: {pods:?}"
     );
     scene.assert_clean().await;
