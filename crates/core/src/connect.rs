@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::num::NonZeroUsize;
 
 use crate::{BoxFuture, Endpoint};
 
@@ -127,5 +128,5 @@ pub enum Multiplexing {
     /// One: HTTP/1.1, MySQL. The connection itself is lent.
     Exclusive,
     /// Up to so many: HTTP/2 streams. A handle ([`Connect::share`]) is lent; when all are full, another connection is opened.
-    Streams(usize),
+    Streams(NonZeroUsize),
 }

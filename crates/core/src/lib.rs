@@ -33,10 +33,7 @@ mod snapshot;
 mod sync;
 mod time;
 
-pub use answer::{
-    Answer, AnswerBuilder, Failure, FailureKind, FoundBy, IpFamily, Negative, NegativeKind, Resolution, can_be_a_pod,
-    named_endpoint, nameless_addresses,
-};
+pub use answer::{Answer, Failure, FailureKind, FoundBy, Negative, NegativeKind, Resolution};
 pub use budget::{BudgetError, RetryBudget};
 pub use connect::{AbortHandle, Connect, Multiplexing, PeerMismatch, VerifyPeer};
 pub use diff::{Diff, Hunk};

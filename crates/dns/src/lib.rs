@@ -58,28 +58,34 @@
 //! UDP takes. Of an answer, at most 8,192 records are read, and at most as many endpoints are made of it.
 
 mod address;
-mod config;
+mod answer;
+mod builder;
 mod confirm;
 mod error;
 mod explain;
 mod failure;
-mod identity;
-mod ladder;
+mod family;
 mod lookup;
+mod name_servers;
 mod names;
 mod naming;
+mod params;
 mod records;
 mod resolv_conf;
 mod resolver;
+mod reverse;
 mod srv;
+mod strategy;
+mod sync;
 mod tcp;
 #[cfg(test)]
 mod tests;
-mod transport;
+mod verifier;
 mod wire;
 
-pub use config::DnsResolverBuilder;
+pub use builder::DnsResolverBuilder;
 pub use error::ConfigError;
-pub use identity::PtrVerifier;
-pub use ladder::Naming;
+pub use family::IpFamily;
 pub use resolver::DnsResolver;
+pub use strategy::Naming;
+pub use verifier::PtrVerifier;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headless_core::PodName;
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 /// The names of the addresses that are in the Service now.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    known: BTreeMap<IpAddr, Known>,
+    known: BTreeMap<IpAddr, Entry>,
     /// No name is asked for before: asking has just failed.
     pause: Option<Instant>,
     /// What was learnt before this is confirmed without delay.
@@ -19,7 +18,7 @@ pub(crate) struct Names {
 }
 
 #[derive(Clone, Debug)]
-struct Known {
+struct Entry {
     pod: Option<PodName>,
     /// How often no name was found.
     misses: u32,
@@ -55,7 +54,7 @@ impl Names {
     pub(crate) fn learn(&mut self, ip: IpAddr, pod: PodName, now: Instant) {
         self.known.insert(
             ip,
-            Known {
+            Entry {
                 pod: Some(pod),
                 misses: 0,
                 ask_again: now + REMEMBER,
@@ -70,7 +69,7 @@ impl Names {
         let misses = self.misses(ip) + 1;
         self.known.insert(
             ip,
-            Known {
+            Entry {
                 pod: None,
                 misses,
                 ask_again,
@@ -91,7 +90,7 @@ impl Names {
     }
 
     /// The name of `ip` was denied; how often in a row by now.
-    pub(crate) fn doubt(&mut self, ip: IpAddr) -> u32 {
+    pub(crate) fn count_denial(&mut self, ip: IpAddr) -> u32 {
         self.known.get_mut(&ip).map_or(0, |known| {
             known.denials += 1;
             known.denials
@@ -139,11 +138,6 @@ impl Names {
             .filter(|ip| self.known.get(ip).is_none_or(|known| known.ask_again <= now))
             .collect()
     }
-}
-
-/// A poisoned lock is taken all the same: each change here is a single insertion.
-pub(crate) fn lock(names: &Mutex<Names>) -> MutexGuard<'_, Names> {
-    names.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long a name, or its absence in the reverse zone, is believed.

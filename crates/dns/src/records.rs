@@ -1,7 +1,7 @@
-//! What is asked and what comes back, as plain values, and the trait [`Ask`] between the ladder and the wire.
+//! What is asked and what comes back, as plain values, and the trait [`Transport`] between the ladder and the wire.
 //!
 //! No DNS library here (that is `transport.rs` and `failure.rs`) and no decision (that is `lookup.rs`). The tests put a
-//! scripted DNS behind [`Ask`].
+//! scripted DNS behind [`Transport`].
 
 use std::fmt;
 use std::net::IpAddr;
@@ -106,7 +106,7 @@ pub(crate) struct Records {
 
 /// An answer without records to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Miss {
+pub(crate) enum LookupError {
     /// NXDOMAIN or NODATA: an answer, and a fact.
     Negative(Negative),
     /// It did not fit, not even over TCP, and no record came.
@@ -115,18 +115,26 @@ pub(crate) enum Miss {
     Failed(Failure),
 }
 
-impl Miss {
+impl LookupError {
     pub(crate) fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
         Self::Failed(Failure::new(kind, detail))
     }
 }
 
-pub(crate) type Reply = Result<Records, Miss>;
+pub(crate) type Reply = Result<Records, LookupError>;
+
+pub(crate) fn positive(reply: Reply) -> Result<Option<Records>, Failure> {
+    match reply {
+        Ok(records) => Ok(Some(records)),
+        Err(LookupError::Negative(_) | LookupError::Truncated) => Ok(None),
+        Err(LookupError::Failed(failure)) => Err(failure),
+    }
+}
 
 /// Puts one question to DNS. Every wait is bounded by the implementation; dropping the future loses nothing but this
 /// answer.
-pub(crate) trait Ask: Send + Sync + 'static {
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply>;
+pub(crate) trait Transport: Send + Sync + 'static {
+    fn query<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply>;
 }
 
 /// Questions under way at the same time when there is one per pod.

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use headless_core::{BoxFuture, Port, Resolution, Resolve, ServiceName, Target};
+use headless_core::{BoxFuture, Port, Resolution, Resolve, ServiceName};
 
-use crate::DnsResolverBuilder;
-use crate::identity::PtrVerifier;
 use crate::lookup::Lookup;
+use crate::verifier::PtrVerifier;
 
 /// Looks up the pods of one headless Service over DNS.
 ///
@@ -22,11 +21,6 @@ pub struct DnsResolver {
 }
 
 impl DnsResolver {
-    /// Settings for looking up `target`.
-    pub fn builder(target: Target) -> DnsResolverBuilder {
-        DnsResolverBuilder::new(target)
-    }
-
     pub(crate) fn new(lookup: Lookup, port: Option<Port>) -> Self {
         Self {
             lookup: Arc::new(lookup),
@@ -44,7 +38,7 @@ impl DnsResolver {
     /// The full name of the Service, as it is asked.
     #[must_use]
     pub fn service_name(&self) -> &ServiceName {
-        &self.lookup.wanted.service
+        &self.lookup.params.service
     }
 }
 

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use headless_core::{Answer, AnswerBuilder, Failure, FailureKind, FoundBy, Negative, NegativeKind};
+use headless_core::{Answer, Failure, FailureKind, FoundBy, Negative, NegativeKind};
 
-use crate::address::{Wanted, addresses};
+use crate::address::addresses;
+use crate::answer::AnswerBuilder;
 use crate::explain;
-use crate::records::{Ask, Data, MAX_RECORDS, Miss, PARALLEL, Question, Records};
+use crate::params::LookupParams;
+use crate::records::{Data, LookupError, MAX_RECORDS, PARALLEL, Question, Records, Transport};
 
 /// The ports that SRV records name, each once, sorted; `0` is kube-dns's way to say that it does not know.
 pub(crate) fn ports(records: &Records) -> BTreeSet<u16> {
@@ -48,7 +50,11 @@ pub(crate) struct Listing<'a> {
 }
 
 /// The pods of an SRV answer.
-pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -> Result<Answer, Miss> {
+pub(crate) async fn pods(
+    transport: &dyn Transport,
+    params: &LookupParams,
+    listing: Listing<'_>,
+) -> Result<Answer, LookupError> {
     let Listing {
         question,
         records,
@@ -57,7 +63,7 @@ pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -
         turn,
     } = listing;
     refuse_too_many_endpoints(&listing)?;
-    let mut pods = AnswerBuilder::new(&wanted.service, wanted.family).only_set(wanted.set.as_deref());
+    let mut pods = AnswerBuilder::new(&params.service, params.family).only_set(params.set.as_deref());
     let mut ttl = Duration::MAX;
     let mut targets = BTreeSet::new();
     for record in &records.answers {
@@ -90,7 +96,7 @@ pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -
     let mut replies = stream::iter(missing)
         .map(|target| async move {
             let owner = format!("{target}.");
-            let reply = addresses(ask, &owner, wanted).await;
+            let reply = addresses(transport, &owner, params).await;
             (owner, reply)
         })
         .buffered(PARALLEL);
@@ -101,11 +107,11 @@ pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -
                 ttl = ttl.min(found.ttl);
                 incomplete |= found.truncated;
             }
-            Err(Miss::Negative(_)) => {}
-            Err(Miss::Truncated) => {
+            Err(LookupError::Negative(_)) => {}
+            Err(LookupError::Truncated) => {
                 failure = Some(Failure::new(FailureKind::TooLarge, format!("the addresses of {owner}")))
             }
-            Err(Miss::Failed(failed)) => failure = Some(failed),
+            Err(LookupError::Failed(failed)) => failure = Some(failed),
         }
         // One that does not answer would not answer the others.
         if failure.is_some() {
@@ -115,7 +121,7 @@ pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -
     drop(replies);
     let refused = pods.refused();
     if refused > 0 {
-        let service = &wanted.service;
+        let service = &params.service;
         tracing::debug!(%service, %question, refused, "records refused: names, addresses or ports that no pod has");
     }
     let answer = pods.finish(ttl, found_by);
@@ -123,15 +129,15 @@ pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -
         (None, false) if !incomplete => Ok(answer),
         // INVARIANT(I5): a pod whose address could not be asked for must not be missed for that.
         (_, false) => Ok(answer.truncated()),
-        (Some(failure), true) => Err(Miss::Failed(failure)),
-        (None, true) if incomplete => Err(Miss::Truncated),
-        (None, true) if refused > 0 => Err(foreign(wanted, question, &targets)),
+        (Some(failure), true) => Err(LookupError::Failed(failure)),
+        (None, true) if incomplete => Err(LookupError::Truncated),
+        (None, true) if refused > 0 => Err(foreign(params, question, &targets)),
         (None, true) => {
             let asked = format!(
                 "{question} has {} targets, each of which, asked for its address,",
                 targets.len()
             );
-            Err(Miss::Negative(Negative::new(NegativeKind::NoData, None, asked)))
+            Err(LookupError::Negative(Negative::new(NegativeKind::NoData, None, asked)))
         }
     }
 }
@@ -139,7 +145,7 @@ pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -
 /// Refuses an answer whose ports and addresses multiply to more endpoints than DNS can list pods.
 ///
 /// WHY: a few hundred ports and a few thousand addresses of one name fit into a message and make a million endpoints.
-fn refuse_too_many_endpoints(listing: &Listing<'_>) -> Result<(), Miss> {
+fn refuse_too_many_endpoints(listing: &Listing<'_>) -> Result<(), LookupError> {
     let mut targets: BTreeMap<&str, (BTreeSet<u16>, BTreeSet<IpAddr>)> = BTreeMap::new();
     for record in listing.records.answers.iter().chain(&listing.records.additionals) {
         match &record.data {
@@ -161,20 +167,20 @@ fn refuse_too_many_endpoints(listing: &Listing<'_>) -> Result<(), Miss> {
         "{} was answered with {endpoints} endpoints, at most {MAX_RECORDS} are read",
         listing.question
     );
-    Err(Miss::failed(FailureKind::Malformed, detail))
+    Err(LookupError::failed(FailureKind::Malformed, detail))
 }
 
-fn foreign(wanted: &Wanted, question: &Question, targets: &BTreeSet<&str>) -> Miss {
-    if targets.contains(wanted.service.fqdn().as_str()) {
-        return Miss::Failed(explain::not_headless(wanted));
+fn foreign(params: &LookupParams, question: &Question, targets: &BTreeSet<&str>) -> LookupError {
+    if targets.contains(params.service.fqdn().as_str()) {
+        return LookupError::Failed(explain::not_headless(params));
     }
     let example = targets.first().copied().unwrap_or_default();
     let detail = format!(
         "{question} lists {} targets, none of them a usable pod of {}: `{example}`",
         targets.len(),
-        wanted.service
+        params.service
     );
-    Miss::failed(FailureKind::Foreign, detail)
+    LookupError::failed(FailureKind::Foreign, detail)
 }
 
 /// Addresses asked for at one look where the SRV answer is cut off: eight waves.

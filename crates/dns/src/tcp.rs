@@ -6,12 +6,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+
+use crate::sync::lock;
 
 /// The connections to one name server.
 #[derive(Debug)]
@@ -73,7 +75,7 @@ impl Tcp {
     }
 
     fn take(&self) -> Option<Connection> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         let now = Instant::now();
         idle.retain(|idle| {
             now.duration_since(idle.since) < KEEP && now.duration_since(idle.connection.opened) < MAX_AGE
@@ -82,7 +84,7 @@ impl Tcp {
     }
 
     fn keep(&self, connection: Connection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         // The others of a burst are closed; two are what A and AAAA of one name take.
         if idle.len() < MAX_IDLE {
             idle.push(Idle {

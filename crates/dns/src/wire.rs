@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use headless_core::FailureKind;
@@ -21,7 +21,8 @@ use hickory_resolver::proto::rr::{self, RData, RecordType};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 
 use crate::failure;
-use crate::records::{Data, Kind, Miss, Question, Record, Records, Reply};
+use crate::records::{Data, Kind, LookupError, Question, Record, Records, Reply};
+use crate::sync::lock;
 use crate::tcp::Tcp;
 
 /// One name server, and the connections to it.
@@ -53,16 +54,16 @@ impl NameServer {
     }
 
     /// Asks over UDP, and over TCP if the answer does not fit.
-    pub(crate) async fn ask(&self, question: &Question) -> Reply {
+    pub(crate) async fn query(&self, question: &Question) -> Reply {
         let name = rr::Name::from_ascii(&question.name);
-        let name = name.map_err(|error| Miss::failed(FailureKind::Malformed, format!("{question}: {error}")))?;
+        let name = name.map_err(|error| LookupError::failed(FailureKind::Malformed, format!("{question}: {error}")))?;
         let query = Query::query(name, record_type(question.kind));
         // INVARIANT(I8): the library checks its own deadline between rounds only.
         let reply = tokio::time::timeout(self.timeout * ROUNDS, self.send(question, &query))
             .await
             .unwrap_or(Err(NetError::Timeout));
         match reply.and_then(|response| DnsError::from_response(response).map_err(NetError::from)) {
-            Ok(response) if response.truncation && response.answers.is_empty() => Err(Miss::Truncated),
+            Ok(response) if response.truncation && response.answers.is_empty() => Err(LookupError::Truncated),
             Ok(response) => Ok(Records {
                 answers: response.answers.iter().filter_map(record).collect(),
                 additionals: response.additionals.iter().filter_map(record).collect(),
@@ -141,7 +142,7 @@ impl NameServer {
 
     /// Never held across an await. A poisoned lock is taken all the same: each change is a single insertion or removal.
     fn large(&self) -> MutexGuard<'_, BTreeSet<Question>> {
-        self.large.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.large)
     }
 }
 

@@ -134,7 +134,7 @@ async fn aliases_in_a_circle_end_where_they_begin() {
         ..Setup::port("80")
     }
     .lookup(&script);
-    assert_eq!(nobody(&lookup).await.kind, NegativeKind::NoData);
+    assert_eq!(no_endpoints(&lookup).await.kind, NegativeKind::NoData);
     assert_eq!(script.asked(), ["A web", "AAAA web", "SRV web"], "no alias is followed");
 }
 
@@ -152,7 +152,7 @@ async fn addresses_that_no_pod_can_have_do_not_spoil_the_others() {
     for ip in ["::", "ff02::1"] {
         script.ips(SERVICE, &[ip]);
         assert_eq!(
-            nobody(&Setup::port("80").lookup(&script)).await.kind,
+            no_endpoints(&Setup::port("80").lookup(&script)).await.kind,
             NegativeKind::NoData,
             "{ip}"
         );

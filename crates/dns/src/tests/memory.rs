@@ -368,8 +368,8 @@ async fn pods_of_another_set_are_asked_for_ever_more_rarely() {
 #[tokio::test(start_paused = true)]
 async fn pods_keep_their_names_when_srv_stops_helping() {
     for miss in [
-        Miss::Truncated,
-        Miss::Negative(Negative::new(NegativeKind::NoSuchName, None, "SRV web")),
+        LookupError::Truncated,
+        LookupError::Negative(Negative::new(NegativeKind::NoSuchName, None, "SRV web")),
     ] {
         let script = Script::default();
         script

@@ -2,13 +2,13 @@
 //! `wire` opens sockets, to servers of its own on loopback.
 
 mod bad_input;
-mod config;
+mod builder;
 mod confirm;
 mod hostile;
-mod identity;
 mod memory;
 mod properties;
-mod rungs;
+mod strategies;
+mod verifier;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,15 +16,14 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use headless_core::{
-    BoxFuture, Failure, FailureKind, IpFamily, Negative, NegativeKind, Resolution, ServiceName, Target,
-};
+use headless_core::{BoxFuture, Failure, FailureKind, Negative, NegativeKind, Resolution, ServiceName, Target};
 
+use crate::IpFamily;
 use crate::Naming;
-use crate::address::Wanted;
-use crate::ladder::Plan;
 use crate::lookup::Lookup;
-use crate::records::{Ask, Data, Kind, Miss, Question, Record, Records, Reply};
+use crate::params::LookupParams;
+use crate::records::{Data, Kind, LookupError, Question, Record, Records, Reply, Transport};
+use crate::strategy::Plan;
 
 const SERVICE: &str = "web.shop.svc.cluster.local.";
 
@@ -154,7 +153,7 @@ impl Script {
             } else {
                 NegativeKind::NoSuchName
             };
-            Err(Miss::Negative(Negative::new(
+            Err(LookupError::Negative(Negative::new(
                 kind,
                 Some(Duration::from_secs(5)),
                 question.to_string(),
@@ -163,8 +162,8 @@ impl Script {
     }
 }
 
-impl Ask for Script {
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply> {
+impl Transport for Script {
+    fn query<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             {
                 let mut state = self.state.lock().unwrap();
@@ -208,7 +207,7 @@ impl Setup {
             format!(":{}", self.port)
         };
         let target: Target = format!("web.shop{port}").parse().unwrap();
-        let wanted = Wanted {
+        let params = LookupParams {
             service: ServiceName::new("web", "shop", "cluster.local").unwrap(),
             family: self.family,
             set: self.set.map(Into::into),
@@ -216,7 +215,7 @@ impl Setup {
             external_name: self.external_name,
         };
         let plan = Plan::new("web.shop", target.port(), self.naming, self.set.is_some()).unwrap();
-        Lookup::new(wanted, plan, Box::new(script.clone()))
+        Lookup::new(params, plan, Box::new(script.clone()))
     }
 }
 
@@ -246,7 +245,7 @@ fn under_service(pod: &str) -> String {
 }
 
 fn failing(kind: FailureKind) -> Reply {
-    Err(Miss::failed(kind, "scripted"))
+    Err(LookupError::failed(kind, "scripted"))
 }
 
 /// The endpoints found, as text, with the way they were found; ordinals after a `#`.
@@ -270,7 +269,7 @@ async fn failed(lookup: &Lookup) -> Failure {
     }
 }
 
-async fn nobody(lookup: &Lookup) -> Negative {
+async fn no_endpoints(lookup: &Lookup) -> Negative {
     match lookup.resolve().await {
         Resolution::NoEndpoints(negative) => negative,
         other => panic!("{other:?}"),

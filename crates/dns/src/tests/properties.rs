@@ -88,11 +88,11 @@ fn records(question: Question) -> impl Strategy<Value = Records> {
 }
 
 fn reply(question: Question) -> impl Strategy<Value = Reply> {
-    let denied = Miss::Negative(Negative::new(NegativeKind::NoSuchName, None, "scripted"));
+    let denied = LookupError::Negative(Negative::new(NegativeKind::NoSuchName, None, "scripted"));
     prop_oneof![
         8 => records(question).prop_map(Ok),
         1 => Just(Err(denied)),
-        1 => Just(Err(Miss::Truncated)),
+        1 => Just(Err(LookupError::Truncated)),
         1 => Just(failing(FailureKind::ServFail)),
     ]
 }

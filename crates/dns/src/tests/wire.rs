@@ -10,8 +10,8 @@ use hickory_resolver::proto::rr::{self, RData};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::records::{Ask, Data, Kind, Miss, Question, Record};
-use crate::transport::{ServerSource, Transport};
+use crate::name_servers::{NameServers, ServerSource};
+use crate::records::{Data, Kind, LookupError, Question, Record, Transport};
 
 const WEB: &str = "web.shop.svc.cluster.local.";
 
@@ -83,8 +83,8 @@ fn with_address(query: &Query, mut response: Message) -> Option<Message> {
     Some(response)
 }
 
-fn client(servers: &[SocketAddr]) -> Transport {
-    Transport::new(ServerSource::Fixed, servers, Duration::from_millis(300)).unwrap()
+fn client(servers: &[SocketAddr]) -> NameServers {
+    NameServers::new(ServerSource::Fixed, servers, Duration::from_millis(300)).unwrap()
 }
 
 fn web() -> Question {
@@ -98,7 +98,10 @@ async fn records_come_through_with_their_ttl_and_in_lower_case() {
         response.add_answer(rr::Record::from_rdata(query.name().clone(), 5, RData::SRV(srv)));
         Some(response)
     });
-    let records = client(&[addr.await]).ask(&Question::new(Kind::Srv, WEB)).await.unwrap();
+    let records = client(&[addr.await])
+        .query(&Question::new(Kind::Srv, WEB))
+        .await
+        .unwrap();
     let data = Data::Srv {
         target: "web-0.web.shop.svc.cluster.local.".to_owned(),
         port: 8080,
@@ -127,7 +130,7 @@ async fn nothing_is_cached_and_no_zone_is_answered_at_home() {
     let question = Question::reverse("127.0.0.1".parse().unwrap());
     for _ in 0..2 {
         assert_eq!(
-            client.ask(&question).await.unwrap().answers[0].data,
+            client.query(&question).await.unwrap().answers[0].data,
             Data::Name(WEB.to_owned())
         );
     }
@@ -148,7 +151,7 @@ async fn what_does_not_fit_into_udp_comes_over_tcp() {
     let client = client(&[addr]);
     for _ in 0..2 {
         assert_eq!(
-            client.ask(&web()).await.unwrap().answers[0].data,
+            client.query(&web()).await.unwrap().answers[0].data,
             Data::Ip("10.0.0.1".parse().unwrap())
         );
     }
@@ -157,7 +160,7 @@ async fn what_does_not_fit_into_udp_comes_over_tcp() {
 #[tokio::test]
 async fn what_does_not_fit_into_tcp_either_is_truncated() {
     let addr = serve_too_much(truncated).await;
-    assert_eq!(client(&[addr]).ask(&web()).await, Err(Miss::Truncated));
+    assert_eq!(client(&[addr]).query(&web()).await, Err(LookupError::Truncated));
 }
 
 #[tokio::test]
@@ -177,7 +180,7 @@ async fn a_negative_answer_is_not_put_to_the_next_server() {
         Some(response)
     });
     let second = serve(with_address);
-    let Err(Miss::Negative(negative)) = client(&[first.await, second.await]).ask(&web()).await else {
+    let Err(LookupError::Negative(negative)) = client(&[first.await, second.await]).query(&web()).await else {
         panic!()
     };
     assert_eq!(
@@ -194,7 +197,7 @@ async fn a_failure_is_put_to_the_next_server_which_is_then_asked_first() {
     let client = client(&[failing, silent, good]);
     for _ in 0..2 {
         assert_eq!(
-            client.ask(&web()).await.unwrap().answers[0].data,
+            client.query(&web()).await.unwrap().answers[0].data,
             Data::Ip("10.0.0.1".parse().unwrap())
         );
     }
@@ -204,7 +207,7 @@ async fn a_failure_is_put_to_the_next_server_which_is_then_asked_first() {
 async fn if_all_fail_the_failure_names_them_all() {
     let refusing = serve(with_code(ResponseCode::Refused)).await;
     let silent = serve(|_, _| None).await;
-    let Err(Miss::Failed(failure)) = client(&[refusing, silent]).ask(&web()).await else {
+    let Err(LookupError::Failed(failure)) = client(&[refusing, silent]).query(&web()).await else {
         panic!()
     };
     assert_eq!(failure.kind, FailureKind::Timeout);
@@ -218,7 +221,7 @@ async fn if_all_fail_the_failure_names_them_all() {
 async fn what_fits_of_an_answer_that_is_too_large_for_tcp_is_kept() {
     let addr =
         serve_too_much(|query, response| with_address(query, response).and_then(|response| truncated(query, response)));
-    let records = client(&[addr.await]).ask(&web()).await.unwrap();
+    let records = client(&[addr.await]).query(&web()).await.unwrap();
     assert!(records.truncated);
     assert_eq!(records.answers.len(), 1);
 }
@@ -235,7 +238,7 @@ async fn an_answer_to_another_question_or_of_another_class_is_refused_over_tcp()
         Some(response)
     };
     for addr in [serve_too_much(other).await, serve_too_much(chaos).await] {
-        let Err(Miss::Failed(failure)) = client(&[addr]).ask(&web()).await else {
+        let Err(LookupError::Failed(failure)) = client(&[addr]).query(&web()).await else {
             panic!()
         };
         assert_eq!(failure.kind, FailureKind::Malformed, "{failure}");
@@ -256,7 +259,7 @@ async fn a_ttl_that_is_no_number_of_seconds_is_zero() {
             response.answers[0].ttl = ttl;
             Some(response)
         });
-        let records = client(&[addr.await]).ask(&web()).await.unwrap();
+        let records = client(&[addr.await]).query(&web()).await.unwrap();
         assert_eq!(records.answers[0].ttl, Duration::from_secs(seconds));
     }
 }
@@ -270,7 +273,7 @@ async fn as_many_records_as_a_message_holds_are_read() {
         }
         Some(response)
     });
-    assert_eq!(client(&[addr.await]).ask(&web()).await.unwrap().answers.len(), 1500);
+    assert_eq!(client(&[addr.await]).query(&web()).await.unwrap().answers.len(), 1500);
 }
 
 #[tokio::test]

@@ -36,25 +36,28 @@ pub(crate) enum Plan {
     OnlyPort,
     /// SRV `<service>` for the names, the port as given. Below it, addresses named in another way, unless the rung is
     /// forced.
-    ServiceSrv { port: NonZeroU16, below: Option<NameBy> },
+    ServiceSrv {
+        port: NonZeroU16,
+        fallback: Option<NameSource>,
+    },
     /// A/AAAA from the start.
-    Addresses { port: NonZeroU16, names: NameBy },
+    Addresses { port: NonZeroU16, names: NameSource },
 }
 
 /// How addresses get their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NameBy {
+pub(crate) enum NameSource {
     PodNames,
     Reverse,
-    Nothing,
+    None,
 }
 
-impl NameBy {
+impl NameSource {
     pub(crate) fn found_by(self) -> FoundBy {
         match self {
             Self::PodNames => FoundBy::PodNames,
             Self::Reverse => FoundBy::Reverse,
-            Self::Nothing => FoundBy::Addresses,
+            Self::None => FoundBy::Addresses,
         }
     }
 }
@@ -79,7 +82,11 @@ impl Plan {
             Naming::Auto => Ok(match port {
                 Some(Port::Number(port)) => Self::ServiceSrv {
                     port: *port,
-                    below: Some(if has_set { NameBy::PodNames } else { NameBy::Reverse }),
+                    fallback: Some(if has_set {
+                        NameSource::PodNames
+                    } else {
+                        NameSource::Reverse
+                    }),
                 },
                 Some(name) => Self::NamedPort(name.to_string().into()),
                 None => Self::OnlyPort,
@@ -97,7 +104,7 @@ impl Plan {
             Naming::ServiceSrv => match port {
                 Some(Port::Number(port)) => Ok(Self::ServiceSrv {
                     port: *port,
-                    below: None,
+                    fallback: None,
                 }),
                 Some(name) => Err(wrong(format!(
                     "SRV records at the Service's own name do not tell which port is `{name}`; give the container's \
@@ -110,15 +117,15 @@ impl Plan {
             }),
             Naming::PodNames => Ok(Self::Addresses {
                 port: number()?,
-                names: NameBy::PodNames,
+                names: NameSource::PodNames,
             }),
             Naming::Reverse => Ok(Self::Addresses {
                 port: number()?,
-                names: NameBy::Reverse,
+                names: NameSource::Reverse,
             }),
             Naming::Addresses => Ok(Self::Addresses {
                 port: number()?,
-                names: NameBy::Nothing,
+                names: NameSource::None,
             }),
         }
     }
@@ -142,14 +149,14 @@ mod tests {
             plan("8080", Naming::Auto, false),
             Ok(Plan::ServiceSrv {
                 port,
-                below: Some(NameBy::Reverse)
+                fallback: Some(NameSource::Reverse)
             })
         );
         assert_eq!(
             plan("8080", Naming::Auto, true),
             Ok(Plan::ServiceSrv {
                 port,
-                below: Some(NameBy::PodNames)
+                fallback: Some(NameSource::PodNames)
             })
         );
     }
@@ -159,7 +166,7 @@ mod tests {
         let port = NonZeroU16::new(8080).unwrap();
         assert_eq!(
             plan("8080", Naming::ServiceSrv, true),
-            Ok(Plan::ServiceSrv { port, below: None })
+            Ok(Plan::ServiceSrv { port, fallback: None })
         );
         assert_eq!(plan("", Naming::ServiceSrv, true), Ok(Plan::OnlyPort));
         assert_eq!(
@@ -167,9 +174,9 @@ mod tests {
             Ok(Plan::NamedPort("http".into()))
         );
         for (naming, names) in [
-            (Naming::PodNames, NameBy::PodNames),
-            (Naming::Reverse, NameBy::Reverse),
-            (Naming::Addresses, NameBy::Nothing),
+            (Naming::PodNames, NameSource::PodNames),
+            (Naming::Reverse, NameSource::Reverse),
+            (Naming::Addresses, NameSource::None),
         ] {
             assert_eq!(plan("8080", naming, true), Ok(Plan::Addresses { port, names }));
         }

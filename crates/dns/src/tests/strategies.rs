@@ -269,7 +269,7 @@ async fn addresses_left_out_of_an_srv_answer_are_asked_for() {
 async fn zero_ready_pods_is_no_failure() {
     for port in ["http", "", "80"] {
         let script = Script::default();
-        let negative = nobody(&Setup::port(port).lookup(&script)).await;
+        let negative = no_endpoints(&Setup::port(port).lookup(&script)).await;
         assert_eq!(negative.kind, NegativeKind::NoSuchName);
         assert_eq!(negative.ttl, Some(Duration::from_secs(5)));
         assert_eq!(negative.question, format!("A {SERVICE}, AAAA {SERVICE}"));
@@ -338,7 +338,7 @@ async fn a_single_stack_cluster_of_the_other_family_works() {
         ..Setup::port("80")
     }
     .lookup(&script);
-    assert_eq!(nobody(&only).await.kind, NegativeKind::NoData);
+    assert_eq!(no_endpoints(&only).await.kind, NegativeKind::NoData);
 }
 
 #[tokio::test]

@@ -66,6 +66,10 @@ async fn what_dns_cannot_tell_is_no_contradiction() {
 async fn a_name_server_that_fails_refuses_nobody() {
     let script = Script::default();
     let failure = Failure::new(FailureKind::ServFail, "injected");
-    script.set(Kind::A, "web-0.web.shop.svc.cluster.local.", Err(Miss::Failed(failure)));
+    script.set(
+        Kind::A,
+        "web-0.web.shop.svc.cluster.local.",
+        Err(LookupError::Failed(failure)),
+    );
     assert_eq!(check(&script, Some("web-0")).await, Ok(()));
 }

@@ -7,13 +7,14 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use headless_core::{BoxFuture, Failure, FailureKind};
 
-use crate::records::{Ask, Miss, Question, Reply};
+use crate::records::{LookupError, Question, Reply, Transport};
 use crate::resolv_conf::ResolvConf;
+use crate::sync::lock;
 use crate::wire::NameServer;
 
 /// Where the name servers come from, now and when they have to be found again.
@@ -24,13 +25,13 @@ pub(crate) enum ServerSource {
 }
 
 /// The name servers of one resolver.
-pub(crate) struct Transport {
+pub(crate) struct NameServers {
     source: ServerSource,
     timeout: Duration,
     servers: Mutex<Arc<Servers>>,
 }
 
-impl Transport {
+impl NameServers {
     /// Asks `addrs`, waiting `timeout` for each attempt. Opens no socket yet.
     pub(crate) fn new(source: ServerSource, addrs: &[SocketAddr], timeout: Duration) -> Result<Self, String> {
         let servers = Servers::new(addrs, timeout)?;
@@ -42,8 +43,8 @@ impl Transport {
     }
 
     async fn ask_all(&self, question: &Question) -> Reply {
-        let servers = Arc::clone(&self.servers.lock().unwrap_or_else(PoisonError::into_inner));
-        let reply = servers.ask(question).await;
+        let servers = Arc::clone(&lock(&self.servers));
+        let reply = servers.query(question).await;
         if servers.is_worn(&reply) {
             self.rebuild(&servers);
         }
@@ -60,7 +61,7 @@ impl Transport {
             // A file of a few lines in memory-backed storage, once in a while: not worth a blocking thread.
             ServerSource::File(path) => nameservers(path).unwrap_or_else(|| worn.addrs()),
         };
-        let mut current = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.servers);
         if let (true, Ok(fresh)) = (Arc::ptr_eq(&current, worn), Servers::new(&addrs, self.timeout)) {
             tracing::debug!(nameservers = ?addrs, "DNS connections renewed");
             *current = Arc::new(fresh);
@@ -68,8 +69,8 @@ impl Transport {
     }
 }
 
-impl Ask for Transport {
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply> {
+impl Transport for NameServers {
+    fn query<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply> {
         Box::pin(self.ask_all(question))
     }
 }
@@ -101,12 +102,12 @@ impl Servers {
     }
 
     /// ORDERING: all counters here are Relaxed; they are hints, and nothing is published through them.
-    async fn ask(&self, question: &Question) -> Reply {
+    async fn query(&self, question: &Question) -> Reply {
         let first = self.first.load(Ordering::Relaxed);
         let mut so_far: Option<Failure> = None;
         for index in (0..self.servers.len()).map(|step| (first + step) % self.servers.len()) {
-            match self.servers[index].ask(question).await {
-                Err(Miss::Failed(failure)) if may_differ_elsewhere(failure.kind) => {
+            match self.servers[index].query(question).await {
+                Err(LookupError::Failed(failure)) if may_differ_elsewhere(failure.kind) => {
                     so_far = Some(match so_far {
                         Some(before) => Failure::new(failure.kind, format!("{}; {}", before.detail, failure.detail)),
                         None => failure,
@@ -119,7 +120,7 @@ impl Servers {
             }
         }
         let failure = so_far.unwrap_or_else(|| Failure::new(FailureKind::Io, "there is no name server"));
-        Err(Miss::Failed(failure))
+        Err(LookupError::Failed(failure))
     }
 
     /// Counts `reply`; true exactly once, when these connections have earned a renewal.
@@ -127,14 +128,14 @@ impl Servers {
         let reset = |counter: &AtomicU32| counter.store(0, Ordering::Relaxed);
         let count = |counter: &AtomicU32| counter.fetch_add(1, Ordering::Relaxed) + 1;
         match reply {
-            Err(Miss::Negative(_)) => {
+            Err(LookupError::Negative(_)) => {
                 reset(&self.timeouts);
                 count(&self.negatives) == NEGATIVES_IN_A_ROW
             }
-            Err(Miss::Failed(failure)) if failure.kind == FailureKind::Timeout => {
+            Err(LookupError::Failed(failure)) if failure.kind == FailureKind::Timeout => {
                 count(&self.timeouts) == TIMEOUTS_IN_A_ROW
             }
-            Ok(_) | Err(Miss::Truncated | Miss::Failed(_)) => {
+            Ok(_) | Err(LookupError::Truncated | LookupError::Failed(_)) => {
                 reset(&self.negatives);
                 reset(&self.timeouts);
                 false
@@ -172,11 +173,15 @@ mod tests {
     }
 
     fn negative() -> Reply {
-        Err(Miss::Negative(Negative::new(NegativeKind::NoSuchName, None, "A web.")))
+        Err(LookupError::Negative(Negative::new(
+            NegativeKind::NoSuchName,
+            None,
+            "A web.",
+        )))
     }
 
     fn timeout() -> Reply {
-        Err(Miss::failed(FailureKind::Timeout, "no answer in time"))
+        Err(LookupError::failed(FailureKind::Timeout, "no answer in time"))
     }
 
     #[test]
@@ -204,7 +209,7 @@ mod tests {
     fn a_renewal_reads_the_file_again_and_keeps_the_servers_if_it_is_gone() {
         let path = std::env::temp_dir().join(format!("headless-dns-transport-{}", std::process::id()));
         let first = "10.0.0.1:53".parse().unwrap();
-        let transport = Transport::new(ServerSource::File(path.clone()), &[first], Duration::from_secs(1)).unwrap();
+        let transport = NameServers::new(ServerSource::File(path.clone()), &[first], Duration::from_secs(1)).unwrap();
         let current = || Arc::clone(&transport.servers.lock().unwrap());
         std::fs::write(&path, "nameserver 10.0.0.2").unwrap();
         transport.rebuild(&current());

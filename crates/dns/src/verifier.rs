@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use headless_core::{BoxFuture, Endpoint, PeerMismatch, VerifyPeer};
 
-use crate::confirm::{Verdict, verdict};
-use crate::ladder::NameBy;
+use crate::confirm::{NameCheck, check_name};
 use crate::lookup::Lookup;
+use crate::strategy::NameSource;
 
 /// Refuses a pod whose name leads to another address by now, or whose address leads to another pod.
 ///
@@ -31,11 +31,11 @@ impl VerifyPeer for PtrVerifier {
     fn verify_peer<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), PeerMismatch>> {
         Box::pin(async move {
             let Some(pod) = endpoint.pod() else { return Ok(()) };
-            let (ask, wanted) = (&*self.lookup.ask, &self.lookup.wanted);
-            match verdict(NameBy::Reverse, ask, wanted, endpoint.addr().ip(), pod).await {
-                Ok(Verdict::Now(other)) => Err(PeerMismatch::new(format!("it belongs to {other}"))),
-                Ok(Verdict::Moved) => Err(PeerMismatch::new(format!("DNS lists {pod} elsewhere"))),
-                Ok(Verdict::Still | Verdict::Denied) | Err(_) => Ok(()),
+            let (transport, params) = (&*self.lookup.transport, &self.lookup.params);
+            match check_name(NameSource::Reverse, transport, params, endpoint.addr().ip(), pod).await {
+                Ok(NameCheck::OtherPod(other)) => Err(PeerMismatch::new(format!("it belongs to {other}"))),
+                Ok(NameCheck::Moved) => Err(PeerMismatch::new(format!("DNS lists {pod} elsewhere"))),
+                Ok(NameCheck::Confirmed | NameCheck::Denied) | Err(_) => Ok(()),
             }
         })
     }
@@ -43,6 +43,6 @@ impl VerifyPeer for PtrVerifier {
 
 impl fmt::Debug for PtrVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PtrVerifier({})", self.lookup.wanted.service)
+        write!(f, "PtrVerifier({})", self.lookup.params.service)
     }
 }

@@ -6,20 +6,21 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use headless_core::{IpFamily, PodName, Target};
+use headless_core::{PodName, Target};
 
-use crate::address::Wanted;
 use crate::error::ConfigError;
-use crate::ladder::{Naming, Plan};
+use crate::family::IpFamily;
 use crate::lookup::Lookup;
+use crate::name_servers::{NameServers, ServerSource};
+use crate::params::LookupParams;
 use crate::resolv_conf::ResolvConf;
 use crate::resolver::DnsResolver;
-use crate::transport::{ServerSource, Transport};
+use crate::strategy::{Naming, Plan};
 
 /// The settings of a [`DnsResolver`]. Every one has a default that suits a pod.
 ///
 /// ```
-/// use headless_core::IpFamily;
+/// use headless_dns::IpFamily;
 /// use headless_dns::DnsResolver;
 ///
 /// let resolver = DnsResolver::builder("mysql:3306".parse()?)
@@ -49,8 +50,15 @@ pub struct DnsResolverBuilder {
     namespace_file: PathBuf,
 }
 
+impl DnsResolver {
+    /// Returns a builder for a resolver of `target`.
+    pub fn builder(target: Target) -> DnsResolverBuilder {
+        DnsResolverBuilder::new(target)
+    }
+}
+
 impl DnsResolverBuilder {
-    pub(crate) fn new(target: Target) -> Self {
+    fn new(target: Target) -> Self {
         Self {
             target,
             nameservers: Vec::new(),
@@ -162,8 +170,8 @@ impl DnsResolverBuilder {
             (ServerSource::Fixed, self.nameservers)
         };
         let transport =
-            Transport::new(source, &servers, self.timeout).map_err(|problem| ConfigError::Transport { problem })?;
-        let wanted = Wanted {
+            NameServers::new(source, &servers, self.timeout).map_err(|problem| ConfigError::Transport { problem })?;
+        let params = LookupParams {
             service,
             family: self.family,
             set,
@@ -171,7 +179,7 @@ impl DnsResolverBuilder {
             external_name: self.external_name,
         };
         let port = self.target.port().cloned();
-        Ok(DnsResolver::new(Lookup::new(wanted, plan, Box::new(transport)), port))
+        Ok(DnsResolver::new(Lookup::new(params, plan, Box::new(transport)), port))
     }
 
     /// Reads the file if something it could tell is missing; only for name servers it is needed.
