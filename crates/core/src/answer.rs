@@ -1,43 +1,45 @@
-//! What one lookup of a Service came to: [`Resolution`], in words that no resolver library owns.
+//! [`Resolution`]: the result of one lookup of a Service, in types that no resolver library owns.
 //!
-//! Three kinds, which mean three different things to [`Refresh`](crate::Refresh): pods were found, DNS says there are none,
-//! or DNS did not say. Also [`AnswerBuilder`], which makes endpoints of records: SRV targets meet addresses by *owner name*
-//! (CoreDNS shuffles the additional section, so never by position). No lookup happens here.
+//! The three kinds mean three different things to [`Refresh`](crate::Refresh): endpoints were
+//! found, DNS answered that there are none, or DNS gave no answer. No lookup happens here.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::Endpoint;
 
-/// The outcome of one lookup.
+/// The result of one lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Resolution {
-    /// Ready pods.
+    /// The lookup found ready endpoints.
     Found(Answer),
-    /// DNS says that there are none. Zero ready pods, a deleted Service and a wrong namespace look alike.
+    /// DNS answered that there are no endpoints. A Service without ready pods, a deleted Service
+    /// and a wrong namespace look alike.
+    ///
     /// SPEC(k8s-dns 2.4.1): a headless Service without ready endpoints is answered with NXDOMAIN.
     NoEndpoints(Negative),
-    /// DNS did not say: nothing is known that was not known before.
+    /// DNS gave no answer, so nothing was learnt.
     Failed(Failure),
 }
 
-/// The pods one lookup found.
+/// The endpoints that one lookup found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer {
-    /// Each endpoint once, in no particular order.
+    /// The endpoints, each once, in any order.
     pub endpoints: Vec<Endpoint>,
     /// The smallest TTL among the records used.
     pub ttl: Duration,
-    /// Some records did not fit into the message: pods may be missing, so nothing may be removed on its word.
+    /// Whether some records did not fit into the message. Endpoints may be missing then, so such an
+    /// answer removes none.
     pub truncated: bool,
-    /// Which way the pods and their names were found.
+    /// The way in which the endpoints and their names were found.
     pub found_by: FoundBy,
 }
 
 impl Answer {
-    /// A complete answer.
+    /// Returns a complete answer.
     #[must_use]
     pub fn new(endpoints: Vec<Endpoint>, ttl: Duration, found_by: FoundBy) -> Self {
         Self {
@@ -48,7 +50,7 @@ impl Answer {
         }
     }
 
-    /// The same answer, marked as cut short.
+    /// Returns the same answer, marked as truncated.
     #[must_use]
     pub fn truncated(mut self) -> Self {
         self.truncated = true;
@@ -56,7 +58,7 @@ impl Answer {
     }
 }
 
-/// The ways to learn a Service's pods from DNS, best first.
+/// A way to learn a Service's endpoints, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FoundBy {
@@ -70,7 +72,7 @@ pub enum FoundBy {
     Reverse,
     /// A/AAAA of the Service only: addresses without names.
     Addresses,
-    /// Not by DNS: a list given by the program.
+    /// A list given by the program, without DNS.
     Static,
 }
 
@@ -87,20 +89,20 @@ impl fmt::Display for FoundBy {
     }
 }
 
-/// DNS says that the Service has no ready pods.
+/// A negative answer: DNS says that the Service has no ready pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Negative {
-    /// How it said so.
+    /// The form of the negative answer.
     pub kind: NegativeKind,
-    /// How long the server lets this be believed (from the SOA record), if it said.
+    /// The time for which the answer may be cached, from the SOA record, if the server sent one.
     pub ttl: Option<Duration>,
-    /// What was asked, for error messages: `A web.shop.svc.cluster.local.`.
+    /// The question, for error messages: `A web.shop.svc.cluster.local.`.
     pub question: String,
 }
 
 impl Negative {
-    /// A negative answer to `question`.
+    /// Returns a negative answer to `question`.
     #[must_use]
     pub fn new(kind: NegativeKind, ttl: Option<Duration>, question: impl Into<String>) -> Self {
         Self {
@@ -117,13 +119,13 @@ impl fmt::Display for Negative {
     }
 }
 
-/// The two negative answers of DNS (RFC 2308).
+/// A kind of negative answer (RFC 2308).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NegativeKind {
     /// NXDOMAIN: the name does not exist.
     NoSuchName,
-    /// NODATA, for every address family asked: the name exists, without such records.
+    /// NODATA for every address family asked: the name exists, but has no such records.
     NoData,
 }
 
@@ -136,18 +138,18 @@ impl fmt::Display for NegativeKind {
     }
 }
 
-/// DNS did not say. Never a reason to remove a pod (invariant I5).
+/// A lookup without an answer. It is never a reason to remove an endpoint (invariant I5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What went wrong.
+    /// The kind of failure.
     pub kind: FailureKind,
-    /// What was asked, of whom, and what came back, in one sentence for the person who reads the log.
+    /// The question, the server and the reply, in one sentence for the reader of the log.
     pub detail: String,
 }
 
 impl Failure {
-    /// A failure of `kind`; `detail` completes the sentence.
+    /// Returns a failure of `kind`; `detail` completes the sentence.
     #[must_use]
     pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
         Self {
@@ -165,30 +167,31 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The kinds of [`Failure`].
+/// A kind of [`Failure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The server could not answer (SERVFAIL): CoreDNS not synced, or a cache that lost its upstream.
+    /// The server could not answer (SERVFAIL): CoreDNS has not synchronised, or a cache lost its
+    /// upstream.
     ServFail,
-    /// The server would not answer (REFUSED), or another error code.
+    /// The server refused to answer (REFUSED), or returned another error code.
     Refused,
-    /// No answer in time.
+    /// No answer came in time.
     Timeout,
     /// The server could not be reached.
     Io,
     /// The answer could not be read.
     Malformed,
-    /// The set does not fit into a DNS message, even over TCP.
+    /// The answer does not fit into a DNS message, even over TCP.
     TooLarge,
-    /// The answer speaks of other names than were asked (a CNAME, a foreign owner).
+    /// The answer is about other names than the question (a CNAME, a foreign owner).
     Foreign,
-    /// The question itself cannot work; asking again will not help until something is changed.
+    /// The question cannot be answered; asking again does not help until something is changed.
     Misconfigured,
 }
 
 impl FailureKind {
-    /// Every kind, for tables and counters.
+    /// All kinds, for tables and counters.
     pub const ALL: &[Self] = &[
         Self::ServFail,
         Self::Refused,
