@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_sends_little_has_the_reserve() {
+    fn a_client_with_few_requests_has_the_reserve() {
         let budget = RetryBudget::default();
         requests(&budget, 3);
         assert_eq!(drain(&budget, 5_000), 100);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_between_two_looks_count_as_evenly_spread() {
+    fn requests_between_two_withdrawals_count_as_evenly_spread() {
         let budget = RetryBudget::new(100, 0);
         assert!(!budget.withdraw(at(0)));
         requests(&budget, 1_000);
@@ -272,9 +272,9 @@ mod tests {
     #[test]
     fn no_request_is_lost_between_seconds() {
         let budget = RetryBudget::new(100, 0);
-        for look in 0..10 {
+        for step in 0..10 {
             requests(&budget, 1);
-            assert!(budget.withdraw(at(300 + 700 * look)), "look {look}");
+            assert!(budget.withdraw(at(300 + 700 * step)), "step {step}");
         }
     }
 
@@ -336,19 +336,19 @@ mod tests {
         ) {
             let budget = RetryBudget::new(percent, per_second);
             let (mut now, mut log) = (0, Vec::new());
-            for (pause, came, wanted) in steps {
+            for (pause, came, asked) in steps {
                 now += pause;
                 requests(&budget, came);
-                let allowed = (0..wanted).filter(|_| budget.withdraw(at(now))).count();
+                let allowed = (0..asked).filter(|_| budget.withdraw(at(now))).count();
                 // A step without a withdrawal does not read the count.
-                log.push((now, came, allowed, wanted > 0));
+                log.push((now, came, allowed, asked > 0));
             }
             for (last, &(end, ..)) in log.iter().enumerate().filter(|(_, (_, _, allowed, _))| *allowed > 0) {
                 let begin = end.saturating_sub(10_000);
                 let inside = log[..=last].iter().filter(|(when, ..)| *when > begin || end < 10_000);
                 let retries: usize = inside.map(|(_, _, allowed, _)| allowed).sum();
-                let look = log[..=last].iter().rposition(|(when, _, _, looked)| *looked && *when <= begin && end >= 10_000);
-                let can_have_come: usize = log[look.map_or(0, |look| look + 1)..=last].iter().map(|(_, came, ..)| came).sum();
+                let last_read = log[..=last].iter().rposition(|(when, _, _, was_read)| *was_read && *when <= begin && end >= 10_000);
+                let can_have_come: usize = log[last_read.map_or(0, |read| read + 1)..=last].iter().map(|(_, came, ..)| came).sum();
                 let most = can_have_come * percent as usize / 100 + per_second as usize * 10;
                 prop_assert!(retries <= most, "{retries} > {most} in the 10 s before {end} ms");
             }

@@ -8,15 +8,15 @@
 //!
 //! | question | module |
 //! |---|---|
-//! | What did the user ask for, and which pod is this? | `name`: [`Target`], [`PodName`], [`Port`] |
+//! | What is looked up, and which pod is this? | `name`: [`Target`], [`PodName`], [`Port`] |
 //! | What was the result of one lookup? | `answer`: [`Resolution`], [`Answer`], [`Failure`] |
-//! | Which endpoints are members, and when is DNS asked again? | `refresh`: [`Refresh`] |
-//! | Which endpoints are there, and what changed? | `snapshot`, `diff`: [`Snapshot`], [`Diff`] |
+//! | Which endpoints are members, when to ask DNS? | `refresh`: [`Refresh`] |
+//! | Which endpoints are there, what changed? | `snapshot`, `diff`: [`Snapshot`], [`Diff`] |
 //! | Which endpoints may take this request? | `role`, `route`: [`RoleRule`], [`Route`] |
-//! | Which endpoint takes it? | [`policy`]: [`Policy`](policy::Policy), [`Picker`](policy::Picker) |
+//! | Which one takes it? | [`policy`]: [`Policy`](policy::Policy), [`Picker`](policy::Picker) |
 //! | How loaded is an endpoint? | `load`: [`Load`], [`InFlight`] |
 //! | May a request be sent again? | `budget`: [`RetryBudget`] |
-//! | How are endpoints looked up and connected to? | `resolve`, `connect`: [`Resolve`], [`Connect`] |
+//! | How are endpoints found and connected to? | `resolve`, `connect`: [`Resolve`], [`Connect`] |
 
 mod answer;
 mod budget;

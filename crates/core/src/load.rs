@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn avoided_costs_more_than_any_load() {
+    fn unhealthy_costs_more_than_any_load() {
         let (busy, unhealthy) = (std::sync::Arc::new(Load::new()), Load::new());
         let guards: Vec<_> = (0..1000)
             .map(|_| InFlight::begin(std::sync::Arc::clone(&busy)))
@@ -394,7 +394,7 @@ mod loom_tests {
 
     /// With two requests and one change of health on one cell, no interleaving loses anything.
     #[test]
-    fn counts_and_avoidance_do_not_disturb_each_other() {
+    fn counts_and_health_do_not_disturb_each_other() {
         loom::model(|| {
             let load = std::sync::Arc::new(Load::new());
             let threads: Vec<_> = (0..2)

@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "law 2 (not excluded)")]
-    fn a_second_try_is_found() {
+    fn a_repeated_pick_is_found() {
         check(|| Broken {
             is_role_aware: false,
             wrong: |set, _, right| right.or(set.len().checked_sub(1)),

@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn failing_fast_attracts_nobody() {
+    fn failing_fast_attracts_no_requests() {
         let set = pods(5);
         let mut policy = PowerOfTwo::latency();
         sequential(&mut policy, &set, secs(0), 200, |_| (ms(10), Outcome::Success));

@@ -207,10 +207,10 @@ mod tests {
     }
 
     /// Returns the indices that a route reaches in 500 picks.
-    fn reached(picker: &dyn Picker, route: Route, tried: &[usize]) -> Vec<usize> {
+    fn reached(picker: &dyn Picker, route: Route, excluded: &[usize]) -> Vec<usize> {
         let mut random = Entropy::new(5);
         let mut found: Vec<usize> = (0..500)
-            .filter_map(|_| picker.pick(&PickArgs::new(route, random.next()).excluding(Excluded::of(tried))))
+            .filter_map(|_| picker.pick(&PickArgs::new(route, random.next()).excluding(Excluded::of(excluded))))
             .collect();
         found.sort_unstable();
         found.dedup();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn tried_ones_are_told_apart_across_the_groups() {
+    fn exclusions_hold_across_the_groups() {
         let picker = RoleAware::new(PowerOfTwo::default()).prepare(&set(&[R, P, None, R, P]), 0);
         assert_eq!(reached(&*picker, Route::write(), &[0, 1]), [4]);
         assert_eq!(reached(&*picker, Route::read(), &[0, 1]), [3]);
@@ -272,7 +272,7 @@ mod tests {
         let strict = RoleAware::<PowerOfTwo>::default()
             .fallback(Fallback::Strict)
             .prepare(&candidates, 0);
-        assert_eq!(reached(&*picker, Route::read(), &[1, 2]), [0], "all replicas tried");
+        assert_eq!(reached(&*picker, Route::read(), &[1, 2]), [0], "all replicas excluded");
         assert_eq!(reached(&*strict, Route::read(), &[1, 2]), []);
 
         candidates[1].load.set_unhealthy(true);
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(
             reached(&*picker, Route::read(), &[0]),
             [1, 2],
-            "the primary is tried too"
+            "the primary is excluded, too"
         );
 
         candidates[0].load.set_unhealthy(true);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_primary_nobody_takes_a_write() {
+    fn without_a_primary_no_endpoint_takes_a_write() {
         let picker = RoleAware::<PowerOfTwo>::default().prepare(&set(&[R, None, R]), 0);
         assert_eq!(reached(&*picker, Route::write(), &[]), []);
         assert_eq!(reached(&*picker, Route::read(), &[]), [0, 2]);

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_of_an_avoided_one_spreads_over_all_others() {
+    fn the_share_of_an_unhealthy_one_spreads_over_all_others() {
         let set = pods(5);
         set[2].load.set_unhealthy(true);
         let _busy = InFlight::begin(Arc::clone(&set[0].load));
@@ -202,7 +202,7 @@ mod tests {
         let picker = RoundRobin::default().prepare(&pods(3), 0);
         assert_eq!(pick(&*picker, 0), 0);
         let second = picker.pick(&PickArgs::new(Route::any(), 5).excluding(Excluded::of(&[0, 1])));
-        assert_eq!(second, Some(2), "its turn was 1, which is tried");
+        assert_eq!(second, Some(2), "its turn was 1, which is excluded");
         assert_eq!(pick(&*picker, 0), 2, "and the cursor moved on by one only");
     }
 }
