@@ -1,6 +1,7 @@
-//! A and AAAA of one name: two questions, each with its own outcome, and the rule for putting them together.
+//! The A and AAAA records of one name: two questions, each with its own result, and the rule that
+//! combines the two.
 //!
-//! Also the watch for answers about other names. Nothing here knows of SRV, PTR or ordinals.
+//! Answers about other names are detected here, too. SRV, PTR and ordinals do not belong here.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,14 +18,15 @@ use crate::records::{Data, Kind, LookupError, MAX_RECORDS, Question, Records, Tr
 pub(crate) struct Addresses {
     pub(crate) ips: Vec<IpAddr>,
     pub(crate) ttl: Duration,
-    /// Not all of them.
+    /// Whether some addresses did not fit into the answer.
     pub(crate) truncated: bool,
 }
 
-/// Asks A and AAAA of `name` at the same time, as far as the family is wanted.
+/// Asks for the A and AAAA records of `name` at the same time, for the families in use.
 ///
-/// The preferred family decides: its records are the answer; if asking for it failed, so did the whole. WHY: with the
-/// other family's records in its place, one lost packet would replace every endpoint.
+/// The preferred family decides: its records are the answer, and its failure is the failure of the
+/// whole. WHY: with the other family's records in its place, one lost packet would replace each
+/// endpoint.
 pub(crate) async fn addresses(
     transport: &dyn Transport,
     name: &str,
@@ -76,7 +78,7 @@ async fn addresses_of_kind(
             ttl,
             truncated: records.truncated,
         }),
-        // None of those that fit is of use; others may be.
+        // None of the records that fit is of use; others may be.
         None if records.truncated => Err(LookupError::Truncated),
         None => Err(LookupError::Negative(Negative::new(
             NegativeKind::NoData,
@@ -86,7 +88,8 @@ async fn addresses_of_kind(
     }
 }
 
-/// Refuses answers of more records than any DNS message holds: the work that an answer causes is bounded.
+/// Refuses answers with more records than any DNS message holds, so that the work per answer is
+/// bounded.
 pub(crate) fn refuse_too_many(records: &Records, question: &Question) -> Result<(), LookupError> {
     let count = records.answers.len() + records.additionals.len();
     if count <= MAX_RECORDS {
@@ -96,9 +99,10 @@ pub(crate) fn refuse_too_many(records: &Records, question: &Question) -> Result<
     Err(LookupError::failed(FailureKind::Malformed, detail))
 }
 
-/// Refuses answers that speak of another name than was asked.
+/// Refuses answers about another name than the question.
 ///
-/// WHY: with CoreDNS's `autopath`, a Service scaled to zero can be answered by whatever its name means on the Internet.
+/// WHY: with CoreDNS's `autopath`, the name of a Service without pods may be answered by whatever
+/// it means on the Internet.
 pub(crate) fn refuse_foreign(records: &Records, question: &Question) -> Result<(), LookupError> {
     let Some(foreign) = records
         .answers
@@ -120,7 +124,7 @@ pub(crate) fn refuse_foreign(records: &Records, question: &Question) -> Result<(
     ))
 }
 
-/// Two negative answers as one: the name exists if one of them says so.
+/// Combines two negative answers: the name exists if one of them says so.
 fn both(first: Negative, second: Negative) -> Negative {
     let kind = match (first.kind, second.kind) {
         (NegativeKind::NoSuchName, NegativeKind::NoSuchName) => NegativeKind::NoSuchName,

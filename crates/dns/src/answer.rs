@@ -1,5 +1,6 @@
-//! [`AnswerBuilder`]: the records of one lookup, joined into endpoints. SRV targets meet addresses by *owner name*
-//! (CoreDNS shuffles the additional section, so never by position). No lookup happens here.
+//! [`AnswerBuilder`]: joins the records of one lookup into endpoints. SRV targets are matched with
+//! addresses by *owner name*, and never by position, as CoreDNS shuffles the additional section. No
+//! lookup happens here.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -9,16 +10,16 @@ use headless_core::{Answer, Endpoint, FoundBy, PodName, ServiceName};
 
 use crate::family::{IpFamily, can_be_a_pod};
 
-/// Makes endpoints of the records of one lookup.
+/// Joins the records of one lookup into endpoints.
 ///
-/// Addresses that no pod can have (unspecified, broadcast, multicast) are refused and counted, pods of another Service too.
-///
+/// Addresses that no pod can have (unspecified, broadcast, multicast) and pods of other Services
+/// are refused and counted.
 #[derive(Clone, Debug)]
 pub(crate) struct AnswerBuilder<'a> {
     service: &'a ServiceName,
     family: IpFamily,
     set: Option<&'a str>,
-    /// Target name → ports and addresses. A BTreeMap, so that nothing depends on hash order.
+    /// The ports and addresses of each target. A BTreeMap, so that nothing depends on hash order.
     targets: BTreeMap<String, TargetRecords>,
     refused: usize,
 }
@@ -30,7 +31,7 @@ struct TargetRecords {
 }
 
 impl<'a> AnswerBuilder<'a> {
-    /// No records yet.
+    /// Returns a builder without records.
     pub(crate) fn new(service: &'a ServiceName, family: IpFamily) -> Self {
         Self {
             service,
@@ -41,13 +42,14 @@ impl<'a> AnswerBuilder<'a> {
         }
     }
 
-    /// Gives ordinals to the pods of this StatefulSet only. Without it, every name of the shape `<set>-<digits>` has one.
+    /// Gives ordinals to the pods of this StatefulSet only. Without it, each name of the form
+    /// `<set>-<digits>` has one.
     pub(crate) fn only_set(mut self, set: Option<&'a str>) -> Self {
         self.set = set;
         self
     }
 
-    /// An SRV record: this pod has this port.
+    /// Adds an SRV record: `target` has this port.
     pub(crate) fn srv(&mut self, target: &str, port: u16) {
         let target = fold(target);
         if self.service.pod_of(&target).is_none() || port == 0 {
@@ -60,7 +62,7 @@ impl<'a> AnswerBuilder<'a> {
         }
     }
 
-    /// An A or AAAA record. It counts only if an SRV record names its owner, before or after.
+    /// Adds an A or AAAA record. It counts only if an SRV record names its owner, before or after.
     pub(crate) fn address(&mut self, owner: &str, ip: IpAddr) {
         if !can_be_a_pod(ip) {
             self.refused += 1;
@@ -72,7 +74,7 @@ impl<'a> AnswerBuilder<'a> {
         }
     }
 
-    /// The SRV targets whose address is still missing, to be looked up one by one.
+    /// Returns the SRV targets without an address, to be looked up one by one.
     pub(crate) fn targets_without_address(&self) -> Vec<String> {
         let missing = |t: &TargetRecords| !t.ports.is_empty() && self.family.choose(t.ips.iter().copied()).is_empty();
         self.targets
@@ -82,21 +84,23 @@ impl<'a> AnswerBuilder<'a> {
             .collect()
     }
 
-    /// Whether `name` is `target`'s address written with dashes. Such a name has no other address, and the pod behind it
-    /// may have another such name: a pod without hostname has one for each of its addresses.
+    /// Returns whether `name` is an address of `target` written with dashes. Such a name has no
+    /// other address, but the pod may have another such name: a pod without a host name has one per
+    /// address.
     fn is_named_after_address(&self, name: &str, target: &TargetRecords) -> bool {
         let pod = self.service.pod_of(name);
         pod.is_some_and(|pod| target.ips.iter().any(|ip| pod.is_dashed(*ip)))
     }
 
-    /// How many records were refused so far.
+    /// Returns the number of refused records.
     pub(crate) fn refused(&self) -> usize {
         self.refused
     }
 
-    /// The answer: one endpoint per pod, port and address of the chosen family, sorted.
+    /// Returns the answer: one endpoint per pod, port and address of the chosen family, sorted.
     pub(crate) fn finish(self, ttl: Duration, found_by: FoundBy) -> Answer {
-        // Nobody can tell which two dashed names are one pod; one family for all counts each pod once.
+        // Two dashed names may be one pod. With one family for all of them, each pod is counted
+        // once.
         let dashed = self
             .targets
             .iter()
@@ -120,7 +124,7 @@ impl<'a> AnswerBuilder<'a> {
     }
 }
 
-/// An endpoint of `pod`; with `set`, the ordinal is kept only for pods of that StatefulSet.
+/// Returns an endpoint of `pod`. With `set`, only pods of that StatefulSet keep their ordinal.
 pub(crate) fn named_endpoint(addr: SocketAddr, pod: PodName, set: Option<&str>) -> Endpoint {
     let in_set = set.is_none_or(|set| pod.set() == Some(set));
     let endpoint = Endpoint::new(addr).with_pod(pod);
@@ -167,7 +171,7 @@ mod tests {
         }
     }
 
-    /// CoreDNS, for a pod without hostname: one name, and one SRV record, for each of its addresses.
+    /// CoreDNS has one name, and one SRV record, for each address of a pod without a host name.
     #[test]
     fn a_dual_stack_pod_without_hostname_is_one_endpoint() {
         for (family, expected) in [

@@ -1,4 +1,5 @@
-//! The failures that only a person can end: what was asked, what was found, and what to do about it. Words only.
+//! The failures that only a person can resolve: what was asked, what was found, and what to do
+//! about it. There are only messages here.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +41,8 @@ pub(crate) fn no_service_srv(params: &LookupParams) -> Failure {
     ))
 }
 
-/// SPEC(k8s-dns 2.3.2): the SRV records of a Service with a cluster IP lead to the Service's own name.
+/// SPEC(k8s-dns 2.3.2): the SRV records of a Service with a cluster IP lead to the Service's own
+/// name.
 pub(crate) fn not_headless(params: &LookupParams) -> Failure {
     misconfigured(format!(
         "Service {} is not headless: DNS gives its cluster IP, not its pods; set .spec.clusterIP to None, or use a \

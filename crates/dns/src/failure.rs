@@ -1,7 +1,7 @@
-//! The table of meanings: what each error of the DNS library says about the Service's pods.
+//! The meaning of each error of the DNS library for a Service's pods.
 //!
-//! One pure function. The distinction that everything above relies on: NXDOMAIN and NODATA are *answers*
-//! ([`LookupError::Negative`]), the rest is the absence of one. Nothing here decides what to do about it.
+//! This is one pure function. The other modules rely on one distinction: NXDOMAIN and NODATA are
+//! *answers* ([`LookupError::Negative`]), everything else is the absence of an answer.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use hickory_resolver::proto::op::ResponseCode;
 
 use crate::records::{LookupError, Question};
 
-/// What `error`, the reply of `server` to `question`, means.
+/// Returns the meaning of `error`, the reply of `server` to `question`.
 pub(crate) fn meaning(error: &NetError, question: &Question, server: SocketAddr) -> LookupError {
     let failed = |kind, what: &str| LookupError::failed(kind, format!("{server} was asked {question}: {what}"));
     match error {
-        // SPEC(k8s-dns 2.4.1): no ready endpoint is answered with NXDOMAIN. SPEC(RFC 2308 5): believed for min(SOA TTL,
-        // minimum).
+        // SPEC(k8s-dns 2.4.1): no ready endpoint is answered with NXDOMAIN. SPEC(RFC 2308 5): it
+        // may be cached for min(SOA TTL, minimum).
         NetError::Dns(DnsError::NoRecordsFound(none)) => {
             let kind = match none.response_code {
                 ResponseCode::NXDomain => NegativeKind::NoSuchName,
@@ -35,7 +35,7 @@ pub(crate) fn meaning(error: &NetError, question: &Question, server: SocketAddr)
         NetError::Timeout => failed(FailureKind::Timeout, "no answer in time"),
         NetError::Truncated => LookupError::Truncated,
         NetError::Io(_) | NetError::NoConnections | NetError::Busy => failed(FailureKind::Io, &error.to_string()),
-        // The library's enums grow; whatever is new is not an answer.
+        // The library may add errors; a new one is not an answer.
         _ => failed(FailureKind::Malformed, &error.to_string()),
     }
 }

@@ -2,35 +2,38 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Which IP addresses of a pod count. A pod is *one* endpoint even when it has one address of each family.
+/// Which IP addresses of a pod are used. A pod is *one* endpoint, even if it has one address of
+/// each family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum IpFamily {
-    /// IPv4; IPv6 for a pod that has no IPv4 address. The default: it works in single- and dual-stack clusters.
+    /// IPv4, or IPv6 for a pod that has no IPv4 address. The default, as it works in single- and
+    /// dual-stack clusters.
     #[default]
     PreferV4,
-    /// IPv6; IPv4 for a pod that has no IPv6 address.
+    /// IPv6, or IPv4 for a pod that has no IPv6 address.
     PreferV6,
-    /// IPv4 only; AAAA is never asked.
+    /// IPv4 only; AAAA records are never asked for.
     V4Only,
-    /// IPv6 only; A is never asked.
+    /// IPv6 only; A records are never asked for.
     V6Only,
 }
 
 impl IpFamily {
-    /// Whether A records are wanted.
+    /// Returns whether A records are asked for.
     #[must_use]
     pub const fn wants_v4(self) -> bool {
         !matches!(self, Self::V6Only)
     }
 
-    /// Whether AAAA records are wanted.
+    /// Returns whether AAAA records are asked for.
     #[must_use]
     pub const fn wants_v6(self) -> bool {
         !matches!(self, Self::V4Only)
     }
 
-    /// Of the addresses of one pod, those of the preferred family, or of the other if there are none.
+    /// Returns those addresses of one pod that are of the preferred family, or those of the other
+    /// one if there are none.
     pub(crate) fn choose(self, ips: impl Iterator<Item = IpAddr> + Clone) -> Vec<IpAddr> {
         let of = |v4: bool| -> Vec<IpAddr> { ips.clone().filter(|ip| ip.is_ipv4() == v4).collect() };
         match self {
@@ -42,9 +45,11 @@ impl IpFamily {
     }
 }
 
-/// Of the addresses of a Service that came without names, those of the chosen family that a pod can have, sorted, each once.
+/// Returns those addresses of a Service that are of the chosen family and can be a pod's, sorted,
+/// each once. They came without names.
 ///
-/// Without names nobody can tell which A and which AAAA belong to one pod; one family for all counts each pod once.
+/// Without names it is unknown which A and which AAAA record belong to one pod. With one family for
+/// all, each pod is counted once.
 pub(crate) fn nameless_addresses(ips: &[IpAddr], family: IpFamily) -> Vec<IpAddr> {
     let mut ips = family.choose(ips.iter().copied().filter(|ip| can_be_a_pod(*ip)));
     ips.sort_unstable();
@@ -52,7 +57,7 @@ pub(crate) fn nameless_addresses(ips: &[IpAddr], family: IpFamily) -> Vec<IpAddr
     ips
 }
 
-/// Whether `ip` can be a pod's address at all.
+/// Returns whether `ip` can be the address of a pod.
 pub(crate) fn can_be_a_pod(ip: IpAddr) -> bool {
     !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
 }

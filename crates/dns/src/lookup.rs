@@ -1,11 +1,12 @@
-//! One lookup of a Service: climbs down the ladder from the best rung, remembers where it held, and explains what
-//! cannot work.
+//! One lookup of a Service: follows the strategies in order, remembers which of them works, and
+//! explains what cannot work.
 //!
-//! Nothing here knows the wire (`transport.rs`), and nothing here waits: each question is bounded below. Which answers
-//! are believed, and for how long, is [`headless_core::Refresh`]'s business.
+//! Neither the wire (`name_servers.rs`) nor waiting belongs here: each question is bounded by the
+//! transport. Which answers take effect, and for how long, is decided by
+//! [`Refresh`](headless_core::Refresh).
 //!
-//! Source: the algorithm follows the tables of the CoreDNS kubernetes plugin 1.14 and the Kubernetes DNS specification
-//! 1.1.0.
+//! Source: the algorithm follows the tables of the CoreDNS kubernetes plugin 1.14 and the
+//! Kubernetes DNS specification 1.1.0.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -28,7 +29,7 @@ use crate::strategy::{NameSource, Plan};
 use crate::sync::lock;
 use crate::{explain, srv};
 
-/// Looks up one Service, again and again.
+/// Looks up one Service repeatedly.
 pub(crate) struct Lookup {
     pub(crate) params: LookupParams,
     plan: Plan,
@@ -37,20 +38,20 @@ pub(crate) struct Lookup {
     memory: Mutex<Memory>,
 }
 
-/// What earlier lookups taught, apart from the names.
+/// What earlier lookups have shown, apart from the names.
 #[derive(Debug, Default)]
 struct Memory {
-    /// SRV did not help: A/AAAA are asked alone until then.
+    /// Until then only A/AAAA are asked for, as SRV did not help.
     skip_srv_until: Option<Instant>,
-    /// How often in a row SRV has failed.
+    /// The number of failures of SRV in a row.
     srv_failures: u32,
-    /// How many SRV answers have been read.
+    /// The number of SRV answers that were read.
     turn: usize,
-    /// It has been said that only a part of the pods is known.
-    part_told: bool,
-    /// A pod of the wanted StatefulSet was seen, so its name is right.
+    /// Whether a warning was logged that only a part of the pods is known.
+    part_reported: bool,
+    /// Whether a pod of the StatefulSet was found, so that its name is right.
     set_seen: bool,
-    /// The number given and the ports listed, once the contradiction was reported.
+    /// The ports of the last warning that the given port is not one of them.
     warned: Option<BTreeSet<u16>>,
 }
 
@@ -65,10 +66,10 @@ impl Lookup {
         }
     }
 
-    /// Asks once.
+    /// Looks the pods up once.
     ///
     /// # Cancel safety
-    /// Dropped at any await, it has learnt what it has learnt; the next call works.
+    /// If the future is dropped, what was learnt until then is kept, and the next call works.
     pub(crate) async fn resolve(&self) -> Resolution {
         let answer = match &self.plan {
             Plan::NamedPort(name) => self.named_port(name).await,
@@ -90,7 +91,7 @@ impl Lookup {
         let question = Question::new(Kind::Srv, self.params.service.srv_fqdn(name));
         match self.srv(&question).await {
             Ok(records) => self.listed(&question, &records, None, FoundBy::NamedPort).await,
-            // No pods, or no such port? The addresses tell.
+            // The addresses tell whether there are no pods, or no such port.
             Err(LookupError::Negative(_)) => {
                 let count = self.addresses_of_service().await?.ips.len();
                 let bare = self.srv(&self.bare_question()).await.unwrap_or_default();
@@ -135,7 +136,7 @@ impl Lookup {
         }
         let question = self.bare_question();
         let error = match self.srv(&question).await {
-            // Of addresses, about five times as many fit.
+            // About five times as many pods fit as addresses.
             Ok(records) if records.truncated && fallback.is_some() => LookupError::Truncated,
             Ok(records) => {
                 let number = Some(port.get());
@@ -157,8 +158,8 @@ impl Lookup {
             });
         };
         match error {
-            // A server that refuses SRV may still answer A; one that is down answers nothing. Where SRV was merely
-            // tried again, A has been answering.
+            // A server that refuses SRV may still answer A; one that is down answers nothing. If
+            // SRV was only tried again, A has been answering.
             LookupError::Failed(failure) if failure.kind != FailureKind::Refused && skipped.is_none() => {
                 self.without_srv(failure, port, names, now).await
             }
@@ -174,10 +175,11 @@ impl Lookup {
         }
     }
 
-    /// SRV has failed: once, or for good while the addresses can be had?
+    /// Decides after a failure of SRV whether to ask for addresses from now on.
     ///
-    /// WHY: a server whose SRV answer has outgrown a message may say SERVFAIL, and a firewall may drop what it does not
-    /// know. One failure is too little to tell: all pods would change their way of being found over one lost packet.
+    /// WHY: a server whose SRV answer has outgrown a message may answer SERVFAIL, and a firewall
+    /// may drop unknown types. One failure is not enough: a single lost packet would change how
+    /// each pod is found.
     async fn without_srv(
         &self,
         failure: Failure,
@@ -203,7 +205,7 @@ impl Lookup {
                 self.skip_srv(now);
                 Ok(answer)
             }
-            // DNS as a whole is down: what it said to the first question tells as much.
+            // DNS as a whole is down: the failure of the first question tells as much.
             Err(LookupError::Failed(_)) => Err(LookupError::Failed(failure)),
             Err(error) => Err(error),
         }
@@ -215,7 +217,7 @@ impl Lookup {
         memory.srv_failures = 0;
     }
 
-    /// The pods of an SRV answer.
+    /// Returns the pods of an SRV answer.
     async fn listed(
         &self,
         question: &Question,
@@ -238,22 +240,23 @@ impl Lookup {
         match srv::pods(&*self.transport, &self.params, listing).await {
             Err(LookupError::Truncated) => Err(LookupError::Failed(explain::srv_too_large(&self.params))),
             answer => {
-                self.tell_part(records.truncated, explain::srv_too_large);
+                self.report_part(records.truncated, explain::srv_too_large);
                 answer
             }
         }
     }
 
-    /// Whether the last answer was cut off.
+    /// Returns whether the last answer was truncated.
     #[cfg(test)]
-    pub(crate) fn says_part(&self) -> bool {
-        self.memory().part_told
+    pub(crate) fn has_reported_part(&self) -> bool {
+        self.memory().part_reported
     }
 
-    /// Says once that only a part of the pods is known, and once more after it was whole.
-    fn tell_part(&self, is_part: bool, why: fn(&LookupParams) -> Failure) {
-        let told = mem::replace(&mut self.memory().part_told, is_part);
-        if is_part && !told {
+    /// Warns once that only a part of the pods is known, and once more after the answer was
+    /// complete.
+    fn report_part(&self, is_part: bool, why: fn(&LookupParams) -> Failure) {
+        let was_reported = mem::replace(&mut self.memory().part_reported, is_part);
+        if is_part && !was_reported {
             let why = why(&self.params).detail;
             tracing::warn!(
                 service = %self.params.service, why,
@@ -262,10 +265,10 @@ impl Lookup {
         }
     }
 
-    async fn addresses(&self, port: NonZeroU16, by: NameSource) -> Result<Answer, LookupError> {
+    async fn addresses(&self, port: NonZeroU16, source: NameSource) -> Result<Answer, LookupError> {
         let found = self.addresses_of_service().await?;
-        self.tell_part(found.truncated, explain::too_large);
-        find_names(by, &*self.transport, &self.params, &found, &self.names).await;
+        self.report_part(found.truncated, explain::too_large);
+        find_names(source, &*self.transport, &self.params, &found, &self.names).await;
         let Addresses { ips, ttl, truncated } = found;
         let names = lock(&self.names);
         let endpoints: Vec<Endpoint> = ips
@@ -279,15 +282,15 @@ impl Lookup {
             })
             .collect();
         let named = endpoints.iter().any(|endpoint| endpoint.pod().is_some());
-        if by == NameSource::PodNames && !named && names.covers(&ips) && !self.memory().set_seen {
+        if source == NameSource::PodNames && !named && names.covers(&ips) && !self.memory().set_seen {
             return Err(LookupError::Failed(explain::no_such_set_asked(&self.params, ips.len())));
         }
-        let found_by = if named { by.found_by() } else { FoundBy::Addresses };
+        let found_by = if named { source.found_by() } else { FoundBy::Addresses };
         let answer = Answer::new(endpoints, ttl, found_by);
         Ok(if truncated { answer.truncated() } else { answer })
     }
 
-    /// The addresses of the Service, sorted, of one family.
+    /// Returns the addresses of the Service, sorted, of one family.
     async fn addresses_of_service(&self) -> Result<Addresses, LookupError> {
         let name = self.params.service.fqdn();
         let found = addresses(&*self.transport, &name, &self.params).await?;
@@ -306,7 +309,8 @@ impl Lookup {
         Ok(Addresses { ips, ..found })
     }
 
-    /// SRV records of the name asked for. An alias is refused, or, where it is allowed, leaves no SRV records.
+    /// Returns the SRV records of the name in the question. An alias is refused; if aliases are
+    /// allowed, it leaves no SRV records.
     async fn srv(&self, question: &Question) -> Reply {
         let records = self.transport.query(question).await?;
         refuse_too_many(&records, question)?;
@@ -323,8 +327,8 @@ impl Lookup {
         Question::new(Kind::Srv, self.params.service.fqdn())
     }
 
-    /// Says once that the number given is none of the ports listed: it is likely the Service's port, not the
-    /// container's.
+    /// Warns once if the given port is none of the listed ports: it is likely the Service's port,
+    /// and not the container's.
     fn compare_ports(&self, port: NonZeroU16, records: &Records) {
         let mut listed = srv::ports(records);
         listed.remove(&0);
@@ -340,8 +344,8 @@ impl Lookup {
         memory.warned = Some(listed);
     }
 
-    /// Keeps the names that SRV gave. WHY: should SRV fail to help next time, the same pods must not turn into nameless
-    /// endpoints.
+    /// Keeps the names that SRV gave. WHY: should SRV fail the next time, the same pods must not
+    /// turn into nameless endpoints.
     fn remember_pods(&self, answer: &Answer, now: Instant) {
         let mut ips: Vec<IpAddr> = answer.endpoints.iter().map(|endpoint| endpoint.addr().ip()).collect();
         ips.sort_unstable();
@@ -357,8 +361,8 @@ impl Lookup {
         memory.srv_failures = 0;
     }
 
-    /// Refuses an answer in which every pod has a name and none belongs to the wanted StatefulSet, unless one did
-    /// before.
+    /// Refuses an answer in which each pod has a name and none belongs to the StatefulSet, unless
+    /// one did before.
     fn check_set(&self, answer: Answer) -> Result<Answer, LookupError> {
         let Some(set) = self.params.set.as_deref() else {
             return Ok(answer);
@@ -394,13 +398,15 @@ impl Lookup {
         }
     }
 
-    /// Never held across an await. A poisoned lock is taken all the same: each field stands for itself.
+    /// Never held across an await.
     fn memory(&self) -> MutexGuard<'_, Memory> {
         lock(&self.memory)
     }
 }
 
-/// SRV is tried again after this: the Service may have got a port, or the DNS server been replaced.
+/// The time after which SRV is tried again: the Service may have got a port, or the DNS server may
+/// have been replaced.
 const TRY_SRV_AGAIN: Duration = Duration::from_secs(300);
-/// Failures of SRV in a row after which the addresses are asked. Each is two attempts already.
+/// The number of failures of SRV in a row after which the addresses are asked for. Each is two
+/// attempts already.
 const SRV_FAILURES: u32 = 2;

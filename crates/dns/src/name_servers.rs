@@ -1,8 +1,9 @@
-//! The name servers of one resolver: whom a question is put to, and when the connections have worn out.
+//! [`NameServers`]: the name servers of one resolver, which of them is asked, and when the
+//! connections are renewed.
 //!
-//! The failover is our own, because the DNS library takes a SERVFAIL or REFUSED of the first server for the answer.
-//! NXDOMAIN and NODATA *are* answers, and are not put to the next server. How a question travels is `wire.rs`; what the
-//! answer means for the pods is decided above.
+//! The failover is not the library's, which takes a SERVFAIL or REFUSED of the first server for the
+//! answer. NXDOMAIN and NODATA *are* answers, and are not sent to the next server. How a question
+//! is sent is in `wire.rs`; what the answer means for the pods is decided in `lookup.rs`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::resolv_conf::ResolvConf;
 use crate::sync::lock;
 use crate::wire::NameServer;
 
-/// Where the name servers come from, now and when they have to be found again.
+/// The source of the name servers, at the start and when they are read again.
 #[derive(Clone, Debug)]
 pub(crate) enum ServerSource {
     Fixed,
@@ -32,7 +33,7 @@ pub(crate) struct NameServers {
 }
 
 impl NameServers {
-    /// Asks `addrs`, waiting `timeout` for each attempt. Opens no socket yet.
+    /// Returns a client for `addrs` with `timeout` for each attempt. It opens no socket yet.
     pub(crate) fn new(source: ServerSource, addrs: &[SocketAddr], timeout: Duration) -> Result<Self, String> {
         let servers = Servers::new(addrs, timeout)?;
         Ok(Self {
@@ -45,24 +46,25 @@ impl NameServers {
     async fn ask_all(&self, question: &Question) -> Reply {
         let servers = Arc::clone(&lock(&self.servers));
         let reply = servers.query(question).await;
-        if servers.is_worn(&reply) {
+        if servers.needs_renewal(&reply) {
             self.rebuild(&servers);
         }
         reply
     }
 
-    /// Starts over with fresh connections and statistics, and with the name servers that the file names now.
+    /// Replaces the connections and counters, with the name servers that the file names now.
     ///
-    /// WHY: the library slows its retransmission down with every negative answer, until a lost packet costs a whole
-    /// attempt; and three timeouts may mean that the cluster's DNS got another address.
-    fn rebuild(&self, worn: &Arc<Servers>) {
+    /// WHY: the library slows its retransmission down with each negative answer, until a lost
+    /// packet costs a whole attempt. And three timeouts may mean that the cluster's DNS has another
+    /// address.
+    fn rebuild(&self, old: &Arc<Servers>) {
         let addrs = match &self.source {
-            ServerSource::Fixed => worn.addrs(),
-            // A file of a few lines in memory-backed storage, once in a while: not worth a blocking thread.
-            ServerSource::File(path) => nameservers(path).unwrap_or_else(|| worn.addrs()),
+            ServerSource::Fixed => old.addrs(),
+            // A file of a few lines in memory-backed storage is not worth a blocking thread.
+            ServerSource::File(path) => nameservers(path).unwrap_or_else(|| old.addrs()),
         };
         let mut current = lock(&self.servers);
-        if let (true, Ok(fresh)) = (Arc::ptr_eq(&current, worn), Servers::new(&addrs, self.timeout)) {
+        if let (true, Ok(fresh)) = (Arc::ptr_eq(&current, old), Servers::new(&addrs, self.timeout)) {
             tracing::debug!(nameservers = ?addrs, "DNS connections renewed");
             *current = Arc::new(fresh);
         }
@@ -75,10 +77,11 @@ impl Transport for NameServers {
     }
 }
 
-/// The name servers as found at one time, and how they have been doing since.
+/// The name servers that were found at one time, and counts of their replies.
 struct Servers {
     servers: Vec<NameServer>,
-    /// The server that answered last. A dead first server then costs its timeout once, not at every poll.
+    /// The server that answered last. So a dead first server costs its timeout once, and not at
+    /// each lookup.
     first: AtomicUsize,
     negatives: AtomicU32,
     timeouts: AtomicU32,
@@ -101,7 +104,8 @@ impl Servers {
         self.servers.iter().map(NameServer::addr).collect()
     }
 
-    /// ORDERING: all counters here are Relaxed; they are hints, and nothing is published through them.
+    /// ORDERING: all counters here are Relaxed; they are hints, and nothing is published through
+    /// them.
     async fn query(&self, question: &Question) -> Reply {
         let first = self.first.load(Ordering::Relaxed);
         let mut so_far: Option<Failure> = None;
@@ -123,8 +127,8 @@ impl Servers {
         Err(LookupError::Failed(failure))
     }
 
-    /// Counts `reply`; true exactly once, when these connections have earned a renewal.
-    fn is_worn(&self, reply: &Reply) -> bool {
+    /// Counts `reply`; returns true exactly once, when the connections should be renewed.
+    fn needs_renewal(&self, reply: &Reply) -> bool {
         let reset = |counter: &AtomicU32| counter.store(0, Ordering::Relaxed);
         let count = |counter: &AtomicU32| counter.fetch_add(1, Ordering::Relaxed) + 1;
         match reply {
@@ -144,7 +148,7 @@ impl Servers {
     }
 }
 
-/// Whether another name server may know better.
+/// Returns whether another name server may have an answer.
 fn may_differ_elsewhere(kind: FailureKind) -> bool {
     matches!(
         kind,
@@ -152,13 +156,13 @@ fn may_differ_elsewhere(kind: FailureKind) -> bool {
     )
 }
 
-/// The name servers a file names; `None` if it cannot be read or names none.
+/// Returns the name servers in a file, or `None` if it cannot be read or has none.
 fn nameservers(path: &Path) -> Option<Vec<SocketAddr>> {
     let text = std::fs::read_to_string(path).ok()?;
     Some(ResolvConf::parse(&text).nameservers).filter(|servers| !servers.is_empty())
 }
 
-/// About here the library's retransmission within an attempt dies out (measured: 35 to 40).
+/// About here the library's retransmission within an attempt ends (measured: 35 to 40).
 const NEGATIVES_IN_A_ROW: u32 = 30;
 const TIMEOUTS_IN_A_ROW: u32 = 3;
 
@@ -187,22 +191,22 @@ mod tests {
     #[test]
     fn thirty_negatives_in_a_row_renew_the_connections_once() {
         let servers = servers();
-        let worn: Vec<bool> = (0..40).map(|_| servers.is_worn(&negative())).collect();
-        assert_eq!(worn.iter().position(|worn| *worn), Some(29));
-        assert_eq!(worn.iter().filter(|worn| **worn).count(), 1);
+        let old: Vec<bool> = (0..40).map(|_| servers.needs_renewal(&negative())).collect();
+        assert_eq!(old.iter().position(|old| *old), Some(29));
+        assert_eq!(old.iter().filter(|old| **old).count(), 1);
     }
 
     #[test]
     fn three_timeouts_in_a_row_renew_the_connections() {
         let servers = servers();
-        assert!(!servers.is_worn(&timeout()));
-        assert!(!servers.is_worn(&timeout()));
+        assert!(!servers.needs_renewal(&timeout()));
+        assert!(!servers.needs_renewal(&timeout()));
         assert!(
-            !servers.is_worn(&Ok(Records::default())),
+            !servers.needs_renewal(&Ok(Records::default())),
             "an answer in between begins a new row"
         );
-        let worn: Vec<bool> = (0..3).map(|_| servers.is_worn(&timeout())).collect();
-        assert_eq!(worn, [false, false, true]);
+        let old: Vec<bool> = (0..3).map(|_| servers.needs_renewal(&timeout())).collect();
+        assert_eq!(old, [false, false, true]);
     }
 
     #[test]

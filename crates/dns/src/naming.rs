@@ -1,8 +1,9 @@
-//! Names for addresses that came without: from `<set>-<k>` below the Service, or from PTR with a forward check.
+//! Names for addresses that came without: from `<set>-<k>` below the Service, or from PTR records
+//! with a forward check.
 //!
-//! What is learnt is kept per address in `names.rs` as it arrives, so a lookup that is dropped half-way has not worked
-//! in vain. IPs are reused, so names are confirmed (`confirm.rs`), and what was never confirmed is asked again after five
-//! minutes. Which addresses exist is not decided here.
+//! Each name is stored in `names.rs` as it arrives, so a lookup that is dropped halfway keeps its
+//! results. IPs are reused, so names are confirmed (`confirm.rs`), and a name that was never
+//! confirmed is looked up again after five minutes.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,12 +24,12 @@ use crate::reverse::{Reverse, reverse_name};
 use crate::strategy::NameSource;
 use crate::sync::lock;
 
-/// Finds names for those of the addresses `found` (sorted) that need one, and keeps them in `names`.
+/// Finds names for those addresses of `found` (sorted) that need one, and stores them in `names`.
 ///
 /// # Cancel safety
-/// What was learnt until then is kept.
+/// What was learnt before the future is dropped is kept.
 pub(crate) async fn find_names(
-    by: NameSource,
+    source: NameSource,
     transport: &dyn Transport,
     params: &LookupParams,
     found: &Addresses,
@@ -36,37 +37,39 @@ pub(crate) async fn find_names(
 ) {
     let now = Instant::now();
     let ips = &found.ips;
-    let known = {
+    let to_confirm = {
         let mut names = lock(names);
-        // An answer that is cut off has a random part of the addresses: those it lacks may be in the next one.
+        // A truncated answer has a random part of the addresses: the others may be in the next one.
         if !found.truncated || names.len() > MAX_RECORDS {
             names.keep_only(ips);
         }
         names.to_confirm(ips, now)
     };
     let asked = async {
-        if by != NameSource::None {
-            confirm(by, transport, params, known, names, now).await?;
+        if source != NameSource::None {
+            confirm(source, transport, params, to_confirm, names, now).await?;
         }
         let due = lock(names).due(ips, now);
-        match by {
+        match source {
             _ if due.is_empty() => Ok(()),
             NameSource::PodNames => by_pod_names(transport, params, ips, due, names, now).await,
             NameSource::Reverse => by_reverse(transport, params, due, names, now).await,
             NameSource::None => Ok(()),
         }
     };
-    // INVARIANT(I8): thousands of pods are named in waves, over several lookups if need be.
+    // INVARIANT(I8): thousands of pods are named in waves, over several lookups if necessary.
     let failure = match tokio::time::timeout(BUDGET, asked).await {
         Ok(Ok(())) | Err(_) => return,
         Ok(Err(failure)) => failure,
     };
-    // WHY: a server that does not answer one of these questions would not answer the next thousand, each for seconds.
+    // WHY: a server that does not answer one of these questions would not answer the next thousand,
+    // each for seconds.
     tracing::debug!(service = %params.service, %failure, "pod names not found this time");
     lock(names).pause_until(now + PAUSE);
 }
 
-/// `<set>-<k>` for each ordinal without an address, then for those with one, until each address in `due` has a name.
+/// Asks for `<set>-<k>`: first for the ordinals without an address, then for those with one, until
+/// each address in `due` has a name.
 async fn by_pod_names(
     transport: &dyn Transport,
     params: &LookupParams,
@@ -93,7 +96,7 @@ async fn by_pod_names(
     let pods = free
         .chain(held.iter().copied())
         .filter_map(|k| format!("{set}-{k}").parse::<PodName>().ok());
-    // Little is asked in vain when a single pod is new, many at once when all are.
+    // Few questions are wasted if a single pod is new, and many are sent at once if all are.
     let parallel = due.len().clamp(4, PARALLEL);
     let mut replies = stream::iter(pods)
         .map(|pod| async {
@@ -118,9 +121,10 @@ async fn by_pod_names(
     }
     let mut names = lock(names);
     for ip in due {
-        // Another set's pod, perhaps for ever; or a name that a cache still denies, for half a minute.
+        // The pod of another set, perhaps for ever; or a name that a cache still denies, for half a
+        // minute.
         let pause = FIRST_RETRY * 2_u32.pow(names.misses(ip).min(5));
-        names.learn_nothing(ip, now + pause.min(REMEMBER));
+        names.learn_unnamed(ip, now + pause.min(REMEMBER));
     }
     Ok(())
 }
@@ -142,8 +146,8 @@ async fn by_reverse(
         let mut names = lock(names);
         match name? {
             Reverse::Pod(pod) => names.learn(ip, pod, now),
-            Reverse::Unconfirmed => names.learn_nothing(ip, now + STALE_PTR),
-            Reverse::Unknown => names.learn_nothing(ip, now + REMEMBER),
+            Reverse::Unconfirmed => names.learn_unnamed(ip, now + STALE_PTR),
+            Reverse::Unknown => names.learn_unnamed(ip, now + REMEMBER),
         }
     }
     Ok(())
@@ -151,9 +155,9 @@ async fn by_reverse(
 
 /// NodeLocal DNSCache keeps the reverse zone for 30 s.
 const STALE_PTR: Duration = Duration::from_secs(30);
-/// Doubled with each time that no `<set>-<k>` had the address.
+/// Doubled each time that no `<set>-<k>` had the address.
 const FIRST_RETRY: Duration = Duration::from_secs(15);
-/// After a failure.
+/// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(30);
-/// For all names of one lookup.
+/// The time for all names of one lookup.
 const BUDGET: Duration = Duration::from_secs(5);

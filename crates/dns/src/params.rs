@@ -4,7 +4,7 @@ use headless_core::ServiceName;
 
 use crate::family::IpFamily;
 
-/// What is looked up, and what counts: fixed when the resolver is built.
+/// What is looked up, fixed when the resolver is built.
 #[derive(Clone, Debug)]
 pub(crate) struct LookupParams {
     pub(crate) service: ServiceName,
@@ -15,9 +15,10 @@ pub(crate) struct LookupParams {
 }
 
 impl LookupParams {
-    /// Returns the highest ordinal worth asking for when the Service has `count` addresses.
+    /// Returns the highest ordinal worth asking for if the Service has `count` addresses.
     ///
-    /// Pods that are not ready have no record, so the ordinals may have gaps, and DNS does not tell how many.
+    /// Pods that are not ready have no record, so the ordinals may have gaps, and DNS does not tell
+    /// how many.
     pub(crate) fn last_ordinal(&self, count: usize) -> u32 {
         self.first_ordinal
             .saturating_add(u32::try_from(count).unwrap_or(u32::MAX))
@@ -25,5 +26,5 @@ impl LookupParams {
     }
 }
 
-/// Ordinals asked for beyond the number of addresses.
+/// The number of ordinals that are asked for beyond the number of addresses.
 const GAPS: u32 = 64;

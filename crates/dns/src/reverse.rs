@@ -9,16 +9,18 @@ use crate::address::refuse_foreign;
 use crate::params::LookupParams;
 use crate::records::{Data, MAX_RECORDS, Question, Transport, positive};
 
-/// Whom PTR names.
+/// The result of a reverse lookup.
 pub(crate) enum Reverse {
     Pod(PodName),
-    /// A name below our Service, but it leads elsewhere: the reverse zone is cached longer than the rest.
+    /// A name below the Service that leads to another address: a cache may keep the reverse zone
+    /// for longer than the rest.
     Unconfirmed,
-    /// No name below our Service.
+    /// No name below the Service.
     Unknown,
 }
 
-/// The name of `ip` below the Service. A pod has one PTR for each Service that selects it.
+/// Returns the name of `ip` below the Service. A pod has one PTR record for each Service that
+/// selects it.
 pub(crate) async fn reverse_name(
     transport: &dyn Transport,
     params: &LookupParams,
@@ -53,5 +55,5 @@ pub(crate) async fn reverse_name(
     Ok(Reverse::Unconfirmed)
 }
 
-/// Names below one Service that one address is checked for. A pod has one.
+/// The number of names below the Service for which one address is checked. A pod has one.
 const MAX_NAMES: usize = 4;

@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks `mutex`, also if a thread panicked while it held it.
+/// Locks `mutex`, even if a thread panicked while it held the lock.
 ///
-/// Each change made under a lock of this crate is complete in itself, so the value is sound then, too.
+/// Each change under a lock of this crate is complete in itself, so the value is consistent then,
+/// too.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,5 @@
-//! [`PtrVerifier`]: whether a pod is still at its address, asked of DNS when a connection is opened.
+//! [`PtrVerifier`]: asks DNS, when a connection is opened, whether the address still belongs to the
+//! pod.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,14 +10,15 @@ use crate::confirm::{NameCheck, check_name};
 use crate::lookup::Lookup;
 use crate::strategy::NameSource;
 
-/// Refuses a pod whose name leads to another address by now, or whose address leads to another pod.
+/// Refuses an endpoint whose name leads to another address, or whose address leads to another pod.
 ///
-/// One forward question per new connection (`web-0.web.shop.svc… A`), and a reverse one with its own forward check only if the
-/// name is denied. What DNS cannot tell is no contradiction: a pod without a name, one that is not ready any more, a name server
-/// that fails. Behind a cache the check is as old as the cache, up to 30 s; it narrows the window of a reused address, and a name
-/// that the protocol itself tells closes it.
+/// It asks one forward question per new connection (`web-0.web.shop.svc… A`). Only if the name is
+/// denied, it asks a reverse question, with a forward question for its answer. What DNS cannot tell
+/// is not refused: a pod without a name, a pod that is not ready any more, a name server that
+/// fails. Behind a cache the verification is as old as the cache, up to 30 s. So it shortens the
+/// time in which a reused address goes unnoticed; a name in the protocol itself rules it out.
 ///
-/// Made by [`DnsResolver::ptr_verifier`](crate::DnsResolver::ptr_verifier).
+/// It is returned by [`DnsResolver::ptr_verifier`](crate::DnsResolver::ptr_verifier).
 pub struct PtrVerifier {
     lookup: Arc<Lookup>,
 }

@@ -1,8 +1,6 @@
-//! What cannot work, what lies, and what does not answer.
+//! Settings that cannot work, answers that are wrong, and servers that do not answer.
 
 use super::*;
-
-const NAMED: &str = "_http._tcp.web.shop.svc.cluster.local.";
 
 #[tokio::test]
 async fn a_port_name_that_the_service_does_not_have() {
@@ -224,16 +222,6 @@ async fn a_service_with_a_cluster_ip() {
             &["is not headless", ".spec.clusterIP"],
         );
     }
-}
-
-#[tokio::test]
-async fn addresses_that_no_pod_can_have() {
-    let script = Script::default();
-    script.ips(SERVICE, &["0.0.0.0", "255.255.255.255"]);
-    assert_eq!(
-        no_endpoints(&Setup::port("80").lookup(&script)).await.kind,
-        NegativeKind::NoData
-    );
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! The ladder against a scripted DNS: a table of replies, a list of what was asked, no sockets and no real time. Only
-//! `wire` opens sockets, to servers of its own on loopback.
+//! The lookup against a scripted DNS: a table of replies and a list of the questions, without
+//! sockets and real time. Only `wire` opens sockets, to its own servers on loopback.
 
 mod bad_input;
 mod builder;
@@ -26,8 +26,10 @@ use crate::records::{Data, Kind, LookupError, Question, Record, Records, Reply, 
 use crate::strategy::Plan;
 
 const SERVICE: &str = "web.shop.svc.cluster.local.";
+const NAMED: &str = "_http._tcp.web.shop.svc.cluster.local.";
 
-/// A DNS that answers from a script and remembers the questions. A name without a record of any type does not exist.
+/// A DNS that answers from a script and remembers the questions. A name without any record does not
+/// exist.
 #[derive(Clone, Default)]
 struct Script {
     state: Arc<Mutex<State>>,
@@ -56,7 +58,7 @@ impl Script {
         self
     }
 
-    /// The addresses of `name`, as A and AAAA records with a TTL of 5 s.
+    /// Sets the addresses of `name`, as A and AAAA records with a TTL of 5 s.
     fn ips(&self, name: &str, ips: &[&str]) -> &Self {
         self.remove(Kind::A, name).remove(Kind::Aaaa, name);
         for (kind, v4) in [(Kind::A, true), (Kind::Aaaa, false)] {
@@ -79,7 +81,8 @@ impl Script {
         self
     }
 
-    /// SRV records at `name`, one for each target, port and address, with the addresses beside them, in another order.
+    /// Sets SRV records at `name`, one for each target, port and address. The addresses are in the
+    /// additional section, in another order.
     fn srv(&self, name: &str, pods: &[(&str, u16, &str)]) -> &Self {
         let srv = |(target, port, _): &(&str, u16, &str)| {
             record(
@@ -105,7 +108,7 @@ impl Script {
         )
     }
 
-    /// A pod's own name and its PTR.
+    /// Sets a pod's own name and its PTR.
     fn pod(&self, pod: &str, ip: &str) -> &Self {
         self.ips(&under_service(pod), &[ip]).ptr(ip, &[&under_service(pod)])
     }
@@ -126,7 +129,7 @@ impl Script {
         )
     }
 
-    /// The questions since the last call, each once, sorted, without the zone's tail.
+    /// Returns the questions since the last call, each once, sorted, without the zone.
     fn asked(&self) -> Vec<String> {
         let short = |q: Question| {
             q.to_string()
@@ -219,6 +222,16 @@ impl Setup {
     }
 }
 
+/// Returns a lookup of `web.shop:80`, with IPv4 only.
+fn v4_lookup(script: &Script, set: Option<&'static str>) -> Lookup {
+    Setup {
+        set,
+        family: IpFamily::V4Only,
+        ..Setup::port("80")
+    }
+    .lookup(script)
+}
+
 fn record(owner: &str, ttl: u64, data: Data) -> Record {
     Record {
         owner: owner.to_owned(),
@@ -248,7 +261,7 @@ fn failing(kind: FailureKind) -> Reply {
     Err(LookupError::failed(kind, "scripted"))
 }
 
-/// The endpoints found, as text, with the way they were found; ordinals after a `#`.
+/// Returns the strategy and the endpoints as text, with the ordinal after a `#`.
 async fn found(lookup: &Lookup) -> (String, Vec<String>) {
     match lookup.resolve().await {
         Resolution::Found(answer) => {

@@ -1,4 +1,4 @@
-//! Questions over real sockets to small servers on loopback: what the DNS library really does with them.
+//! Questions over real sockets to small servers on loopback: how the DNS library handles them.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,8 @@ use crate::records::{Data, Kind, LookupError, Question, Record, Transport};
 
 const WEB: &str = "web.shop.svc.cluster.local.";
 
-/// A name server on loopback that answers each query as `respond` does, and not at all where that gives nothing.
+/// Starts a name server on loopback that answers each query as `respond` does, or not at all if
+/// that returns nothing.
 async fn serve(respond: impl Fn(&Query, Message) -> Option<Message> + Send + 'static) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let addr = socket.local_addr().unwrap();
@@ -23,12 +24,12 @@ async fn serve(respond: impl Fn(&Query, Message) -> Option<Message> + Send + 'st
     addr
 }
 
-/// A name server whose answers never fit into UDP; those over TCP are made by `respond`.
+/// Starts a name server whose answers never fit into UDP; `respond` makes those over TCP.
 async fn serve_too_much(respond: impl Fn(&Query, Message) -> Option<Message> + Send + 'static) -> SocketAddr {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        // Another program may have the UDP port of this number.
+        // Another program may use the UDP port of this number.
         if let Ok(socket) = UdpSocket::bind(addr).await {
             tokio::spawn(serve_udp(socket, truncated));
             tokio::spawn(serve_tcp(listener, respond));
@@ -281,7 +282,7 @@ async fn a_connection_that_the_server_closed_meanwhile_is_replaced() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        // One answer for each connection.
+        // It answers one query per connection.
         while let Ok((mut stream, _)) = listener.accept().await {
             let length = stream.read_u16().await.unwrap();
             let mut query = vec![0; usize::from(length)];
