@@ -152,6 +152,7 @@ impl Error for PeerMismatch {}
 
 /// The number of requests that one connection carries at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a pool handles each kind in its own way")]
 pub enum Multiplexing {
     /// One request (HTTP/1.1, MySQL). The connection itself is checked out.
     Exclusive,

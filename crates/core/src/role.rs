@@ -9,6 +9,10 @@ use crate::{Endpoint, Ordinal, PodName};
 
 /// What an endpoint is in a replicated set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "callers match on the two roles of a replicated set"
+)]
 pub enum Role {
     /// It takes writes.
     Primary,

@@ -194,6 +194,17 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_matched_by_owner_name_in_any_case() {
+        let service = web();
+        let mut records = AnswerBuilder::new(&service, IpFamily::PreferV4);
+        records.srv(&pod(1), 80);
+        records.srv(&pod(0), 80);
+        records.address(&pod(0).to_uppercase(), "10.0.0.7".parse().unwrap());
+        assert_eq!(records.targets_without_address(), ["web-1.web.shop.svc.cluster.local"]);
+        assert_eq!(finish(records), ["web-0 (10.0.0.7:80)"]);
+    }
+
+    #[test]
     fn several_addresses_of_one_name_are_all_kept() {
         let service = web();
         let mut records = AnswerBuilder::new(&service, IpFamily::PreferV4);

@@ -15,6 +15,7 @@ use super::{Candidate, PickArgs, Picker, Policy, loads_of, scan};
 /// shortest queue" (W. Winston, "Optimality of the shortest line discipline", J. Appl. Prob. 14(1),
 /// 1977), as seen by one client.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "a unit struct is made by its name")]
 pub struct LeastLoaded;
 
 impl Policy for LeastLoaded {

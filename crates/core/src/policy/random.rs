@@ -13,6 +13,7 @@ use super::{Candidate, PickArgs, Picker, Policy, below, is_fit, loads_of, scan};
 /// that of [`PowerOfTwo`](super::PowerOfTwo), which draws one more number (M. Mitzenmacher, "The
 /// power of two choices in randomized load balancing", IEEE TPDS 12(10), 2001).
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "a unit struct is made by its name")]
 pub struct Random;
 
 impl Policy for Random {
