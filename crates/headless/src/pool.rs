@@ -93,7 +93,7 @@ impl<C: Connect> Pool<C> {
             connections: config.max_connections_per_endpoint,
             streams: match context.connector.multiplexing() {
                 Multiplexing::Exclusive => 1,
-                Multiplexing::Streams(streams) => streams,
+                Multiplexing::Streams(streams) => streams.get(),
             },
             waiters: config.max_waiters_per_endpoint,
             dials: config.max_connecting_per_endpoint,

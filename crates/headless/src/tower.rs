@@ -5,7 +5,7 @@
 //! | you have | take |
 //! |---|---|
 //! | a function or a make-service that opens a [`Service`](tower_service::Service) to one pod | [`DiscoveryLayer`] |
-//! | the same, whose services are `Clone` and multiplex (HTTP/2, a tonic `Channel` per pod) | [`DiscoveryLayer::shared`] |
+//! | the same, whose services are `Clone` and multiplex (HTTP/2, a tonic `Channel` per pod) | [`DiscoveryLayer::multiplexed`] |
 //! | a [`Connect`](crate::Connect) of your own, whose connections are services | [`Balanced::new`] |
 //! | a balancer that wants tower's `Discover` (`tower::balance::p2c::Balance`) | [`Discover`] |
 //! | a balancer with a change type of its own (tonic's `balance_channel`) | [`Changes`] |

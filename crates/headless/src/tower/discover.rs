@@ -66,7 +66,7 @@ use crate::error::Closed;
 /// # }
 /// ```
 ///
-/// A channel per pod under [`DiscoveryLayer::shared`](super::DiscoveryLayer::shared) does without tonic's balancer and its buffer.
+/// A channel per pod under [`DiscoveryLayer::multiplexed`](super::DiscoveryLayer::multiplexed) does without tonic's balancer and its buffer.
 pub struct Changes {
     service: String,
     /// What the consumer knows, once `queue` is read.
@@ -101,10 +101,10 @@ impl Changes {
 
     fn follow(&mut self, snapshot: Arc<Snapshot>) {
         let diff = Diff::between(&self.known, &snapshot);
-        let insert = |pod: Arc<Endpoint>| Change::Insert(pod.key().clone(), pod);
-        let remove = |pod: Arc<Endpoint>| Change::Remove(pod.key().clone());
-        self.queue.extend(diff.added().iter().cloned().map(insert));
-        self.queue.extend(diff.removed().iter().cloned().map(remove));
+        let insert = |pod: &Arc<Endpoint>| Change::Insert(pod.key().clone(), Arc::clone(pod));
+        let remove = |pod: &Arc<Endpoint>| Change::Remove(pod.key().clone());
+        self.queue.extend(diff.added().iter().map(insert));
+        self.queue.extend(diff.removed().iter().map(remove));
         self.known = snapshot;
     }
 }
