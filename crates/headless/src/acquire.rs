@@ -16,16 +16,16 @@ use crate::lease::Lease;
 impl<C: Connect> Balancer<C> {
     /// Returns a connection to an endpoint that fits `route`, chosen by the policy.
     ///
-    /// Waits, up to the [acquire timeout](crate::BalancerBuilder::acquire_timeout): for the pool of the
-    /// chosen endpoint; for other endpoints, if the chosen one cannot be connected to; for any
+    /// Waits, up to the [acquire timeout](crate::BalancerBuilder::acquire_timeout): for the pool of
+    /// the chosen endpoint; for other endpoints, if the chosen one cannot be connected to; for any
     /// endpoint, if there are none.
     ///
     /// # Errors
     /// [`AcquireError`], which says what was waited for, and for how long.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves every queue. An attempt to connect that it started goes on, and its
-    /// connection serves the next caller.
+    /// Dropping the future leaves every queue. An attempt to connect that it started goes on, and
+    /// its connection serves the next caller.
     #[inline]
     pub fn acquire(&self, route: Route) -> Acquire<'_, C> {
         Acquire {
@@ -48,8 +48,8 @@ impl<C: Connect> Balancer<C> {
             .await
     }
 
-    /// As [`acquire`](Self::acquire), but only on one of `endpoints`: for a caller who knows more about
-    /// them than the policy does (which replica is fresh enough). It allocates.
+    /// As [`acquire`](Self::acquire), but only on one of `endpoints`: for a caller who knows more
+    /// about them than the policy does (which replica is fresh enough). It allocates.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).
@@ -95,7 +95,8 @@ impl<C: Connect> Acquire<'_, C> {
     // Not cold: the usual way of multiplexed connections.
     #[inline(never)]
     fn otherwise(&mut self, choice: Choice<C>, cx: &mut Context<'_>) -> Poll<Result<Lease<C>, AcquireError>> {
-        // Where connections are exclusive and the newest cannot be used, the queue looks for another.
+        // Where connections are exclusive and the newest cannot be used, the queue looks for
+        // another.
         let choice = match choice.in_flight.on().pool.is_multiplexed() {
             true => choice.idle_otherwise(),
             false => Err(choice),

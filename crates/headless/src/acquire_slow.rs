@@ -1,5 +1,5 @@
-//! Everything in [`Balancer::acquire`] that waits: for a pool, for other endpoints, for any endpoint.
-//! The way without a wait is `acquire.rs`.
+//! Everything in [`Balancer::acquire`] that waits: for a pool, for other endpoints, for any
+//! endpoint. The way without a wait is `acquire.rs`.
 //!
 //! A *round* tries each endpoint of the view that fits, once. Between rounds it waits for a change,
 //! until the deadline.
@@ -55,8 +55,8 @@ impl<C: Connect> Balancer<C> {
             if attempts.is_final() || closed || Instant::now() >= deadline {
                 return Err(self.explain(attempts, route, start.elapsed()));
             }
-            // No endpoint fits, or none can be reached: DNS is asked, and the next round comes with a
-            // change or after a while.
+            // No endpoint fits, or none can be reached: DNS is asked, and the next round comes with
+            // a change or after a while.
             context.evidence.request_reresolution();
             let _changed = timeout_at(deadline.min(Instant::now() + NEXT_ROUND), changed).await;
         }
@@ -157,5 +157,6 @@ impl EndpointFilter<'_> {
     }
 }
 
-/// How long a caller without an endpoint waits before it tries again, unless something changes sooner.
+/// How long a caller without an endpoint waits before it tries again, unless something changes
+/// sooner.
 const NEXT_ROUND: Duration = Duration::from_secs(1);

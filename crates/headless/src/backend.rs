@@ -1,9 +1,9 @@
-//! [`Backend`]: one endpoint in use, with its load and its pool. It lives as long as the endpoint is
-//! in the set, then drains.
+//! [`Backend`]: one endpoint in use, with its load and its pool. It lives as long as the endpoint
+//! is in the set, then drains.
 //!
-//! It decides whether its endpoint is healthy. A failed connection attempt makes it unhealthy and asks
-//! the discovery to resolve again; from then on one probe at a time, with back-off, finds out when
-//! it is back. Callers are sent there meanwhile only if nothing better is left.
+//! It decides whether its endpoint is healthy. A failed connection attempt makes it unhealthy and
+//! asks the discovery to resolve again; from then on one probe at a time, with back-off, finds out
+//! when it is back. Callers are sent there meanwhile only if nothing better is left.
 
 use std::fmt;
 use std::sync::atomic::AtomicBool;
@@ -61,7 +61,8 @@ impl<C: Connect> Backend<C> {
         })
     }
 
-    /// Makes the new endpoint unhealthy until it has been connected to ([`warm_up`](Self::warm_up)).
+    /// Makes the new endpoint unhealthy until it has been connected to
+    /// ([`warm_up`](Self::warm_up)).
     pub(crate) fn hold_back(&self) {
         self.warming.store(true, Relaxed);
         self.load.set_unhealthy(true);

@@ -32,8 +32,8 @@ use crate::view::View;
 /// Balances requests over the endpoints of a Service, with a pool of connections per endpoint.
 ///
 /// All methods take `&self`, a clone is one reference count, and there is no channel and no worker
-/// between the caller and the endpoint. Made by [`Balancer::builder`]. When the last clone is dropped,
-/// idle connections close; leases stay valid.
+/// between the caller and the endpoint. Made by [`Balancer::builder`]. When the last clone is
+/// dropped, idle connections close; leases stay valid.
 ///
 /// ```no_run
 /// # async fn run(connector: impl headless::Connect) -> Result<(), Box<dyn std::error::Error>> {
@@ -51,8 +51,8 @@ pub struct Balancer<C: Connect> {
 }
 
 impl<C: Connect> Balancer<C> {
-    /// Returns an idle connection to the endpoint that the policy chooses, if there is one now. Never
-    /// waits, connects or allocates.
+    /// Returns an idle connection to the endpoint that the policy chooses, if there is one now.
+    /// Never waits, connects or allocates.
     #[inline]
     #[must_use]
     pub fn try_acquire(&self, route: Route) -> Option<Lease<C>> {
@@ -62,8 +62,8 @@ impl<C: Connect> Balancer<C> {
     /// Returns an endpoint that fits `route`, chosen by the policy and counted, for a request whose
     /// connection lives elsewhere. `None` if no endpoint fits. Never waits, locks or allocates.
     ///
-    /// Endpoints that the pools could not connect to are avoided as usual, but a pick reports no such
-    /// failure itself: see [`Pick::finish`].
+    /// Endpoints that the pools could not connect to are avoided as usual, but a pick reports no
+    /// such failure itself: see [`Pick::finish`].
     #[inline]
     #[must_use]
     pub fn pick(&self, route: Route) -> Option<Pick<C>> {
@@ -82,8 +82,9 @@ impl<C: Connect> Balancer<C> {
         backend.inspect(|backend| backend.pool.invalidate_idle()).is_some()
     }
 
-    /// The half of an acquisition that never waits. Without an idle connection, the choice is returned
-    /// all the same, so that the waiting goes on with it and a request takes one turn, not two.
+    /// The half of an acquisition that never waits. Without an idle connection, the choice is
+    /// returned all the same, so that the waiting goes on with it and a request takes one turn, not
+    /// two.
     #[inline(always)]
     pub(crate) fn begin(&self, route: Route) -> Result<Lease<C>, Option<Choice<C>>> {
         match self.choose(route, Excluded::NONE) {
@@ -144,8 +145,8 @@ pub(crate) struct Choice<C: Connect> {
 }
 
 impl<C: Connect> Choice<C> {
-    /// The endpoint's newest idle connection, or the choice back. WHY two steps: in the usual case a
-    /// connection has one way to the lease, and is not copied where ways meet.
+    /// The endpoint's newest idle connection, or the choice back. WHY two steps: in the usual case
+    /// a connection has one way to the lease, and is not copied where ways meet.
     #[inline(always)]
     pub(crate) fn idle(self) -> Result<Lease<C>, Self> {
         match self.in_flight.on().pool.take_idle() {

@@ -35,6 +35,8 @@ impl<C: Connect> Balancer<C> {
     /// The connector is where a protocol comes in: see [`Connect`].
     ///
     /// ```
+    /// use std::io::ErrorKind;
+    ///
     /// use headless::{Balancer, Connect, Discovery, Endpoint, Outcome, Route, StaticList};
     /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
     /// use tokio::net::TcpStream;
@@ -52,8 +54,8 @@ impl<C: Connect> Balancer<C> {
     ///
     ///     // Called under a lock: looks at what is known, and never waits.
     ///     fn is_reusable(&self, conn: &TcpStream) -> bool {
-    ///         let nothing_to_read = |e: std::io::Error| e.kind() == std::io::ErrorKind::WouldBlock;
-    ///         conn.try_read(&mut [0]).is_err_and(nothing_to_read)
+    ///         // Nothing to read, neither an answer nor the end.
+    ///         conn.try_read(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
     ///     }
     /// }
     ///
@@ -94,8 +96,9 @@ impl<C: Connect> Balancer<C> {
 impl<C: Connect> BalancerBuilder<C> {
     /// Sets which endpoint takes a request. Default: [`PowerOfTwo`] by requests in flight.
     ///
-    /// A policy prepares a picker for each set of endpoints; the picker is a pure function, called for
-    /// every request. [`policy`](crate::policy) has the contract, and a test of it for your own:
+    /// A policy prepares a picker for each set of endpoints; the picker is a pure function, called
+    /// for every request. [`policy`](crate::policy) has the contract, and a test of it for your
+    /// own:
     ///
     /// ```
     /// use std::sync::Arc;
@@ -117,8 +120,8 @@ impl<C: Connect> BalancerBuilder<C> {
     ///
     /// impl Policy for Fill {
     ///     fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Box<dyn Picker> {
-    ///         let loads = candidates.iter().map(|candidate| Arc::clone(&candidate.load)).collect();
-    ///         Box::new(FillPicker { up_to: self.up_to, loads })
+    ///         let loads = candidates.iter().map(|candidate| Arc::clone(&candidate.load));
+    ///         Box::new(FillPicker { up_to: self.up_to, loads: loads.collect() })
     ///     }
     /// }
     ///
@@ -158,15 +161,15 @@ impl<C: Connect> BalancerBuilder<C> {
         self
     }
 
-    /// Sets how long an `acquire` may take in total. Default 5 s: as long as a caller will usually wait
-    /// for an answer, and longer than a pod takes to be replaced in DNS.
+    /// Sets how long an `acquire` may take in total. Default 5 s: as long as a caller will usually
+    /// wait for an answer, and longer than a pod takes to be replaced in DNS.
     pub fn acquire_timeout(mut self, limit: Duration) -> Self {
         self.acquire_timeout = limit;
         self
     }
 
-    /// Verifies the peer of each new connection before it carries anything. Default: no verification;
-    /// DNS is believed, within its TTL.
+    /// Verifies the peer of each new connection before it carries anything. Default: no
+    /// verification; DNS is believed, within its TTL.
     ///
     /// An endpoint whose address belongs to another peer is refused, and unhealthy like one that
     /// cannot be reached.
@@ -243,8 +246,8 @@ impl<C: Connect> fmt::Debug for BalancerBuilder<C> {
 }
 
 impl<C: Connect> Balancer<C> {
-    /// Replaces the rule of roles: for a set whose primary moves, as a database's does. It is in force
-    /// when this returns.
+    /// Replaces the rule of roles: for a set whose primary moves, as a database's does. It is in
+    /// force when this returns.
     pub fn set_roles(&self, rule: RoleRule) {
         self.state.reconciler.set_roles(rule);
     }

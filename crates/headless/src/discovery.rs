@@ -26,8 +26,8 @@ use crate::evidence::Evidence;
 
 /// A running watch of one Service: which endpoints it has, now and as they change.
 ///
-/// Cloning is cheap, and all clones share one task and one stream of DNS queries. The task stops when
-/// the last clone, and the last balancer made from one, is dropped.
+/// Cloning is cheap, and all clones share one task and one stream of DNS queries. The task stops
+/// when the last clone, and the last balancer made from one, is dropped.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -54,8 +54,8 @@ impl Discovery {
         Arc::clone(&self.watch.snapshots.borrow())
     }
 
-    /// Waits for a snapshot that this handle has not seen yet, and returns it. Changes in between are
-    /// skipped, not queued.
+    /// Waits for a snapshot that this handle has not seen yet, and returns it. Changes in between
+    /// are skipped, not queued.
     ///
     /// # Errors
     /// [`Closed`] if the task is gone: a resolver panicked, or the runtime ended.
@@ -68,8 +68,8 @@ impl Discovery {
         Ok(Arc::clone(&snapshots.borrow_and_update()))
     }
 
-    /// Waits until `condition` holds for the current snapshot, and returns that. Useful in tests and
-    /// at start.
+    /// Waits until `condition` holds for the current snapshot, and returns that. Useful in tests
+    /// and at start.
     ///
     /// # Errors
     /// [`Closed`], as for [`changed`](Self::changed).
@@ -100,8 +100,8 @@ impl Discovery {
     /// Asks to resolve again soon, at most once per
     /// [`min_reresolve_interval`](crate::RefreshConfig::min_reresolve_interval).
     ///
-    /// For evidence that only the application has, such as a reset in a protocol that `headless` does
-    /// not speak.
+    /// For evidence that only the application has, such as a reset in a protocol that `headless`
+    /// does not speak.
     pub fn request_reresolution(&self) {
         self.watch.state.evidence.request_reresolution();
     }

@@ -1,5 +1,5 @@
-//! The endpoints that left: no new request; requests under way finish; idle connections close. At the
-//! deadline the rest is aborted and reported.
+//! The endpoints that left: no new request; requests under way finish; idle connections close. At
+//! the deadline the rest is aborted and reported.
 
 use std::fmt;
 use std::sync::Arc;

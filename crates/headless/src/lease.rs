@@ -49,8 +49,8 @@ impl<C: Connect> Lease<C> {
         &self.in_flight.on().endpoint
     }
 
-    /// Ends the lease after a complete exchange. `outcome` says how the endpoint did. Synchronous and
-    /// cheap.
+    /// Ends the lease after a complete exchange. `outcome` says how the endpoint did. Synchronous
+    /// and cheap.
     #[inline(always)]
     pub fn finish(mut self, outcome: Outcome) {
         let Some(conn) = self.conn.take() else { return };

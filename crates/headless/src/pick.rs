@@ -1,5 +1,5 @@
-//! [`Pick`]: an endpoint chosen and counted, without a connection. What a [`Lease`](crate::Lease) is
-//! without its pool.
+//! [`Pick`]: an endpoint chosen and counted, without a connection. What a [`Lease`](crate::Lease)
+//! is without its pool.
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +38,8 @@ impl<C: Connect> Pick<C> {
         &self.in_flight.on().endpoint
     }
 
-    /// Ends the pick after the exchange. `outcome` says how the endpoint did. Synchronous and cheap.
+    /// Ends the pick after the exchange. `outcome` says how the endpoint did. Synchronous and
+    /// cheap.
     #[inline]
     pub fn finish(mut self, outcome: Outcome) {
         self.outcome = outcome;

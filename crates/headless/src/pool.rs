@@ -1,5 +1,5 @@
-//! [`Pool`]: the connections to one endpoint. The asynchronous glue around [`Slots`]: it locks, wakes
-//! waiters, and drops connections outside the lock.
+//! [`Pool`]: the connections to one endpoint. The asynchronous glue around [`Slots`]: it locks,
+//! wakes waiters, and drops connections outside the lock.
 //!
 //! It knows an endpoint, a connector and a runtime, and nothing of the rooms above: what happens to
 //! its connections it tells a [`PoolObserver`]. `checkout.rs` is the way in and its queue,
@@ -343,8 +343,8 @@ impl<C: Connect> CapMember for Pool<C> {
     }
 }
 
-/// A connection on its way to a waiter. If the waiter never takes it, its drop returns it: nothing is
-/// lost in a channel.
+/// A connection on its way to a waiter. If the waiter never takes it, its drop returns it: nothing
+/// is lost in a channel.
 struct Handed<C: Connect> {
     pool: Arc<Pool<C>>,
     conn: Option<C::Conn>,

@@ -1,10 +1,10 @@
 //! The only writer of a balancer (invariant I1): a new snapshot, or a new rule of roles, becomes
 //! backends, a picker and one [`View`].
 //!
-//! Order of an update: backends for the new endpoints are made, the policy prepares a picker, the view
-//! is published; only then do the endpoints that left begin to drain. So additions are usable before
-//! removals act, and a draining backend is in no later view (I4). What was replaced is freed here,
-//! too, and never by a request ([`Retired`]).
+//! Order of an update: backends for the new endpoints are made, the policy prepares a picker, the
+//! view is published; only then do the endpoints that left begin to drain. So additions are usable
+//! before removals act, and a draining backend is in no later view (I4). What was replaced is freed
+//! here, too, and never by a request ([`Retired`]).
 //!
 //! An endpoint that stays is moved twice, and counted once in the picker.
 
@@ -37,8 +37,8 @@ pub(crate) struct Reconciler<C: Connect> {
     view: ViewCell<C>,
     context: Arc<BackendContext<C>>,
     writer: Mutex<Writer<C>>,
-    /// ORDERING: Release on set, Acquire on read: a reader that sees it set sees the empty view stored
-    /// before. Set under the writer's lock.
+    /// ORDERING: Release on set, Acquire on read: a reader that sees it set sees the empty view
+    /// stored before. Set under the writer's lock.
     closed: AtomicBool,
 }
 
@@ -46,7 +46,8 @@ pub(crate) struct Reconciler<C: Connect> {
 struct Writer<C: Connect> {
     policy: Box<dyn Policy>,
     roles: Roles,
-    /// Those of the view, for the next one. Empty while a rule or the policy is asked, which may panic.
+    /// Those of the view, for the next one. Empty while a rule or the policy is asked, which may
+    /// panic.
     members: Members<C>,
     draining: Draining<C>,
     retired: Retired<C>,
@@ -232,8 +233,8 @@ impl<C: Connect> Writer<C> {
 
 impl<C: Connect> Drop for Reconciler<C> {
     fn drop(&mut self) {
-        // The last handle is gone: dials and probes end, idle connections close. Leases keep what they
-        // need.
+        // The last handle is gone: dials and probes end, idle connections close. Leases keep what
+        // they need.
         for backend in &self.view.load_full().backends {
             backend.pool.close();
         }

@@ -21,8 +21,8 @@ impl<C: Connect> Balancer<C> {
     /// `limit`.
     ///
     /// Every `acquire` from now on, and those waiting, end with
-    /// [`AcquireError::ShutDown`](crate::AcquireError::ShutDown). What is unfinished at the limit is
-    /// aborted, if the connector can, and reported.
+    /// [`AcquireError::ShutDown`](crate::AcquireError::ShutDown). What is unfinished at the limit
+    /// is aborted, if the connector can, and reported.
     ///
     /// # Cancel safety
     /// The shutdown itself happens at once; dropping the future only stops the waiting.

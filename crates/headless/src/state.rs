@@ -48,8 +48,8 @@ impl<C: Connect> BalancerState<C> {
     /// Maintains all pools, if it is time to. Returns when it is next.
     fn maintain_pools(&self, now: Timestamp) -> Timestamp {
         let mut next = self.next_pool_maintenance.lock();
-        // WHY: not at each call. One follows each change of the set, and would go through the pools of
-        // all endpoints that stay.
+        // WHY: not at each call. One follows each change of the set, and would go through the pools
+        // of all endpoints that stay.
         if now >= *next {
             for backend in &self.reconciler.view_full().backends {
                 backend.pool.maintain(now);

@@ -1,5 +1,5 @@
-//! [`Balancer::stats`]: what every endpoint and its pool are doing, read at one time. No counters of
-//! its own.
+//! [`Balancer::stats`]: what every endpoint and its pool are doing, read at one time. No counters
+//! of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,8 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Returns the figures of all pools together. Counters fall when an endpoint leaves, by its part.
+    /// Returns the figures of all pools together. Counters fall when an endpoint leaves, by its
+    /// part.
     #[must_use]
     pub fn total(&self) -> PoolStats {
         let mut total = PoolStats::default();
@@ -43,8 +44,8 @@ pub struct EndpointStats {
     pub endpoint: Arc<Endpoint>,
     /// Its role, if a rule gives it one.
     pub role: Option<Role>,
-    /// Whether it takes requests only if no other endpoint can: it could not be connected to, or has
-    /// not been yet.
+    /// Whether it takes requests only if no other endpoint can: it could not be connected to, or
+    /// has not been yet.
     pub unhealthy: bool,
     /// Whether it is new, and being connected to before it takes its share.
     pub warming: bool,
@@ -110,8 +111,8 @@ impl PoolStats {
 }
 
 impl<C: Connect> Balancer<C> {
-    /// Returns the state of every endpoint and its pool. Takes each pool's lock for a moment; not to be
-    /// called for every request.
+    /// Returns the state of every endpoint and its pool. Takes each pool's lock for a moment; not
+    /// to be called for every request.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let view = self.state.reconciler.view_full();

@@ -42,17 +42,17 @@ pub struct DiscoveryBuilder {
 }
 
 impl Discovery {
-    /// Watches the Service `target`, resolved by DNS as a pod of the cluster would: `web`, `web.shop`,
-    /// `web.shop.svc:http`.
+    /// Watches the Service `target`, resolved by DNS as a pod of the cluster would: `web`,
+    /// `web.shop`, `web.shop.svc:http`.
     ///
     /// Fails fast: it resolves once, and returns an error if that finds no endpoint.
-    /// [`Discovery::builder`] can wait instead, and takes a resolver with other settings (name server,
-    /// namespace, pinned StatefulSet). A watch of the same Service that runs already is joined
-    /// ([`shared`](DiscoveryBuilder::shared)).
+    /// [`Discovery::builder`] can wait instead, and takes a resolver with other settings (name
+    /// server, namespace, pinned StatefulSet). A watch of the same Service that runs already is
+    /// joined ([`shared`](DiscoveryBuilder::shared)).
     ///
     /// # Errors
-    /// [`StartError`]: the name cannot be read, no name server is configured, DNS fails, or the Service
-    /// has no ready pod.
+    /// [`StartError`]: the name cannot be read, no name server is configured, DNS fails, or the
+    /// Service has no ready pod.
     ///
     /// # Cancel safety
     /// Nothing runs before it returns.
@@ -70,15 +70,14 @@ impl Discovery {
 
     /// Returns a builder of a watch that resolves with `resolver`.
     ///
-    /// A resolver is [`DnsResolver`](crate::dns::DnsResolver), a [`StaticList`](crate::StaticList), or
-    /// your own [`Resolve`]:
+    /// A resolver is [`DnsResolver`](crate::dns::DnsResolver), a [`StaticList`](crate::StaticList),
+    /// or your own [`Resolve`]:
     ///
     /// ```
     /// use std::time::Duration;
     ///
-    /// use headless::{
-    ///     Answer, BoxFuture, Discovery, Endpoint, Failure, FailureKind, FoundBy, Resolution, Resolve,
-    /// };
+    /// use headless::{Answer, BoxFuture, Discovery, Endpoint, FoundBy, Resolve};
+    /// use headless::{Failure, FailureKind, Resolution};
     ///
     /// /// Reads the endpoints from a file, one `address:port` a line.
     /// struct HostsFile(std::path::PathBuf);
@@ -88,8 +87,11 @@ impl Discovery {
     ///         Box::pin(async {
     ///             let text = match std::fs::read_to_string(&self.0) {
     ///                 Ok(text) => text,
-    ///                 // A failed lookup: the endpoints known before are kept.
-    ///                 Err(e) => return Resolution::Failed(Failure::new(FailureKind::Io, e.to_string())),
+    ///                 Err(e) => {
+    ///                     // A failed lookup: the endpoints known before are kept.
+    ///                     let failure = Failure::new(FailureKind::Io, e.to_string());
+    ///                     return Resolution::Failed(failure);
+    ///                 }
     ///             };
     ///             let addrs = text.lines().filter_map(|line| line.trim().parse().ok());
     ///             let endpoints: Vec<Endpoint> = addrs.map(Endpoint::new).collect();
@@ -135,8 +137,8 @@ impl DiscoveryBuilder {
         self
     }
 
-    /// Joins the shared watch of the same Service on the same runtime, if one runs already, whatever
-    /// its settings. Default: a watch of its own.
+    /// Joins the shared watch of the same Service on the same runtime, if one runs already,
+    /// whatever its settings. Default: a watch of its own.
     ///
     /// For programs in which many parts watch one Service, each by itself. Two resolvers are of the
     /// same Service if their [`Resolve::service`] is the same.

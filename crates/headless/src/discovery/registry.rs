@@ -27,8 +27,8 @@ pub(super) fn find(service: &str) -> Option<Watch> {
     join(&RUNNING.lock(), &key(service))
 }
 
-/// Registers `started`. If another was faster, that one is returned, and this one ends with its last
-/// handle.
+/// Registers `started`. If another was faster, that one is returned, and this one ends with its
+/// last handle.
 pub(super) fn enter(started: Watch, running: Running) -> Watch {
     let mut watches = RUNNING.lock();
     let key = key(&started.state.service);

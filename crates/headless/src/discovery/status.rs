@@ -27,8 +27,8 @@ pub struct Status {
     pub found_by: Option<FoundBy>,
     /// The TTL of the last good answer.
     pub ttl: Option<Duration>,
-    /// Whether a cache sits between this program and the cluster's DNS: nothing fresher comes before
-    /// the TTL runs out.
+    /// Whether a cache sits between this program and the cluster's DNS: nothing fresher comes
+    /// before the TTL runs out.
     pub cached: bool,
     /// How long ago endpoints were last found.
     pub last_good_age: Option<Duration>,

@@ -59,7 +59,8 @@ impl WatchState {
         }
     }
 
-    /// Applies the current snapshot to `subscriber`, then all later ones, with none lost in between.
+    /// Applies the current snapshot to `subscriber`, then all later ones, with none lost in
+    /// between.
     pub(crate) fn attach(&self, subscriber: &Arc<impl Subscriber + 'static>, current: impl FnOnce() -> Arc<Snapshot>) {
         // The lock that the task holds while it publishes: the snapshot cannot change meanwhile.
         let mut subscribers = self.subscribers.lock();

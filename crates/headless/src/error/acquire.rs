@@ -160,14 +160,16 @@ pub(crate) struct Circumstances<'a> {
 }
 
 impl Attempts {
-    /// These attempts, with what those before had learnt: the deadline may cut the last round short.
+    /// These attempts, with what those before had learnt: the deadline may cut the last round
+    /// short.
     pub(crate) fn after(mut self, before: Self) -> Self {
         self.tried = self.tried.max(before.tried);
         self.last_connect_error = self.last_connect_error.or(before.last_connect_error);
         self
     }
 
-    /// Whether another round is pointless: the time is up, or every endpoint that fits has a full queue.
+    /// Whether another round is pointless: the time is up, or every endpoint that fits has a full
+    /// queue.
     pub(crate) fn is_final(&self) -> bool {
         self.timed_out.is_some() || (self.tried > 0 && self.full == self.tried)
     }
@@ -176,8 +178,8 @@ impl Attempts {
     pub(crate) fn explain(self, now: Circumstances<'_>) -> AcquireError {
         let (service, waited) = (Arc::clone(now.service), now.waited);
         match (self.timed_out, self.last_connect_error) {
-            // A pool whose connections are all in use is the cause; for one that has none, the cause
-            // is the failed attempts to connect.
+            // A pool whose connections are all in use is the cause; for one that has none, the
+            // cause is the failed attempts to connect.
             (Some(late), last) if last.is_none() || late.counts.busy > 0 => {
                 return AcquireError::Timeout {
                     endpoint: late.endpoint,

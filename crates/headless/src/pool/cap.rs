@@ -1,6 +1,6 @@
 //! [`Cap`]: one limit of connections over all endpoints of a balancer. Pools over it wait here, and
-//! idle connections of other endpoints are evicted. Not touched where no such limit is set, nor by a
-//! request that finds an idle connection.
+//! idle connections of other endpoints are evicted. Not touched where no such limit is set, nor by
+//! a request that finds an idle connection.
 
 use std::collections::VecDeque;
 use std::ptr::addr_eq;

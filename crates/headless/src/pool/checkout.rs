@@ -20,12 +20,12 @@ impl<C: Connect> Pool<C> {
         }
     }
 
-    /// A connection: an idle one, a returned one, or a new one, whichever is first. `stage` says what
-    /// is being waited for.
+    /// A connection: an idle one, a returned one, or a new one, whichever is first. `stage` says
+    /// what is being waited for.
     ///
     /// # Cancel safety
-    /// Leaves the queue when dropped. A dial that was started goes on, and its connection serves the
-    /// next caller. A connection that was being validated is closed.
+    /// Leaves the queue when dropped. A dial that was started goes on, and its connection serves
+    /// the next caller. A connection that was being validated is closed.
     pub(crate) async fn checkout(self: &Arc<Self>, stage: &mut Stage) -> Result<(C::Conn, Slot), Refusal> {
         loop {
             match self.enter() {
@@ -97,8 +97,8 @@ enum Entry<C: Connect> {
     Refused(Refusal),
 }
 
-/// A place in the queue, left when dropped. Its time counts however it ends: the callers that gave up
-/// waited longest.
+/// A place in the queue, left when dropped. Its time counts however it ends: the callers that gave
+/// up waited longest.
 struct Place<C: Connect> {
     pool: Arc<Pool<C>>,
     ticket: Option<Ticket>,

@@ -27,12 +27,13 @@ pub struct PoolConfig {
     /// closed when it is returned, unless callers of its own endpoint wait for it. An endpoint that
     /// always has waiters gives nothing up, so allow for more connections than there are endpoints.
     pub max_connections_total: Option<usize>,
-    /// How many connections to one endpoint are kept idle, ready for the next callers; of multiplexed
-    /// connections (HTTP/2), how many are kept open. Default 0: unused endpoints cost nothing.
+    /// How many connections to one endpoint are kept idle, ready for the next callers; of
+    /// multiplexed connections (HTTP/2), how many are kept open. Default 0: unused endpoints cost
+    /// nothing.
     ///
     /// They are opened when the endpoint appears, and never expire by `idle_timeout`. Whatever the
-    /// number, an endpoint that joins others in a set is connected to first, and takes requests when
-    /// that has succeeded.
+    /// number, an endpoint that joins others in a set is connected to first, and takes requests
+    /// when that has succeeded.
     pub min_idle_per_endpoint: usize,
     /// How many connections to one endpoint may be opened at a time. Default 8.
     ///
@@ -49,13 +50,14 @@ pub struct PoolConfig {
     /// Within a cluster it takes milliseconds, and a pod that vanished drops the first packet
     /// silently.
     pub connect_timeout: Duration,
-    /// How long a connection may stay unused. Default 60 s, below the idle timeouts usual at servers;
-    /// checked every quarter of it.
+    /// How long a connection may stay unused. Default 60 s, below the idle timeouts usual at
+    /// servers; checked every quarter of it.
     pub idle_timeout: Duration,
     /// How old a connection may grow before it is replaced. Default 30 minutes.
     ///
     /// Each connection draws its own limit between 80 and 100 % of this, so that connections opened
-    /// together do not end together. The replacement is opened first, so that no request waits for it.
+    /// together do not end together. The replacement is opened first, so that no request waits for
+    /// it.
     pub max_lifetime: Option<Duration>,
     /// After how long an idle connection must be [validated](crate::Connect::validate) before it is
     /// checked out. Default: never; the end of an HTTP connection shows by itself. For a database
@@ -64,7 +66,8 @@ pub struct PoolConfig {
     /// How often the connection that has been idle longest is [validated](crate::Connect::validate)
     /// in the background. Default: never.
     ///
-    /// It finds dead connections before a request does, and keeps firewalls from forgetting live ones.
+    /// It finds dead connections before a request does, and keeps firewalls from forgetting live
+    /// ones.
     pub keep_alive: Option<Duration>,
     /// How long the requests to a removed endpoint may take to finish. Default 30 s, Kubernetes'
     /// default grace period.

@@ -12,8 +12,8 @@ use super::{ConnectError, ConnectFault, Pool, Refusal};
 use crate::entropy::entropy;
 
 impl<C: Connect> Pool<C> {
-    /// Opens the first connections. With `at_least_one` also where no minimum is set. Returns whether
-    /// any dial was started: there may be no permit.
+    /// Opens the first connections. With `at_least_one` also where no minimum is set. Returns
+    /// whether any dial was started: there may be no permit.
     pub(crate) fn warm_up(self: &Arc<Self>, at_least_one: bool) -> bool {
         let mut out = Effects::default();
         {

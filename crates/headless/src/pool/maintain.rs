@@ -42,8 +42,8 @@ impl<C: Connect> Pool<C> {
         self.settle(placed, now, out);
     }
 
-    /// Validates a connection that has been idle for long. If it is dead, all idle ones beside it are
-    /// closed. Ends at once when the pool closes: its caller goes to another endpoint.
+    /// Validates a connection that has been idle for long. If it is dead, all idle ones beside it
+    /// are closed. Ends at once when the pool closes: its caller goes to another endpoint.
     pub(super) async fn validate(self: &Arc<Self>, mut handed: Handed<C>) -> Option<(C::Conn, Slot)> {
         let validation = self.context.connector.validate(handed.conn());
         let limited = timeout(self.context.config.connect_timeout, validation);

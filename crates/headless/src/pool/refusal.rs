@@ -1,4 +1,5 @@
-//! Why a pool gave no connection: [`Refusal`], [`ConnectError`], and [`Stage`], what was waited for.
+//! Why a pool gave no connection: [`Refusal`], [`ConnectError`], and [`Stage`], what was waited
+//! for.
 
 use std::error::Error;
 use std::fmt;
@@ -38,7 +39,8 @@ pub enum ConnectFault {
     TimedOut(Duration),
     /// Another peer has the address ([`verify_peer`](crate::BalancerBuilder::verify_peer)).
     PeerMismatch(PeerMismatch),
-    /// The connection had ended before its first use: something accepts connections and closes them.
+    /// The connection had ended before its first use: something accepts connections and closes
+    /// them.
     Dead,
     /// The endpoint left the set meanwhile.
     Removed,
@@ -88,7 +90,8 @@ pub enum Stage {
     /// For an idle connection to prove that it is alive.
     Validating,
     /// For another endpoint to close a connection: all together have as many as
-    /// [`max_connections_total`](crate::PoolConfig::max_connections_total) allows, and none is idle.
+    /// [`max_connections_total`](crate::PoolConfig::max_connections_total) allows, and none is
+    /// idle.
     AwaitingPermit,
 }
 

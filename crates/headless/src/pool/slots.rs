@@ -118,8 +118,8 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// [`checkout`](Self::checkout) in the usual case: an exclusive connection that is idle, alive and
-    /// fresh. Waiters come first, but while one waits, nothing is idle.
+    /// [`checkout`](Self::checkout) in the usual case: an exclusive connection that is idle, alive
+    /// and fresh. Waiters come first, but while one waits, nothing is idle.
     #[inline]
     pub(crate) fn take_idle(
         &mut self,
@@ -190,7 +190,8 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// Whether a connection returns in the usual way: it is exclusive, it stays, and no caller waits.
+    /// Whether a connection returns in the usual way: it is exclusive, it stays, and no caller
+    /// waits.
     #[inline]
     pub(crate) fn keeps(&self, slot: Slot, now: Timestamp) -> bool {
         match slot {

@@ -2,11 +2,11 @@
 //!
 //! INVARIANT(I1): only `reconcile.rs` and its modules can make a cell, and store into one.
 //!
-//! The cell is an `ArcSwap`. Its default strategy reads without touching a shared cache line, and rests
-//! on an argument about memory ordering that was wrong twice (corrected in 1.9.0 and 1.9.1) and is
-//! doubted again for weakly ordered machines (arc-swap#210, open). So: the default strategy on x86,
-//! where every locked instruction is a full barrier and the doubt does not apply; the lock-based
-//! strategy elsewhere, until the doubt is settled.
+//! The cell is an `ArcSwap`. Its default strategy reads without touching a shared cache line, and
+//! rests on an argument about memory ordering that was wrong twice (corrected in 1.9.0 and 1.9.1)
+//! and is doubted again for weakly ordered machines (arc-swap#210, open). So: the default strategy
+//! on x86, where every locked instruction is a full barrier and the doubt does not apply; the
+//! lock-based strategy elsewhere, until the doubt is settled.
 
 use std::sync::Arc;
 

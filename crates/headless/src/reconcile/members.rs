@@ -13,7 +13,8 @@ use crate::view::{Backends, View};
 
 /// The endpoints of a view, in its order.
 pub(super) struct Members<C: Connect> {
-    /// An endpoint that stays has the same backend from view to view, with its pool and its history.
+    /// An endpoint that stays has the same backend from view to view, with its pool and its
+    /// history.
     pub(super) backends: Vec<Arc<Backend<C>>>,
     pub(super) candidates: Vec<Candidate>,
 }

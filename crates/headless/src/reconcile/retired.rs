@@ -14,8 +14,8 @@ use crate::view::View;
 /// writer. The same holds for a backend that has left, whose last request ends later.
 ///
 /// After a swap no reader can find the old view, and each reader that still has it is in its count
-/// (arc-swap turns the readers' debts into counts). So a count of one is the writer's own, and stays
-/// one.
+/// (arc-swap turns the readers' debts into counts). So a count of one is the writer's own, and
+/// stays one.
 #[derive(Debug)]
 pub(super) struct Retired<C: Connect> {
     views: Vec<Arc<View<C>>>,

@@ -23,7 +23,8 @@ impl Roles {
         }
     }
 
-    /// Replaces the rule, once it has given each candidate its role: a rule that panics is not kept.
+    /// Replaces the rule, once it has given each candidate its role: a rule that panics is not
+    /// kept.
     pub(super) fn replace(&mut self, rule: RoleRule, candidates: &mut [Candidate]) {
         assign(&rule, candidates);
         self.0 = Some(rule);

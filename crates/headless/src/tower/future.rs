@@ -1,4 +1,5 @@
-//! [`ResponseFuture`]: lease → ready → call → outcome. With an idle connection nothing is boxed; only waiting is.
+//! [`ResponseFuture`]: lease → ready → call → outcome. With an idle connection nothing is boxed;
+//! only waiting is.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -17,8 +18,8 @@ use crate::balancer::{Balancer, Choice};
 use crate::error::BuildError;
 use crate::lease::Lease;
 
-/// How many connections a request is offered to before the error of the last one is its own. Each has said, before it took the
-/// request, that it is dead; three in a row are more than bad luck with idle connections.
+/// How many dead connections a request meets before the error of the last one is its own. Each said
+/// so before it took the request; three in a row are more than bad luck with idle connections.
 const ATTEMPTS: usize = 3;
 
 type ErrorOf<D, Req> = <<D as Connect>::Conn as Service<Req>>::Error;
@@ -32,7 +33,8 @@ pub(super) struct ServiceState<D: Connect, R, C> {
 }
 
 pin_project! {
-    /// The future of a call through [`Balanced`](super::Balanced). Holds the lease until the response is there.
+    /// The future of a call through [`Balanced`](super::Balanced). Holds the lease until the
+    /// response is there.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<Req, D, R, C>
     where
@@ -54,11 +56,12 @@ pin_project! {
         D: Connect,
         D::Conn: Service<Req>,
     {
-        // An idle connection was there. Its service has not been asked yet whether it is ready.
+        // An idle connection was there. Its service was not asked yet whether it is ready.
         Leased { lease: Option<Lease<D>> },
         // Something has to be waited for.
         Waiting { lease: BoxFuture<'static, Prepared<D, Req>> },
-        // The service has the request. Dropped in this order: whatever the response still holds, before its connection.
+        // The service has the request. Dropped in this order: what the response still holds, before
+        // its connection.
         Called {
             #[pin]
             response: <D::Conn as Service<Req>>::Future,
@@ -160,7 +163,7 @@ where
     }
 }
 
-/// Tells the pool what became of the call: the table in [`Classify`].
+/// Ends the lease by the outcome of the call: the table in [`Classify`].
 fn end<D: Connect>(lease: Lease<D>, outcome: Outcome, is_error: bool) {
     match outcome {
         Outcome::Success => lease.finish(outcome),
@@ -172,7 +175,7 @@ fn end<D: Connect>(lease: Lease<D>, outcome: Outcome, is_error: bool) {
 
 /// Where the waiting begins.
 enum Start<D: Connect, E> {
-    /// The pod is chosen, if there was one to choose, and has no idle connection.
+    /// The endpoint is chosen, if there was one to choose, and has no idle connection.
     Chosen(Option<Choice<D>>),
     /// There is a connection, and its service is not ready yet.
     Leased(Lease<D>),
@@ -180,8 +183,8 @@ enum Start<D: Connect, E> {
     Dead(Lease<D>, E),
 }
 
-/// All that has to be waited for: a connection whose service is ready. Bounded by the acquire timeout, once to get a connection
-/// and once to have it ready (invariant I8).
+/// Waits for a connection with a service that is ready. Bounded by the acquire timeout, once to get
+/// a connection and once to have it ready (invariant I8).
 async fn prepare<Req, D, R, C>(
     service: Arc<ServiceState<D, R, C>>,
     route: Route,

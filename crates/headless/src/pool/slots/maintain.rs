@@ -94,8 +94,8 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// Dials the replacement of a connection that was closed before it, if there is room now. A dial
-    /// under way counts as the replacement.
+    /// Dials the replacement of a connection that was closed before it, if there is room now. A
+    /// dial under way counts as the replacement.
     fn pay(&mut self, out: &mut Effects<T>) {
         if self.replacement == Replacement::Owed && self.connecting == 0 {
             self.start_dial(out);
@@ -195,8 +195,8 @@ impl<T, W> Slots<T, W> {
         placed
     }
 
-    /// Closes the connection that has been idle longest, so that another endpoint can open one. Says
-    /// whether there was one.
+    /// Closes the connection that has been idle longest, so that another endpoint can open one.
+    /// Says whether there was one.
     pub(crate) fn evict_idle(&mut self, out: &mut Effects<T>) -> bool {
         if !self.waiters.is_empty() {
             return false;
@@ -228,8 +228,8 @@ impl<T, W> Slots<T, W> {
         self.start_dials(out);
     }
 
-    /// Closes the pool: idle connections now, those checked out on return. Returns the waiters, to be
-    /// told.
+    /// Closes the pool: idle connections now, those checked out on return. Returns the waiters, to
+    /// be told.
     pub(crate) fn close(&mut self, out: &mut Effects<T>) -> Vec<W> {
         self.closed = true;
         self.close_all(CloseReason::Removed, out);

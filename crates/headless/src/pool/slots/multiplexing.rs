@@ -50,8 +50,8 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// [`return_stream`](Self::return_stream) in the usual case: no caller waits for the stream, and
-    /// its connection stays. Says whether this was it; the handle is then of no more use.
+    /// [`return_stream`](Self::return_stream) in the usual case: no caller waits for the stream,
+    /// and its connection stays. Says whether this was it; the handle is then of no more use.
     pub(crate) fn ends_stream(&mut self, slot: Slot, now: Timestamp, inspect: &impl Inspect<T>) -> bool {
         let Slot::Stream(id) = slot else { return false };
         if !self.waiters.is_empty() || self.is_awaited() {
