@@ -1,6 +1,8 @@
-//! The pools, with paused time and fakes: what they promise to those who wait, to those who leave, and to connections nobody uses.
+//! The pools, with paused time and fakes: what they promise to callers that wait, to callers that
+//! leave, and about unused connections.
 //!
-//! One module per promise, each in `pool/`: cancelling, connecting, the limit over all pods, upkeep, warming up, figures.
+//! One module per promise, each in `pool/`: cancelling, connecting, the limit over all pods,
+//! maintenance, warming up, figures.
 #![allow(
     clippy::unwrap_used,
     unreachable_pub,
@@ -15,9 +17,9 @@ mod connecting;
 mod figures;
 #[path = "pool/limit.rs"]
 mod limit;
+#[path = "pool/maintenance.rs"]
+mod maintenance;
 mod support;
-#[path = "pool/upkeep.rs"]
-mod upkeep;
 #[path = "pool/warming.rs"]
 mod warming;
 
@@ -119,8 +121,8 @@ impl Scene {
             .collect()
     }
 
-    /// Nothing in flight, waiting or being opened, nothing open but what is idle, and every connection
-    /// opened is accounted for.
+    /// Nothing in flight, waiting or being opened, nothing open but what is idle, and every
+    /// connection opened is accounted for.
     async fn assert_clean(&self) {
         settle().await;
         let stats = self.balancer.stats();
@@ -138,7 +140,7 @@ impl Scene {
     }
 }
 
-/// Polls once. Nobody polls it again until it is awaited, whoever wakes it.
+/// Polls once. It is not polled again until it is awaited.
 async fn poll_once<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
     tokio::select! {
         biased;

@@ -1,5 +1,5 @@
-//! What was replaced is freed by the writer, however a request and a replacement fall together: a request never pays for a set. And
-//! what is kept from view to view survives a rule that panics.
+//! What was replaced is freed by the writer, however a request and a replacement fall together: a
+//! request never pays for a set. And what is kept from view to view survives a rule that panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};

@@ -1,5 +1,5 @@
-//! Invariant I2 under fire: while one thread replaces the set as fast as it can, two threads pick; no pick is ever outside the
-//! set in force before it or the one after it.
+//! Invariant I2 under fire: while one thread replaces the set as fast as it can, two threads pick;
+//! no pick is ever outside the set in force before it or the one after it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ impl Connect for Nothing {
     }
 }
 
-/// Set `g` holds the endpoints `g..g + 1000`: every change removes the oldest and adds one, each is in 1000 sets in a row.
+/// Set `g` holds the endpoints `g..g + 1000`: every change removes the oldest and adds one, each is
+/// in 1000 sets in a row.
 pub(super) fn endpoint(number: u64) -> Arc<Endpoint> {
     let [.., a, b, c] = number.to_be_bytes();
     Arc::new(Endpoint::new(([10, a, b, c], 80).into()))
@@ -52,7 +53,8 @@ fn picks_stay_within_the_current_or_previous_set(policy: impl Policy) {
             .unwrap();
         Balancer::builder(discovery, Nothing).policy(policy).build().unwrap()
     });
-    // `begun` is raised before a set is applied, `done` after: at any time the view is one of sets done..=begun.
+    // `begun` is raised before a set is applied, `done` after: at any time the view is one of sets
+    // done..=begun.
     let (begun, done) = (AtomicU64::new(0), AtomicU64::new(0));
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {

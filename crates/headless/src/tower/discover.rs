@@ -35,7 +35,9 @@ use crate::error::Closed;
 /// #     #[derive(Debug)] pub enum Change<K, V> { Insert(K, V), Remove(K) }
 /// #     #[derive(Debug)] pub struct Endpoint(String);
 /// #     impl Endpoint {
-/// #         pub fn from_shared(uri: String) -> Result<Self, std::convert::Infallible> { Ok(Self(uri)) }
+/// #         pub fn from_shared(uri: String) -> Result<Self, std::convert::Infallible> {
+/// #             Ok(Self(uri))
+/// #         }
 /// #     }
 /// # }
 /// # use tokio::sync::mpsc::Sender;
@@ -166,7 +168,9 @@ impl fmt::Debug for Changes {
 /// let web = Discovery::builder(StaticList::new("web", pods)).start().await?;
 /// let discover = Discover::new(web, |pod| {
 ///     let addr = pod.addr();
-///     let answer = move |line: String| async move { Ok::<_, tower::BoxError>(format!("{addr} {line}")) };
+///     let answer = move |line: String| async move {
+///         Ok::<_, tower::BoxError>(format!("{addr} {line}"))
+///     };
 ///     Constant::new(service_fn(answer), 0)
 /// });
 /// let mut balance = Balance::new(discover);

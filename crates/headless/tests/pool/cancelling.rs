@@ -1,8 +1,9 @@
-//! What is left behind when the caller, the pod or the balancer goes: nothing, at any stage. The table, a test per cell:
-//! {before the first poll, while waiting, while connecting, while checking, after the hand-off, in use} × {the caller drops, the pod
-//! drains, the balancer closes}.
+//! What is left behind when the caller, the pod or the balancer goes: nothing, at any stage. The
+//! table, a test per cell: {before the first poll, while waiting, while connecting, while checking,
+//! after the hand-off, in use} × {the caller drops, the pod drains, the balancer closes}.
 //!
-//! Two permits are all there are, over all pods: each cell ends by having two connections at once, on new pods.
+//! Two permits are all there are, over all pods: each cell ends by having two connections at once,
+//! on new pods.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -29,7 +30,7 @@ impl Scene {
         self.set_is([pod(0, 2)]).await;
     }
 
-    /// Somebody else is served now, and no permit was lost.
+    /// Another caller is served now, and no permit was lost.
     async fn assert_usable(&self) {
         let start = Instant::now();
         self.acquire().await.finish(Outcome::Success);
@@ -50,7 +51,7 @@ impl Scene {
         drained.unfinished.iter().map(|left| left.requests).sum()
     }
 
-    /// After the end: nobody is served, and nothing is open.
+    /// After the end: no caller is served, and nothing is open.
     async fn assert_closed(&self) {
         let refused = self.balancer.acquire(Route::any()).await;
         assert!(matches!(refused, Err(AcquireError::ShutDown { .. })), "{refused:?}");
@@ -122,7 +123,7 @@ async fn while_waiting_the_pod_drains() {
     assert_eq!(
         lease.addr,
         pod(0, 2).addr(),
-        "who waits for a pod that leaves goes to another"
+        "a waiter of a pod that leaves goes to another"
     );
     lease.finish(Outcome::Success);
     assert_eq!(scene.draining(), [(held.endpoint().to_string(), 1)]);
@@ -206,7 +207,7 @@ async fn while_checking_the_caller_drops() {
     let acquire = scene.spawn().await;
     acquire.abort();
     settle().await;
-    assert_eq!(scene.pods.open(), 0, "nobody knows what it still carries");
+    assert_eq!(scene.pods.open(), 0, "it may still carry parts of the exchange");
     assert_eq!(scene.stats_of(&pod(0, 1)).pool.closed.cancelled, 1);
     scene.pods.checks(Check::Passes);
     scene.assert_usable().await;
@@ -264,7 +265,7 @@ async fn after_hand_off_the_pod_drains() {
     assert!(poll_once(acquire.as_mut()).await.is_none());
     held.finish(Outcome::Success);
     scene.replace_pod().await;
-    assert_eq!(scene.balancer.stats().draining.len(), 1, "handed over is lent");
+    assert_eq!(scene.balancer.stats().draining.len(), 1, "handed over is checked out");
     let lease = acquire.await.unwrap();
     assert_eq!(lease.addr, pod(0, 1).addr(), "a working connection is not taken back");
     lease.finish(Outcome::Success);
@@ -280,7 +281,7 @@ async fn after_hand_off_the_balancer_closes() {
         let mut acquire = pin!(scene.balancer.acquire(Route::any()));
         assert!(poll_once(acquire.as_mut()).await.is_none());
         held.finish(Outcome::Success);
-        assert_eq!(scene.close(Duration::ZERO).await, 1, "handed over is lent");
+        assert_eq!(scene.close(Duration::ZERO).await, 1, "handed over is checked out");
         let lease = acquire.await.unwrap();
         assert!(lease.aborted.load(Ordering::SeqCst), "cut, as any that is lent");
     }
@@ -297,7 +298,7 @@ async fn in_use_the_caller_drops() {
     assert_eq!(
         scene.pods.attempts(),
         2,
-        "nobody knows what the first still carries; the waiter got a new one"
+        "the first may still carry parts of the exchange; the waiter got a new one"
     );
     assert_eq!(scene.stats_of(&pod(0, 1)).pool.closed.cancelled, 1);
     scene.assert_usable().await;

@@ -1,7 +1,9 @@
-//! Loom models of the real [`Slots`] and [`Permits`]: the hand-off, the guard and the close, and the permits that pods share.
+//! Loom models of the real [`Slots`] and [`Permits`]: the hand-off, the guard and the close, and
+//! the permits that pods share.
 //!
-//! The glue around them (`pool/mod.rs`, `pool/waiter.rs`, `pool/cap.rs`) runs on locks and channels that loom cannot see. So its
-//! few steps are repeated here on loom's: lock, decide, unlock, and then carry out. A waiter's channel is a [`Cell`].
+//! The glue around them (`pool.rs`, `pool/checkout.rs`, `pool/cap.rs`) runs on locks and channels
+//! that loom cannot see. So its few steps are repeated here on loom's: lock, decide, unlock, and
+//! then carry out. A waiter's channel is a [`Cell`].
 
 use std::collections::VecDeque;
 
@@ -42,7 +44,7 @@ impl Inspect<u32> for Well {
     }
 }
 
-/// A channel for one connection, whose receiver may leave.
+/// A channel for one connection; its receiver may leave.
 #[derive(Clone)]
 struct Cell(Arc<(Mutex<Sent>, Condvar)>);
 
@@ -278,9 +280,10 @@ fn a_connection_whose_first_waiter_leaves_goes_to_the_second() {
     });
 }
 
-/// A lease ends while the pool closes or is invalidated: the connection is never kept, and its permit comes back once.
+/// A lease ends while the pool closes or is invalidated: the connection is never kept, and its
+/// permit comes back once.
 #[test]
-fn a_lease_that_ends_during_a_close_or_a_invalidation_is_not_kept() {
+fn a_lease_that_ends_during_a_close_or_an_invalidation_is_not_kept() {
     for streams in [1, 2] {
         for closes in [true, false] {
             loom::model(move || {
@@ -303,7 +306,7 @@ fn a_lease_that_ends_during_a_close_or_a_invalidation_is_not_kept() {
 
 /// A caller comes while the pool closes: it is served or told, and does not wait for ever.
 #[test]
-fn who_waits_while_a_lease_ends_and_the_pool_closes_is_served_or_told() {
+fn a_waiter_while_a_lease_ends_and_the_pool_closes_is_served_or_told() {
     loom::model(|| {
         let pods = Arc::new(Pods::new(1, 1, ONE));
         let held = pods.take(0);
@@ -343,9 +346,10 @@ fn two_callers_of_one_connection_are_both_served() {
     });
 }
 
-/// One permit for two pods: one pod's lease ends, however it does, while the other pod's caller asks. It is always served.
+/// One permit for two pods: one pod's lease ends, however it does, while the other pod's caller
+/// asks. It is always served.
 #[test]
-fn a_pod_that_starves_while_another_gives_its_permit_back_is_served() {
+fn a_pod_that_waits_for_a_permit_while_another_gives_its_permit_back_is_served() {
     // Without a bound it takes more than a minute.
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
@@ -367,10 +371,10 @@ fn a_pod_that_starves_while_another_gives_its_permit_back_is_served() {
     }
 }
 
-/// The heart of the above, without the pools' locks, which would hide a weakness: of a pod that enlists and one that gives a permit
-/// back, at least one sees the other.
+/// The heart of the above, without the pools' locks, which would hide a weakness: of a pod that
+/// waits and one that gives a permit back, at least one sees the other.
 #[test]
-fn a_permit_that_comes_back_and_a_pod_that_enlists_do_not_miss_each_other() {
+fn a_permit_that_comes_back_and_a_pod_that_waits_do_not_miss_each_other() {
     loom::model(|| {
         let permits = Arc::new(Permits::new(1));
         assert!(permits.take());

@@ -1,6 +1,6 @@
-//! What the tests of [`Slots`] share: a pool whose connections are numbers and whose waiters are letters. The rules, one test
-//! each, are in `rules.rs`, `multiplexing.rs`, `maintain.rs`, `lifetime.rs` and `permits.rs`; a million random operations against a model
-//! are in `model/`.
+//! What the tests of [`Slots`] share: a pool of numbers as connections and letters as waiters. The
+//! rules, one test each, are in `rules.rs`, `multiplexing.rs`, `maintain.rs`, `lifetime.rs` and
+//! `permits.rs`; a million random operations against a model are in `model/`.
 
 mod lifetime;
 mod maintain;
@@ -43,7 +43,7 @@ fn at(nanos: u64) -> Timestamp {
 #[derive(Default)]
 struct Peers {
     dead: BTreeSet<u32>,
-    /// Shared connections that give no handle for the moment.
+    /// Multiplexed connections that give no handle for the moment.
     mute: BTreeSet<u32>,
     /// How many streams a peer allows, if not any number.
     streams: BTreeMap<u32, usize>,
@@ -90,7 +90,7 @@ impl Pool {
         }
     }
 
-    /// With the connections 1, 2, … nobody uses, opened at that time each: the last one is the newest.
+    /// With the unused connections 1, 2, …, each opened at that time: the last one is the newest.
     fn with(limits: Limits, connections: u32) -> Self {
         let mut pool = Self::new(limits);
         for _ in 0..connections {
@@ -104,7 +104,7 @@ impl Pool {
         pool
     }
 
-    /// Opens a connection that nobody waits for.
+    /// Opens a connection without a waiter.
     fn open(&mut self, conn: u32, retire_at: Timestamp) {
         assert!(self.slots.start_dial(&mut self.out), "no room for {conn}");
         self.out.dials -= 1;
@@ -117,16 +117,16 @@ impl Pool {
         checkout
     }
 
-    /// What a caller gets without waiting or checking.
+    /// What a caller gets without waiting or validating.
     fn take(&mut self) -> Option<Held> {
         match self.checkout(false) {
             Checkout::Ready(conn, slot) => Some((conn, slot)),
-            Checkout::Validate(..) => panic!("to be checked, though nobody would"),
+            Checkout::Validate(..) => panic!("to be validated, though the caller cannot"),
             Checkout::Miss | Checkout::Closed => None,
         }
     }
 
-    /// Whose connection it is, for tests that do not give it back.
+    /// The connection, for tests that do not return it.
     fn take_conn(&mut self) -> Option<u32> {
         self.take().map(|(conn, _)| conn)
     }
@@ -172,7 +172,7 @@ impl Pool {
         told
     }
 
-    /// Gives free streams to whoever waits.
+    /// Hands free streams to the waiters.
     fn serve(&mut self) -> Vec<(char, u32, Slot)> {
         let served = std::iter::from_fn(|| self.slots.serve(self.now, &self.peers, &mut self.out)).collect();
         self.audit();

@@ -1,5 +1,5 @@
-//! Connections that are too old, one test for each rule: replaced first and closed then, one at a time; at the limit the other
-//! way round.
+//! Connections that are too old, one test for each rule: replaced first and closed then, one at a
+//! time; at the limit the other way round.
 
 use super::*;
 
@@ -119,7 +119,11 @@ fn one_that_is_too_old_serves_a_waiter_while_its_replacement_is_dialled() {
     pool.now = at(5);
     pool.wait('a');
     assert_eq!(handed(pool.return_conn(held)).0, 'a');
-    assert_eq!(pool.dials(), 2, "for a, who does not need it now, and the replacement");
+    assert_eq!(
+        pool.dials(),
+        2,
+        "for a, which does not need it now, and the replacement"
+    );
 }
 
 #[test]
@@ -158,7 +162,7 @@ fn at_the_limit_a_held_one_goes_at_check_in_and_its_replacement_is_dialled_then(
 }
 
 #[test]
-fn at_the_limit_a_shared_one_is_replaced_once_when_its_last_stream_has_ended() {
+fn at_the_limit_a_multiplexed_one_is_replaced_once_when_its_last_stream_has_ended() {
     let mut pool = Pool::new(Limits { streams: 3, ..TWO });
     pool.open(1, at(5));
     pool.open(2, at(5));
@@ -178,7 +182,7 @@ fn at_the_limit_a_shared_one_is_replaced_once_when_its_last_stream_has_ended() {
 }
 
 #[test]
-fn a_shared_one_that_is_too_old_goes_with_its_last_stream() {
+fn a_multiplexed_one_that_is_too_old_goes_with_its_last_stream() {
     let mut pool = Pool::new(Limits { streams: 3, ..LIMITS });
     pool.open(1, at(5));
     let held: Vec<Held> = std::iter::from_fn(|| pool.take()).collect();
@@ -195,7 +199,7 @@ fn a_shared_one_that_is_too_old_goes_with_its_last_stream() {
 }
 
 #[test]
-fn where_the_replacement_cannot_be_dialled_the_old_one_stays_and_the_next_upkeep_tries_again() {
+fn where_the_replacement_cannot_be_dialled_the_old_one_stays_and_the_next_maintenance_tries_again() {
     for limits in [LIMITS, multiplexed(LIMITS)] {
         let mut pool = Pool::new(limits);
         pool.open(1, at(5));
@@ -212,7 +216,7 @@ fn where_the_replacement_cannot_be_dialled_the_old_one_stays_and_the_next_upkeep
 }
 
 #[test]
-fn after_a_invalidation_nothing_is_owed_a_replacement() {
+fn after_an_invalidation_nothing_is_owed_a_replacement() {
     let mut pool = Pool::new(LIMITS);
     pool.open(1, at(5));
     pool.now = at(5);

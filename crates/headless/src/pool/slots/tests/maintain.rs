@@ -1,11 +1,12 @@
-//! Connections that nobody uses, one test for each rule: the minimum, expiry, and checks. Their lifetime is in `lifetime.rs`.
+//! Unused connections, one test for each rule: the minimum, expiry, and checks. Their lifetime is
+//! in `lifetime.rs`.
 
 use std::time::Duration;
 
 use super::*;
 
-/// A check is due after ten.
-const CHECKED: Limits = Limits {
+/// A validation is due after ten.
+const VALIDATED: Limits = Limits {
     validate_after_idle: Some(Duration::from_nanos(10)),
     ..LIMITS
 };
@@ -70,7 +71,7 @@ fn the_minimum_of_exclusive_connections_is_idle_beside_those_held() {
 }
 
 #[test]
-fn a_shared_connection_in_use_is_part_of_the_minimum_unless_it_is_about_to_go() {
+fn a_multiplexed_connection_in_use_is_part_of_the_minimum_unless_it_is_about_to_go() {
     let mut pool = Pool::with(multiplexed(Limits { min_idle: 2, ..LIMITS }), 2);
     let held = pool.take().unwrap();
     pool.maintain(9);
@@ -95,7 +96,7 @@ fn the_minimum_does_not_expire() {
 }
 
 #[test]
-fn a_closing_shared_connection_is_not_counted_towards_what_must_not_expire() {
+fn a_closing_multiplexed_connection_is_not_counted_towards_what_must_not_expire() {
     let mut pool = Pool::with(multiplexed(Limits { min_idle: 1, ..LIMITS }), 2);
     let held = pool.take().unwrap();
     assert_eq!(held.0, 1);
@@ -159,7 +160,7 @@ fn use_keeps_a_connection_from_expiring() {
 
 #[test]
 fn a_stale_connection_is_held_only_to_be_checked_and_keeps_its_place_until_then() {
-    for limits in [CHECKED, multiplexed(CHECKED)] {
+    for limits in [VALIDATED, multiplexed(VALIDATED)] {
         let mut pool = Pool::with(limits, 1);
         pool.now = at(10);
         let fresh = pool.take().expect("nine are not ten");
@@ -178,7 +179,7 @@ fn a_stale_connection_is_held_only_to_be_checked_and_keeps_its_place_until_then(
 
 #[test]
 fn a_stale_connection_hides_no_fresher_one_and_keeps_its_place_below() {
-    let mut pool = Pool::with(CHECKED, 2);
+    let mut pool = Pool::with(VALIDATED, 2);
     pool.now = at(12);
     assert!(pool.take().is_none());
     pool.now = at(11);
@@ -188,8 +189,8 @@ fn a_stale_connection_hides_no_fresher_one_and_keeps_its_place_below() {
 }
 
 #[test]
-fn a_shared_connection_in_use_needs_no_check() {
-    let mut pool = Pool::with(multiplexed(CHECKED), 1);
+fn a_multiplexed_connection_in_use_needs_no_check() {
+    let mut pool = Pool::with(multiplexed(VALIDATED), 1);
     let held = pool.take().unwrap();
     pool.now = at(100);
     assert_eq!(pool.take_conn(), Some(1));
@@ -197,8 +198,8 @@ fn a_shared_connection_in_use_needs_no_check() {
 }
 
 #[test]
-fn a_check_of_a_shared_connection_that_nobody_waited_for_proves_nothing() {
-    let mut pool = Pool::with(multiplexed(CHECKED), 1);
+fn a_cancelled_validation_of_a_multiplexed_connection_proves_nothing() {
+    let mut pool = Pool::with(multiplexed(VALIDATED), 1);
     pool.now = at(100);
     let Checkout::Validate(1, slot) = pool.checkout(true) else {
         panic!("it is stale")
@@ -241,7 +242,7 @@ fn restored_connections_stand_in_the_order_of_their_age() {
 
 #[test]
 fn a_checked_connection_is_fresh() {
-    for limits in [CHECKED, multiplexed(CHECKED)] {
+    for limits in [VALIDATED, multiplexed(VALIDATED)] {
         let mut pool = Pool::with(limits, 1);
         pool.now = at(50);
         let resting = rest(&mut pool, 50).unwrap();
@@ -251,7 +252,7 @@ fn a_checked_connection_is_fresh() {
 }
 
 #[test]
-fn a_shared_connection_is_as_long_unused_after_a_check_as_before() {
+fn a_multiplexed_connection_is_as_long_unused_after_a_check_as_before() {
     let mut pool = Pool::with(multiplexed(LIMITS), 2);
     pool.now = at(20);
     let resting = rest(&mut pool, 10).unwrap();
@@ -263,7 +264,7 @@ fn a_shared_connection_is_as_long_unused_after_a_check_as_before() {
 }
 
 #[test]
-fn a_shared_connection_used_during_its_check_counts_as_used_then() {
+fn a_multiplexed_connection_used_during_its_check_counts_as_used_then() {
     let mut pool = Pool::with(multiplexed(LIMITS), 1);
     let resting = rest(&mut pool, 10).unwrap();
     let held = pool.take().unwrap();
@@ -291,7 +292,7 @@ fn what_is_in_use_or_closing_is_not_taken_for_a_check() {
 }
 
 #[test]
-fn a_connection_that_comes_back_from_its_check_goes_to_whoever_waits() {
+fn a_connection_that_comes_back_from_its_check_goes_to_the_first_waiter() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,

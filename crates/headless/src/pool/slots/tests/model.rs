@@ -1,7 +1,9 @@
-//! A million random operations, and after each the question whether a model that knows only the rules allows what happened.
+//! A million random operations, and after each the question whether a model that knows only the
+//! rules allows what happened.
 //!
-//! The model is a list of connections and a queue. It does not decide: it follows what [`Slots`] did, and refuses what no rule
-//! allows. `steps.rs` says what can happen, `oracle.rs` what may come of it. `HEADLESS_MODEL_SEED` repeats one world by its seed.
+//! The model is a list of connections and a queue. It does not decide: it follows what [`Slots`]
+//! did, and refuses what no rule allows. `steps.rs` says what can happen, `oracle.rs` what may come
+//! of it. `HEADLESS_MODEL_SEED` repeats one world by its seed.
 
 mod oracle;
 mod steps;
@@ -139,7 +141,7 @@ impl World {
         }
     }
 
-    /// All pods go: nothing is left, and nobody waits.
+    /// All pods go: nothing is left, and no caller waits.
     fn end(mut self) {
         for pod in 0..self.pods.len() {
             self.pods[pod].close();
@@ -157,7 +159,7 @@ struct Conn {
     since: Timestamp,
     proven: Timestamp,
     retire_at: Timestamp,
-    /// Takes nobody any more.
+    /// Takes no more callers.
     closing: Option<CloseReason>,
     known_old: bool,
 }
@@ -165,7 +167,7 @@ struct Conn {
 struct InUse {
     conn: u32,
     slot: Slot,
-    /// For a check in the background: last used then.
+    /// For a validation in the background: last used then.
     resting: Option<Timestamp>,
 }
 
@@ -184,7 +186,7 @@ struct Pod {
     opened: u64,
     closed_by: ClosedBy,
     closed: bool,
-    /// Connections that grew too old, dials that were for nobody but one of these, and dials that failed.
+    /// Connections that grew too old, dials that replace one of these, and dials that failed.
     too_old: usize,
     replacements: usize,
     failures: usize,

@@ -1,4 +1,5 @@
-//! Shared connections, one test for each rule: who gets a stream of which, how many there are, and when a connection goes.
+//! Multiplexed connections, one test for each rule: which caller gets a stream of which, how many
+//! there are, and when a connection goes.
 
 use super::*;
 
@@ -9,7 +10,7 @@ const TWO: Limits = Limits {
     ..LIMITS
 };
 
-fn whom(served: &[(char, u32, Slot)]) -> Vec<(char, u32)> {
+fn served_by(served: &[(char, u32, Slot)]) -> Vec<(char, u32)> {
     served.iter().map(|(waiter, conn, _)| (*waiter, *conn)).collect()
 }
 
@@ -23,9 +24,9 @@ fn one_dial_is_started_for_as_many_waiters_as_a_connection_has_streams() {
     }
     assert_eq!(dials, [1, 0, 1, 0, 0], "the fifth is over the limit");
     assert!(is_kept(&pool.dialled(1)));
-    assert_eq!(whom(&pool.serve()), [('a', 1), ('b', 1)]);
+    assert_eq!(served_by(&pool.serve()), [('a', 1), ('b', 1)]);
     assert!(is_kept(&pool.dialled(2)));
-    assert_eq!(whom(&pool.serve()), [('c', 2), ('d', 2)]);
+    assert_eq!(served_by(&pool.serve()), [('c', 2), ('d', 2)]);
     assert_eq!((pool.slots.in_use(), pool.shape()), (4, (0, 2, 0)));
 }
 
@@ -42,7 +43,7 @@ fn streams_are_balanced_over_the_connections() {
 }
 
 #[test]
-fn nobody_overtakes_those_who_wait_for_a_stream() {
+fn no_caller_overtakes_those_that_wait_for_a_stream() {
     let mut pool = Pool::with(TWO, 2);
     let held: Vec<Held> = std::iter::from_fn(|| pool.take()).collect();
     pool.wait_all("ab");
@@ -57,7 +58,7 @@ fn nobody_overtakes_those_who_wait_for_a_stream() {
 }
 
 #[test]
-fn a_stream_ends_in_the_usual_way_unless_somebody_waits_or_its_connection_goes() {
+fn a_stream_ends_in_the_usual_way_unless_a_caller_waits_or_its_connection_goes() {
     let mut pool = Pool::with(TWO, 1);
     let (_, slot) = pool.take().unwrap();
     assert!(pool.slots.ends_stream(slot, pool.now, &pool.peers));
@@ -66,7 +67,7 @@ fn a_stream_ends_in_the_usual_way_unless_somebody_waits_or_its_connection_goes()
     pool.wait('a');
     assert!(
         !pool.slots.ends_stream(held[0].1, pool.now, &pool.peers),
-        "somebody waits for it"
+        "a caller waits for it"
     );
     assert_eq!(handed(pool.return_conn(held[0])).0, 'a');
     pool.peers.dead.insert(1);
@@ -78,7 +79,7 @@ fn a_stream_ends_in_the_usual_way_unless_somebody_waits_or_its_connection_goes()
 }
 
 #[test]
-fn a_shared_connection_nobody_uses_stays() {
+fn an_unused_multiplexed_connection_stays() {
     let mut pool = Pool::with(TWO, 1);
     let held = pool.take().unwrap();
     pool.return_conn(held);
@@ -124,7 +125,7 @@ fn the_place_of_an_ended_connection_goes_to_a_dial_when_its_last_stream_ends() {
     pool.return_conn(held[1]);
     assert_eq!(pool.dials(), 1);
     pool.dialled(2);
-    assert_eq!(whom(&pool.serve()), [('a', 2)]);
+    assert_eq!(served_by(&pool.serve()), [('a', 2)]);
 }
 
 #[test]
@@ -175,7 +176,7 @@ fn a_limit_lowered_in_use_is_kept_as_streams_end() {
 }
 
 #[test]
-fn a_limit_raised_in_use_serves_those_who_wait() {
+fn a_limit_raised_in_use_serves_the_waiters() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,
@@ -193,7 +194,7 @@ fn a_limit_raised_in_use_serves_those_who_wait() {
         "the free stream is for a"
     );
     assert_eq!(handed(pool.return_conn(held)).0, 'a');
-    assert_eq!(whom(&pool.serve()), [('b', 1)]);
+    assert_eq!(served_by(&pool.serve()), [('b', 1)]);
     assert_eq!(pool.counts().waiting, 1);
 }
 
@@ -208,7 +209,7 @@ fn a_peer_that_allows_no_streams_gets_none_and_another_connection_is_dialled() {
 }
 
 #[test]
-fn beside_a_connection_that_takes_no_stream_a_invalidation_makes_room_for_whoever_waits() {
+fn beside_a_connection_that_takes_no_stream_an_invalidation_makes_room_for_a_waiter() {
     let mut pool = Pool::with(Limits { connections: 1, ..TWO }, 1);
     pool.peers.streams.insert(1, 0);
     pool.wait('a');
@@ -218,7 +219,7 @@ fn beside_a_connection_that_takes_no_stream_a_invalidation_makes_room_for_whoeve
 }
 
 #[test]
-fn beside_a_connection_that_takes_no_stream_its_expiry_makes_room_for_whoever_waits() {
+fn beside_a_connection_that_takes_no_stream_its_expiry_makes_room_for_a_waiter() {
     let mut pool = Pool::with(Limits { connections: 1, ..TWO }, 1);
     pool.peers.streams.insert(1, 0);
     pool.wait('a');
@@ -238,11 +239,11 @@ fn a_connection_that_gives_no_handle_is_left_alone() {
         "another is dialled meanwhile"
     );
     pool.peers.mute.clear();
-    assert_eq!(whom(&pool.serve()), [('a', 1)]);
+    assert_eq!(served_by(&pool.serve()), [('a', 1)]);
 }
 
 #[test]
-fn a_failed_dial_takes_its_streams_from_those_who_came_last() {
+fn a_failed_dial_takes_its_streams_from_those_that_came_last() {
     let mut pool = Pool::with(Limits { connections: 3, ..TWO }, 1);
     let held: Vec<Held> = std::iter::from_fn(|| pool.take()).collect();
     pool.wait_all("abcdefg");
@@ -266,12 +267,12 @@ fn when_a_finished_dial_is_not_enough_the_next_is_started() {
     pool.wait_all("abc");
     assert_eq!(pool.dials(), 1);
     pool.dialled(1);
-    assert_eq!(whom(&pool.serve()), [('a', 1), ('b', 1)]);
+    assert_eq!(served_by(&pool.serve()), [('a', 1), ('b', 1)]);
     assert_eq!(pool.dials(), 1, "for c");
 }
 
 #[test]
-fn a_invalidation_dooms_what_is_in_use_and_closes_the_rest() {
+fn a_invalidation_closes_what_is_in_use_and_closes_the_rest() {
     let mut pool = Pool::with(TWO, 2);
     let held = pool.take().unwrap();
     pool.invalidate_idle();
@@ -298,7 +299,7 @@ fn a_closed_pool_lets_its_streams_finish() {
 }
 
 #[test]
-fn what_dooms_a_connection_first_is_the_reason_that_counts() {
+fn what_closes_a_connection_first_is_the_reason_that_counts() {
     let mut pool = Pool::with(Limits { connections: 1, ..TWO }, 1);
     let held = pool.take().unwrap();
     pool.invalidate_idle();

@@ -1,4 +1,5 @@
-//! One limit over several pods: every connection and every dial holds one permit, and gives it back once, however it ends.
+//! One limit over several pods: every connection and every dial holds one permit, and gives it back
+//! once, however it ends.
 
 use super::*;
 
@@ -28,7 +29,7 @@ fn permits_are_taken_up_to_the_limit() {
     assert!(!permits.take() && !permits.any_left());
     permits.set_awaited(3);
     assert!(permits.is_awaited() && !permits.take());
-    assert_eq!(permits.used(), 2, "who waits holds none");
+    assert_eq!(permits.used(), 2, "a waiter holds none");
     permits.give(1);
     assert!(permits.any_left() && permits.take());
     permits.give(2);
@@ -48,7 +49,7 @@ fn a_dial_that_finds_no_permit_says_so() {
 }
 
 #[test]
-fn who_may_not_dial_for_its_own_limit_does_not_ask_for_a_permit() {
+fn at_its_own_limit_an_endpoint_does_not_ask_for_a_permit() {
     let (_, mut pods) = pods(
         1,
         &[Limits {
@@ -118,17 +119,17 @@ fn however_a_connection_ends_its_permit_comes_back_once() {
                 pod.dial_failed();
             },
         ),
-        ("shared: ended in use", multiplexed(LIMITS), |pod| {
+        ("multiplexed: ended in use", multiplexed(LIMITS), |pod| {
             let held = pod.take().unwrap();
             pod.peers.dead.insert(1);
             pod.return_conn(held);
         }),
-        ("shared: invalidated", multiplexed(LIMITS), Pool::invalidate_idle),
-        ("shared: expired", multiplexed(LIMITS), |pod| pod.maintain(9)),
-        ("shared: evicted", multiplexed(LIMITS), |pod| {
+        ("multiplexed: invalidated", multiplexed(LIMITS), Pool::invalidate_idle),
+        ("multiplexed: expired", multiplexed(LIMITS), |pod| pod.maintain(9)),
+        ("multiplexed: evicted", multiplexed(LIMITS), |pod| {
             assert!(pod.slots.evict_idle(&mut pod.out))
         }),
-        ("shared: closed", multiplexed(LIMITS), |pod| {
+        ("multiplexed: closed", multiplexed(LIMITS), |pod| {
             pod.close();
         }),
     ];
@@ -189,7 +190,7 @@ fn a_pod_whose_own_callers_wait_does_not_give_way() {
 }
 
 #[test]
-fn while_another_pod_starves_what_comes_back_is_given_up() {
+fn while_another_pod_waits_for_a_permit_what_comes_back_is_given_up() {
     for streams in [1, 2] {
         let (permits, mut pods) = pods(2, &[Limits { streams, ..LIMITS }]);
         let pod = &mut pods[0];
@@ -203,7 +204,7 @@ fn while_another_pod_starves_what_comes_back_is_given_up() {
 }
 
 #[test]
-fn its_own_waiters_come_before_another_pod_that_starves() {
+fn its_own_waiters_come_before_another_pod_that_waits() {
     let (permits, mut pods) = pods(1, &[LIMITS]);
     pods[0].open(1, NEVER);
     let held = pods[0].take().unwrap();
@@ -227,7 +228,7 @@ fn a_stream_that_ends_beside_others_yields_nothing() {
 }
 
 #[test]
-fn a_permit_that_comes_back_lets_the_starved_pod_dial() {
+fn a_permit_that_comes_back_lets_the_waiting_pod_dial() {
     let (permits, mut pods) = pods(1, &[LIMITS, LIMITS]);
     pods[0].open(1, NEVER);
     pods[1].wait('a');

@@ -1,4 +1,5 @@
-//! Exclusive connections, one test for each rule: who gets which, who waits, what is dialled, and what is not kept.
+//! Exclusive connections, one test for each rule: which caller gets which, which waits, what is
+//! dialled, and what is not kept.
 
 use super::*;
 
@@ -53,9 +54,9 @@ fn the_short_way_changes_nothing_where_it_does_not_lead() {
     assert!(!pool.slots.keeps(slot, pool.now), "invalidated");
 
     let mut pool = Pool::with(Limits { streams: 2, ..LIMITS }, 1);
-    assert!(pool.slots.take_idle(|| pool.now, &pool.peers).is_none(), "shared");
+    assert!(pool.slots.take_idle(|| pool.now, &pool.peers).is_none(), "multiplexed");
     let (_, slot) = pool.take().unwrap();
-    assert!(!pool.slots.keeps(slot, pool.now), "shared");
+    assert!(!pool.slots.keeps(slot, pool.now), "multiplexed");
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn whatever_comes_first_serves_the_first_waiter() {
     assert_eq!(pool.dials(), 2);
     assert_eq!(handed(pool.dialled(2)).0, 'a');
     assert_eq!(handed(pool.return_conn(held)).0, 'b');
-    assert!(is_kept(&pool.dialled(3)), "nobody waits for it any more");
+    assert!(is_kept(&pool.dialled(3)), "no caller waits for it any more");
     assert_eq!(pool.take_conn(), Some(3), "it is there for the next");
 }
 
@@ -183,14 +184,14 @@ fn waiters_beyond_the_limit_are_refused() {
     assert_eq!(
         (pool.dials(), pool.counts().waiting),
         (2, 2),
-        "who is refused starts no dial"
+        "a refused caller starts no dial"
     );
     pool.slots.leave(second);
     pool.wait('d');
 }
 
 #[test]
-fn who_leaves_is_passed_over() {
+fn a_waiter_that_leaves_is_passed_over() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,
@@ -215,7 +216,7 @@ fn who_leaves_is_passed_over() {
 }
 
 #[test]
-fn a_failed_dial_tells_only_those_for_whom_nothing_can_come() {
+fn a_failed_dial_tells_only_the_waiters_that_nothing_can_serve() {
     let mut pool = Pool::with(
         Limits {
             connections: 3,
@@ -236,7 +237,7 @@ fn a_failed_dial_tells_only_those_for_whom_nothing_can_come() {
 }
 
 #[test]
-fn when_all_dials_have_failed_everybody_is_told_in_order() {
+fn when_all_dials_have_failed_all_waiters_are_told_in_order() {
     let mut pool = Pool::new(Limits { dials: 1, ..LIMITS });
     pool.wait_all("abc");
     assert_eq!(pool.dial_failed(), ['a', 'b', 'c']);
@@ -249,7 +250,7 @@ fn when_all_dials_have_failed_everybody_is_told_in_order() {
 }
 
 #[test]
-fn a_connection_that_broke_is_replaced_for_whoever_waits_and_for_nobody_else() {
+fn a_connection_that_broke_is_replaced_only_for_a_waiter() {
     for (waiters, dials) in [("", 0), ("a", 1)] {
         let mut pool = Pool::with(
             Limits {
@@ -300,11 +301,11 @@ fn a_invalidation_spares_neither_idle_nor_held_connections() {
     assert_eq!(pool.dead(), [1, 2]);
     assert!(is_closed(&pool.return_conn(held)), "held before, it dies at check-in");
     assert_eq!((pool.closed().invalidated, pool.closed().total()), (3, 3));
-    assert_eq!(pool.dials(), 0, "nobody needs another");
+    assert_eq!(pool.dials(), 0, "no caller needs another");
 }
 
 #[test]
-fn what_is_dialled_or_held_after_a_invalidation_is_kept() {
+fn what_is_dialled_or_held_after_an_invalidation_is_kept() {
     let mut pool = Pool::with(LIMITS, 1);
     pool.wait('a');
     pool.invalidate_idle();
@@ -315,7 +316,7 @@ fn what_is_dialled_or_held_after_a_invalidation_is_kept() {
 }
 
 #[test]
-fn a_invalidated_connection_is_replaced_for_whoever_waits() {
+fn a_invalidated_connection_is_replaced_for_a_waiter() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,
@@ -342,7 +343,7 @@ fn a_pool_that_closes_tells_its_waiters_and_keeps_nothing() {
     pool.take().unwrap();
     pool.wait_all("ab");
     assert_eq!(pool.dials(), 2);
-    assert_eq!(pool.close(), ['a', 'b'], "everybody is told");
+    assert_eq!(pool.close(), ['a', 'b'], "all waiters are told");
     assert!(pool.slots.is_closed());
     assert!(matches!(pool.checkout(true), Checkout::Closed));
     assert!(is_closed(&pool.return_conn(held)));

@@ -3,7 +3,8 @@
 use super::*;
 
 impl Pod {
-    /// The newest that has not ended; before that, one that is stale stops whoever may not check.
+    /// The newest that has not ended; before that, one that is stale stops a caller that may not
+    /// validate.
     pub(super) fn expect_newest(
         &self,
         checkout: &Checkout<u32>,
@@ -84,15 +85,15 @@ impl Pod {
             0 => 0,
             old => old + self.failures,
         };
-        assert!(self.replacements <= allowed, "a dial for nobody");
+        assert!(self.replacements <= allowed, "a dial for no caller");
         out.needs_permit
     }
 
-    /// Whoever waits has a dial, if the limits allow.
+    /// A waiter has a dial, if the limits allow.
     pub(super) fn expect_dials(&self, needs_permit: bool) {
         let room = !self.closed && self.connecting < self.limits.dials && self.size() < self.limits.connections;
         let covered = self.connecting * self.limits.streams >= self.queue.len();
-        assert!(covered || !room || needs_permit, "no dial for those who wait");
+        assert!(covered || !room || needs_permit, "no dial for the waiters");
     }
 
     pub(super) fn check(&self, needs_permit: bool) {
@@ -111,7 +112,7 @@ impl Pod {
         if !self.queue.is_empty() {
             assert!(
                 self.limits.streams > 1 || idle == 0,
-                "somebody waits beside an idle connection"
+                "a caller waits beside an idle connection"
             );
             let full = self.size() == self.limits.connections;
             assert!(
@@ -148,7 +149,7 @@ impl Pod {
         self.peers.streams.remove(&id);
     }
 
-    /// What ended is seen when somebody asks for a stream.
+    /// What ended is seen when a stream is asked for.
     pub(super) fn notice_ended(&mut self) {
         for conn in self.conns.iter_mut().filter(|conn| self.peers.dead.contains(&conn.id)) {
             conn.closing.get_or_insert(CloseReason::Ended);
@@ -165,7 +166,7 @@ impl Pod {
         self.conns.iter().filter(|conn| conn.users == 0)
     }
 
-    /// Shared connections that take one more.
+    /// Multiplexed connections that take one more.
     pub(super) fn free(&self) -> impl Iterator<Item = &Conn> {
         self.conns.iter().filter(|conn| {
             let limit = self.peers.stream_limit(&conn.id).min(self.limits.streams);
@@ -179,7 +180,8 @@ impl Pod {
             .is_some_and(|after| now.since(conn.proven) >= after)
     }
 
-    /// Whether all is seen. Of shared connections that are too old, one cannot tell from outside which take no more streams.
+    /// Whether all is seen. Of multiplexed connections that are too old, one cannot tell from
+    /// outside which take no more streams.
     pub(super) fn is_exact(&self) -> bool {
         self.limits.streams == 1 || self.lifetime.is_none()
     }

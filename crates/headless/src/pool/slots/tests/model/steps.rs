@@ -1,4 +1,5 @@
-//! What can happen to a pod: each step does it, and compares what came of it with what the rules allow.
+//! What can happen to a pod: each step does it, and compares what came of it with what the rules
+//! allow.
 
 use super::*;
 
@@ -201,7 +202,7 @@ impl Pod {
         needs_permit
     }
 
-    /// Streams for those who wait.
+    /// Streams for the waiters.
     fn serve(&mut self, now: Timestamp) -> bool {
         let mut needs_permit = false;
         loop {
@@ -218,7 +219,7 @@ impl Pod {
                 }
                 None => {
                     let hopeless = self.limits.streams == 1 || self.queue.is_empty() || self.free().next().is_none();
-                    assert!(hopeless || !self.is_exact(), "a free stream, and somebody waits");
+                    assert!(hopeless || !self.is_exact(), "a free stream, and a caller waits");
                     return needs_permit | self.account(out, |_| CloseReason::Ended);
                 }
             }
@@ -233,7 +234,7 @@ impl Pod {
         let hopeless = self.queue.split_off(self.queue.len().min(hope));
         assert!(
             hopeless.into_iter().map(|(_, waiter)| waiter).eq(told),
-            "those for whom nothing comes"
+            "the waiters that nothing can serve"
         );
         false
     }
@@ -265,7 +266,7 @@ impl Pod {
         })
     }
 
-    /// A check in the background.
+    /// A validation in the background.
     fn rest(&mut self, now: Timestamp) -> bool {
         let before = at(now.as_nanos().saturating_sub(20));
         let longest = self.idle().map(|conn| (conn.proven, conn.id)).min();
@@ -294,7 +295,7 @@ impl Pod {
         let told = self.slots.close(&mut out);
         assert!(
             self.queue.drain(..).map(|(_, waiter)| waiter).eq(told),
-            "everybody is told"
+            "all waiters are told"
         );
         self.closed = true;
         self.mark_closing(CloseReason::Removed);
