@@ -87,7 +87,7 @@ impl<C: Connect> Balancer<C> {
                 Some((Some(choice.index), choice))
             });
             let Some((index, choice)) = choice else {
-                // No other fits: those that were to be avoided are better than none, once.
+                // No other fits: the excluded ones are better than none, once.
                 let may_fall_back = matches!(filter, EndpointFilter::RatherNot(_));
                 if may_fall_back && attempts.tried == 0 && !excluded.is_empty() {
                     excluded.clear();

@@ -13,7 +13,7 @@
 //!
 //! Up to the idle connection nothing waits, locks for long or allocates. Invariant I6: there is no
 //! await between a pick and its count. `acquire.rs` is the future around this, `acquire_slow.rs`
-//! what waits, `reconcile.rs` says who is in the view, `pool.rs` what a pool does.
+//! what waits, `reconcile.rs` says what is in the view, `pool.rs` what a pool does.
 
 use std::fmt;
 use std::sync::Arc;
@@ -62,8 +62,8 @@ impl<C: Connect> Balancer<C> {
     /// Returns an endpoint that fits `route`, chosen by the policy and counted, for a request whose
     /// connection lives elsewhere. `None` if no endpoint fits. Never waits, locks or allocates.
     ///
-    /// Endpoints that the pools could not connect to are avoided as usual, but a pick reports no
-    /// such failure itself: see [`Pick::finish`].
+    /// Endpoints that the pools could not connect to are picked last, as usual, but a pick reports
+    /// no such failure itself: see [`Pick::finish`].
     #[inline]
     #[must_use]
     pub fn pick(&self, route: Route) -> Option<Pick<C>> {

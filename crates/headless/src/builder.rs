@@ -169,7 +169,7 @@ impl<C: Connect> BalancerBuilder<C> {
     }
 
     /// Verifies the peer of each new connection before it carries anything. Default: no
-    /// verification; DNS is believed, within its TTL.
+    /// verification; DNS is trusted, within its TTL.
     ///
     /// An endpoint whose address belongs to another peer is refused, and unhealthy like one that
     /// cannot be reached.

@@ -6,11 +6,11 @@ mod support;
 
 use std::time::Duration;
 
-use headless::policy::{Fallback, PowerOfTwo, RoleAware, RoundRobin};
+use headless::policy::{Fallback, RoleAware, RoundRobin};
 use headless::{AcquireError, Balancer, BuildError, Outcome, PoolConfig, Role, RoleRule, Route};
 use tokio::time::Instant;
 
-use self::support::{Dial, FakeDns, FakePods, failed, found, nothing, pass, pod, settle};
+use self::support::{Dial, FakeDns, FakePods, found, nothing, pass, pod, settle};
 
 async fn balancer(dns: &FakeDns, pods: &FakePods) -> Balancer<FakePods> {
     Balancer::builder(dns.watch().await, pods.clone())
@@ -151,21 +151,6 @@ async fn a_dial_that_hangs_ends_at_the_dial_timeout_and_another_pod_serves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connector_that_panics_is_a_refusal_and_the_pool_stays_usable() {
-    let (dns, pods) = (FakeDns::new(found([pod(0, 1), pod(1, 2)])), FakePods::default());
-    pods.set(&pod(0, 1), Dial::Panics);
-    let balancer = balancer(&dns, &pods).await;
-    for _ in 0..4 {
-        let lease = balancer.acquire(Route::any()).await.unwrap();
-        assert_eq!(lease.endpoint().pod().unwrap().as_str(), "web-1");
-        lease.finish(Outcome::Success);
-    }
-    pods.set(&pod(0, 1), Dial::Succeeds);
-    pass(Duration::from_secs(1)).await;
-    assert!(!balancer.stats().endpoints[0].unhealthy, "probed back to life");
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_empty_set_is_waited_out_up_to_the_deadline_then_says_why() {
     let (dns, pods) = (FakeDns::new(nothing()), FakePods::default());
     let balancer = balancer(&dns, &pods).await;
@@ -229,18 +214,6 @@ async fn an_emptied_set_tells_the_age_of_the_last_good_answer() {
         "{age:?}: 15 s of doubt and 5 s of waiting"
     );
     assert!(error.to_string().contains("pods were last found"), "{error}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn dns_failing_for_a_minute_loses_nothing() {
-    let (dns, pods) = (FakeDns::new(found([pod(0, 1), pod(1, 2)])), FakePods::default());
-    let balancer = balancer(&dns, &pods).await;
-    dns.says(failed());
-    for _ in 0..600 {
-        pass(Duration::from_millis(100)).await;
-        balancer.acquire(Route::any()).await.unwrap().finish(Outcome::Success);
-    }
-    assert!(balancer.discovery().status().failures > 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -530,24 +503,4 @@ async fn settings_that_cannot_work_are_refused_by_name() {
             ..
         })
     ));
-}
-
-#[tokio::test(start_paused = true)]
-async fn streams_of_one_connection_are_shared_and_a_second_is_opened_when_full() {
-    let (dns, pods) = (FakeDns::new(found([pod(0, 1)])), FakePods::with_streams(2));
-    let balancer = Balancer::builder(dns.watch().await, pods.clone())
-        .policy(PowerOfTwo::default())
-        .build()
-        .unwrap();
-    let mut leases = Vec::new();
-    for expected in [1, 1, 2] {
-        leases.push(balancer.acquire(Route::any()).await.unwrap());
-        assert_eq!(pods.open(), expected);
-    }
-    drop(leases);
-    assert_eq!(
-        (balancer.stats().endpoints[0].pool.idle, in_flight(&balancer)),
-        (2, 0),
-        "a dropped stream does not close its connection"
-    );
 }

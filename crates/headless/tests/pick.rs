@@ -77,7 +77,7 @@ async fn a_pod_that_the_pools_found_dead_is_passed_by() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_feeds_the_latency_and_giving_up_does_not_lower_it() {
+async fn a_success_moves_the_latency_and_giving_up_does_not_lower_it() {
     let dns = FakeDns::new(found([pod(0, 1)]));
     let balancer = Balancer::builder(dns.watch().await, FakePods::default())
         .policy(PowerOfTwo::latency())

@@ -41,7 +41,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// These pods, in turn, and pools with these settings.
+    /// These pods, by round robin, and pools with these settings.
     async fn with(
         set: impl IntoIterator<Item = Endpoint>,
         pods: FakePods,

@@ -33,7 +33,7 @@ fn is_quiet(changes: &mut Changes) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn first_comes_everyone_then_inserts_before_removes_and_nothing_twice() {
+async fn first_come_all_then_inserts_before_removes_and_nothing_twice() {
     let dns = FakeDns::new(found([pod(0, 1), pod(1, 2), pod(2, 3)]));
     let mut changes = Changes::new(dns.watch().await);
     for pod in ["+web-0 (10.0.0.1:80)", "+web-1 (10.0.0.2:80)", "+web-2 (10.0.0.3:80)"] {

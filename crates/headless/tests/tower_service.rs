@@ -299,7 +299,7 @@ async fn a_cancelled_call_leaves_no_load_and_no_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shared_services_multiplex_and_a_second_is_made_when_the_first_is_full() {
+async fn multiplexed_services_share_a_connection_and_a_second_is_made_when_the_first_is_full() {
     let world = Arc::new(World::default());
     let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await)
         .multiplexed(NonZeroUsize::new(2).unwrap())

@@ -201,7 +201,7 @@ async fn while_dialling_the_balancer_closes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_checking_the_caller_drops() {
+async fn while_validating_the_caller_drops() {
     let scene = scene().await;
     scene.make_checks_hang().await;
     let acquire = scene.spawn().await;
@@ -214,7 +214,7 @@ async fn while_checking_the_caller_drops() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_checking_the_pod_drains() {
+async fn while_validating_the_pod_drains() {
     let scene = scene().await;
     scene.make_checks_hang().await;
     let (start, acquire) = (Instant::now(), scene.spawn().await);
@@ -232,7 +232,7 @@ async fn while_checking_the_pod_drains() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_checking_the_balancer_closes() {
+async fn while_validating_the_balancer_closes() {
     let scene = scene().await;
     scene.make_checks_hang().await;
     let acquire = scene.spawn().await;
@@ -283,7 +283,7 @@ async fn after_hand_off_the_balancer_closes() {
         held.finish(Outcome::Success);
         assert_eq!(scene.close(Duration::ZERO).await, 1, "handed over is checked out");
         let lease = acquire.await.unwrap();
-        assert!(lease.aborted.load(Ordering::SeqCst), "cut, as any that is lent");
+        assert!(lease.aborted.load(Ordering::SeqCst), "cut, as any that is held");
     }
     scene.assert_closed().await;
 }

@@ -90,7 +90,7 @@ async fn a_deadline_in_the_queue_tells_the_last_failed_dial() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_during_a_check_says_so() {
+async fn a_deadline_during_a_validation_says_so() {
     let (dns, pods) = (FakeDns::new(found([pod(0, 1)])), FakePods::default());
     let mut pool = PoolConfig::default();
     pool.validate_after_idle = Some(Duration::from_millis(500));
@@ -147,7 +147,7 @@ async fn a_connection_that_is_dead_when_it_opens_is_a_failed_dial() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_that_panics_costs_its_connection_and_nothing_else() {
+async fn a_validation_that_panics_costs_its_connection_and_nothing_else() {
     let scene = Scene::of_one(|pool| {
         pool.max_connections_total = Some(1);
         pool.validate_after_idle = Some(Duration::from_secs(1));

@@ -48,7 +48,7 @@ async fn connections_and_callers_are_counted_where_they_are_and_the_total_is_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shared_connection_counts_once_however_many_streams_it_has() {
+async fn a_multiplexed_connection_counts_once_however_many_streams_it_has() {
     let scene = Scene::with([pod(0, 1)], FakePods::with_streams(10), |_| {}).await;
     let streams = [scene.acquire().await, scene.acquire().await, scene.acquire().await];
     let stats = scene.stats_of(&pod(0, 1));
@@ -86,7 +86,7 @@ async fn each_closed_connection_is_counted_with_its_reason() {
         scene.acquire_on(&one).await.unwrap(),
     ];
     expected.ended += 1;
-    assert_eq!(scene.stats_of(&one).pool.closed, expected, "found before it was lent");
+    assert_eq!(scene.stats_of(&one).pool.closed, expected, "found before it was held");
 
     let [broken, beside] = both;
     beside.finish(Outcome::Success);
@@ -218,10 +218,10 @@ async fn a_caller_that_names_a_pod_that_never_comes_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn evicting_closes_idle_connections_now_and_lent_ones_when_they_come_back() {
+async fn evicting_closes_idle_connections_now_and_held_ones_when_they_come_back() {
     let scene = Scene::with([pod(0, 1), pod(1, 2)], FakePods::default(), |_| {}).await;
     let one = pod(0, 1);
-    let (lent, idle) = (
+    let (held, idle) = (
         scene.acquire_on(&one).await.unwrap(),
         scene.acquire_on(&one).await.unwrap(),
     );
@@ -230,7 +230,7 @@ async fn evicting_closes_idle_connections_now_and_lent_ones_when_they_come_back(
     assert!(scene.balancer.evict(one.key()));
     assert_eq!((scene.pods.open_to(&one), scene.pods.open_to(&pod(1, 2))), (1, 1));
     let new = scene.acquire_on(&one).await.unwrap();
-    lent.finish(Outcome::Success);
+    held.finish(Outcome::Success);
     assert_eq!(scene.pods.open_to(&one), 1, "only the new one");
     new.finish(Outcome::Success);
     assert_eq!(scene.stats_of(&one).pool.closed.invalidated, 2);

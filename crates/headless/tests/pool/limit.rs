@@ -57,7 +57,7 @@ async fn an_idle_connection_gives_way_to_a_caller_of_another_pod_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_shared_connection_gives_way_too_and_one_in_use_when_its_last_stream_ends() {
+async fn an_idle_multiplexed_connection_gives_way_too_and_one_in_use_when_its_last_stream_ends() {
     let (one, other) = (pod(0, 1), pod(1, 2));
     let scene = Scene::with([one.clone(), other.clone()], FakePods::with_streams(8), |pool| {
         pool.max_connections_total = Some(1);

@@ -96,7 +96,7 @@ async fn no_caller_waits_for_a_dial_when_a_connection_grows_old_under_load() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_is_lent_when_its_replacement_comes_is_replaced_once() {
+async fn a_connection_that_is_held_when_its_replacement_comes_is_replaced_once() {
     let scene = Scene::of_one(|pool| pool.max_lifetime = Some(100 * SECOND)).await;
     let lease = scene.acquire().await;
     pass(110 * SECOND).await;
@@ -114,7 +114,7 @@ async fn a_connection_that_is_lent_when_its_replacement_comes_is_replaced_once()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shared_connection_that_is_old_ends_with_its_streams_and_new_ones_are_on_its_replacement() {
+async fn a_multiplexed_connection_that_is_old_ends_with_its_streams_and_new_ones_are_on_its_replacement() {
     let scene = Scene::with([pod(0, 1)], FakePods::with_streams(10), |pool| {
         pool.max_lifetime = Some(100 * SECOND);
     })
@@ -188,7 +188,7 @@ async fn what_is_not_needed_grows_idle_and_what_is_used_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_idle_connection_is_found_before_it_is_lent_and_takes_its_siblings_along() {
+async fn a_dead_idle_connection_is_found_before_it_is_held_and_takes_its_siblings_along() {
     for streams in [None, Some(1_000_000)] {
         let pods = streams.map_or_else(FakePods::default, FakePods::with_streams);
         let scene = Scene::with([pod(0, 1)], pods, |pool| pool.validate_after_idle = Some(SECOND)).await;
@@ -213,7 +213,7 @@ async fn a_dead_idle_connection_is_found_before_it_is_lent_and_takes_its_sibling
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_was_idle_for_long_is_checked_and_never_without_leave_to_wait() {
+async fn only_what_was_idle_for_long_is_validated_and_never_without_leave_to_wait() {
     let scene = Scene::of_one(|pool| pool.validate_after_idle = Some(SECOND)).await;
     scene.open_idle(1).await;
     pass(SECOND / 2).await;
@@ -233,7 +233,7 @@ async fn only_what_was_idle_for_long_is_checked_and_never_without_leave_to_wait(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_that_never_ends_is_given_up_at_the_dial_timeout() {
+async fn a_validation_that_never_ends_is_given_up_at_the_dial_timeout() {
     let scene = Scene::of_one(|pool| pool.validate_after_idle = Some(SECOND)).await;
     scene.open_idle(1).await;
     pass(2 * SECOND).await;
@@ -293,7 +293,7 @@ async fn a_dead_idle_connection_is_found_in_the_background_before_a_request_meet
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_background_check_that_hangs_or_panics_holds_up_nobody() {
+async fn a_background_validation_that_hangs_or_panics_holds_up_no_caller() {
     for check in [Check::Hangs, Check::Panics] {
         let scene = Scene::of_one(|pool| pool.keep_alive = Some(10 * SECOND)).await;
         scene.open_idle(1).await;
@@ -313,7 +313,7 @@ async fn a_background_check_that_hangs_or_panics_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_background_check_is_no_unfinished_request() {
+async fn a_background_validation_is_no_unfinished_request() {
     let scene = Scene::of_one(|pool| pool.keep_alive = Some(10 * SECOND)).await;
     scene.open_idle(1).await;
     scene.pods.checks(Check::Hangs);
@@ -331,12 +331,12 @@ async fn a_connection_that_breaks_in_use_condemns_those_that_were_open_beside_it
     for streams in [None, Some(1)] {
         let pods = streams.map_or_else(FakePods::default, FakePods::with_streams);
         let scene = Scene::with([pod(0, 1)], pods, |_| {}).await;
-        let (broken, lent, idle) = (scene.acquire().await, scene.acquire().await, scene.acquire().await);
+        let (broken, held, idle) = (scene.acquire().await, scene.acquire().await, scene.acquire().await);
         idle.finish(Outcome::Success);
         broken.broken();
-        assert_eq!(scene.pods.open(), 1, "the one that is lent");
+        assert_eq!(scene.pods.open(), 1, "the one that is held");
         let new = scene.acquire().await;
-        lent.finish(Outcome::Success);
+        held.finish(Outcome::Success);
         assert_eq!(scene.pods.open(), 1, "it was not kept");
         new.finish(Outcome::Success);
         assert_eq!(scene.acquire().await.number, 4, "but what was opened afterwards is");
@@ -344,7 +344,7 @@ async fn a_connection_that_breaks_in_use_condemns_those_that_were_open_beside_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shared_connection_that_ends_takes_no_new_stream_and_closes_with_its_last() {
+async fn a_multiplexed_connection_that_ends_takes_no_new_stream_and_closes_with_its_last() {
     let scene = Scene::with([pod(0, 1)], FakePods::with_streams(2), |_| {}).await;
     let streams = [scene.acquire().await, scene.acquire().await, scene.acquire().await];
     assert_eq!(streams.each_ref().map(|stream| stream.number), [1, 1, 2]);
@@ -384,7 +384,7 @@ async fn streams_are_as_many_as_the_peer_allows_now() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crowd_dials_as_many_shared_connections_as_its_streams_need() {
+async fn a_crowd_opens_as_many_multiplexed_connections_as_its_streams_need() {
     let scene = Scene::with([pod(0, 1)], FakePods::with_streams(4), |_| {}).await;
     scene.pods.set(&pod(0, 1), Dial::Hangs);
     let mut crowd = Vec::new();

@@ -97,7 +97,7 @@ impl Cell {
 struct Pods {
     pods: Vec<Mutex<Slots<u32, Cell>>>,
     permits: std::sync::Arc<Permits>,
-    needs_permit: Mutex<VecDeque<usize>>,
+    awaiting: Mutex<VecDeque<usize>>,
 }
 
 impl Pods {
@@ -106,12 +106,12 @@ impl Pods {
         let pod = |_| Mutex::new(Slots::new(limits, Some(std::sync::Arc::clone(&permits))));
         Self {
             pods: (0..pods).map(pod).collect(),
-            needs_permit: Mutex::new(VecDeque::new()),
+            awaiting: Mutex::new(VecDeque::new()),
             permits,
         }
     }
 
-    /// Opens the connection of `pod` and checks out it.
+    /// Opens the connection of `pod` and checks it out.
     fn take(&self, pod: usize) -> Held {
         let mut slots = self.pods[pod].lock().unwrap();
         assert!(slots.start_dial(&mut Effects::default()));
@@ -193,11 +193,11 @@ impl Pods {
 
     fn wait_for_permit(&self, pod: usize) {
         {
-            let mut needs_permit = self.needs_permit.lock().unwrap();
-            if !needs_permit.contains(&pod) {
-                needs_permit.push_back(pod);
+            let mut awaiting = self.awaiting.lock().unwrap();
+            if !awaiting.contains(&pod) {
+                awaiting.push_back(pod);
             }
-            self.permits.set_awaited(needs_permit.len());
+            self.permits.set_awaited(awaiting.len());
         }
         if !self.permits.any_left() {
             let mut others = (0..self.pods.len()).filter(|other| *other != pod);
@@ -209,9 +209,9 @@ impl Pods {
     fn grant(&self) {
         while self.permits.is_awaited() && self.permits.any_left() {
             let pod = {
-                let mut needs_permit = self.needs_permit.lock().unwrap();
-                let pod = needs_permit.pop_front();
-                self.permits.set_awaited(needs_permit.len());
+                let mut awaiting = self.awaiting.lock().unwrap();
+                let pod = awaiting.pop_front();
+                self.permits.set_awaited(awaiting.len());
                 pod
             };
             if let Some(pod) = pod {

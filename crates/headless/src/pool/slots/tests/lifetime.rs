@@ -49,7 +49,7 @@ fn connections_that_are_too_old_are_replaced_one_at_a_time() {
 }
 
 #[test]
-fn a_held_connection_that_is_too_old_stays_at_check_in_and_starts_its_replacement() {
+fn a_held_connection_that_is_too_old_stays_on_return_and_starts_its_replacement() {
     let mut pool = Pool::new(LIMITS);
     pool.open(1, at(5));
     let held = pool.take().unwrap();
@@ -62,7 +62,7 @@ fn a_held_connection_that_is_too_old_stays_at_check_in_and_starts_its_replacemen
 }
 
 #[test]
-fn one_that_is_held_when_its_replacement_arrives_goes_at_check_in_without_another_dial() {
+fn one_that_is_held_when_its_replacement_arrives_goes_on_return_without_another_dial() {
     for limits in [LIMITS, multiplexed(LIMITS)] {
         let mut pool = Pool::new(limits);
         pool.open(1, at(5));
@@ -141,7 +141,7 @@ fn at_the_limit_the_old_one_goes_first() {
         "the next when the first is replaced"
     );
     let second = pool.take().unwrap();
-    assert!(is_kept(&pool.return_conn(second)), "at check-in, too");
+    assert!(is_kept(&pool.return_conn(second)), "on return, too");
     pool.dialled(3);
     assert_eq!((pool.dead(), pool.dials(), pool.shape()), (vec![2], 1, (1, 0, 1)));
     pool.dialled(4);
@@ -149,7 +149,7 @@ fn at_the_limit_the_old_one_goes_first() {
 }
 
 #[test]
-fn at_the_limit_a_held_one_goes_at_check_in_and_its_replacement_is_dialled_then() {
+fn at_the_limit_a_held_one_goes_on_return_and_its_replacement_is_dialled_then() {
     let mut pool = Pool::new(Limits {
         connections: 1,
         ..LIMITS

@@ -159,7 +159,7 @@ fn use_keeps_a_connection_from_expiring() {
 }
 
 #[test]
-fn a_stale_connection_is_held_only_to_be_checked_and_keeps_its_place_until_then() {
+fn a_stale_connection_is_checked_out_only_to_be_validated_and_keeps_its_place_until_then() {
     for limits in [VALIDATED, multiplexed(VALIDATED)] {
         let mut pool = Pool::with(limits, 1);
         pool.now = at(10);
@@ -169,7 +169,7 @@ fn a_stale_connection_is_held_only_to_be_checked_and_keeps_its_place_until_then(
         assert!(matches!(pool.checkout(false), Checkout::Miss));
         assert_eq!(pool.shape(), (1, 0, 0), "it stays");
         let Checkout::Validate(1, slot) = pool.checkout(true) else {
-            panic!("it is held to be checked")
+            panic!("it is checked out to be validated")
         };
         assert_eq!(pool.shape(), (0, 1, 0));
         pool.return_conn((1, slot));
@@ -189,7 +189,7 @@ fn a_stale_connection_hides_no_fresher_one_and_keeps_its_place_below() {
 }
 
 #[test]
-fn a_multiplexed_connection_in_use_needs_no_check() {
+fn a_multiplexed_connection_in_use_needs_no_validation() {
     let mut pool = Pool::with(multiplexed(VALIDATED), 1);
     let held = pool.take().unwrap();
     pool.now = at(100);
@@ -226,7 +226,7 @@ fn the_one_proven_longest_ago_is_taken_for_a_check_and_comes_back_to_its_place()
     assert!(is_kept(&restore(&mut pool, third)));
     assert!(is_kept(&restore(&mut pool, second)));
     pool.maintain(3);
-    assert_eq!(pool.dead(), [1, 2], "a check is no use: they expire at their age");
+    assert_eq!(pool.dead(), [1, 2], "a validation is no use: they expire at their age");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn restored_connections_stand_in_the_order_of_their_age() {
 }
 
 #[test]
-fn a_checked_connection_is_fresh() {
+fn a_validated_connection_is_fresh() {
     for limits in [VALIDATED, multiplexed(VALIDATED)] {
         let mut pool = Pool::with(limits, 1);
         pool.now = at(50);
@@ -252,7 +252,7 @@ fn a_checked_connection_is_fresh() {
 }
 
 #[test]
-fn a_multiplexed_connection_is_as_long_unused_after_a_check_as_before() {
+fn a_multiplexed_connection_is_as_long_unused_after_a_validation_as_before() {
     let mut pool = Pool::with(multiplexed(LIMITS), 2);
     pool.now = at(20);
     let resting = rest(&mut pool, 10).unwrap();
@@ -264,7 +264,7 @@ fn a_multiplexed_connection_is_as_long_unused_after_a_check_as_before() {
 }
 
 #[test]
-fn a_multiplexed_connection_used_during_its_check_counts_as_used_then() {
+fn a_multiplexed_connection_used_during_its_validation_counts_as_used_then() {
     let mut pool = Pool::with(multiplexed(LIMITS), 1);
     let resting = rest(&mut pool, 10).unwrap();
     let held = pool.take().unwrap();
@@ -278,7 +278,7 @@ fn a_multiplexed_connection_used_during_its_check_counts_as_used_then() {
 }
 
 #[test]
-fn what_is_in_use_or_closing_is_not_taken_for_a_check() {
+fn what_is_in_use_or_closing_is_not_taken_for_a_validation() {
     let mut pool = Pool::with(multiplexed(LIMITS), 1);
     let held = pool.take().unwrap();
     assert!(rest(&mut pool, 10).is_none());
@@ -292,7 +292,7 @@ fn what_is_in_use_or_closing_is_not_taken_for_a_check() {
 }
 
 #[test]
-fn a_connection_that_comes_back_from_its_check_goes_to_the_first_waiter() {
+fn a_connection_that_comes_back_from_its_validation_goes_to_the_first_waiter() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,
@@ -322,7 +322,7 @@ fn a_connection_that_comes_back_from_its_check_goes_to_the_first_waiter() {
 }
 
 #[test]
-fn a_pool_invalidated_or_closed_during_a_check_does_not_take_the_connection_back() {
+fn a_pool_invalidated_or_closed_during_a_validation_does_not_take_the_connection_back() {
     for end in [Pool::invalidate_idle as fn(&mut Pool), |pool| drop(pool.close())] {
         let mut pool = Pool::with(LIMITS, 2);
         let resting = rest(&mut pool, 10).unwrap();
@@ -333,7 +333,7 @@ fn a_pool_invalidated_or_closed_during_a_check_does_not_take_the_connection_back
 }
 
 #[test]
-fn a_checked_connection_that_is_too_old_is_replaced_as_any_other() {
+fn a_validated_connection_that_is_too_old_is_replaced_as_any_other() {
     let mut pool = Pool::new(LIMITS);
     pool.open(1, at(5));
     let resting = rest(&mut pool, 4).unwrap();

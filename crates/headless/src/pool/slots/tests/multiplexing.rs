@@ -272,7 +272,7 @@ fn when_a_finished_dial_is_not_enough_the_next_is_started() {
 }
 
 #[test]
-fn a_invalidation_closes_what_is_in_use_and_closes_the_rest() {
+fn an_invalidation_closes_what_is_in_use_and_closes_the_rest() {
     let mut pool = Pool::with(TWO, 2);
     let held = pool.take().unwrap();
     pool.invalidate_idle();

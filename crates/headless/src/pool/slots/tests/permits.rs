@@ -83,7 +83,7 @@ fn the_permits_used_are_the_sum_of_all_connections_and_dials() {
 fn however_a_connection_ends_its_permit_comes_back_once() {
     type Ending = fn(&mut Pool);
     let endings: [(&str, Limits, Ending); 14] = [
-        ("closed at check-in", LIMITS, |pod| {
+        ("closed on return", LIMITS, |pod| {
             let held = pod.take().unwrap();
             pod.end(held, End::Close(CloseReason::Cancelled));
         }),

@@ -4,7 +4,7 @@
 use super::*;
 
 #[test]
-fn the_newest_idle_connection_is_held_first() {
+fn the_newest_idle_connection_is_checked_out_first() {
     let mut pool = Pool::with(LIMITS, 3);
     assert_eq!(pool.take_conn(), Some(3));
     let second = pool.take().unwrap();
@@ -16,7 +16,7 @@ fn the_newest_idle_connection_is_held_first() {
 }
 
 #[test]
-fn the_short_way_checks_out_and_takes_back_as_the_long_one_does() {
+fn the_short_way_checks_out_and_returns_as_the_long_one_does() {
     let mut pool = Pool::with(LIMITS, 3);
     let (conn, slot) = pool.slots.take_idle(|| pool.now, &pool.peers).unwrap();
     assert_eq!((conn, pool.shape()), (3, (2, 1, 0)));
@@ -38,7 +38,7 @@ fn the_short_way_changes_nothing_where_it_does_not_lead() {
     pool.now = at(7);
     assert!(
         pool.slots.take_idle(|| pool.now, &pool.peers).is_none(),
-        "2 must be checked"
+        "2 must be validated"
     );
     pool.now = at(6);
     pool.peers.dead.insert(2);
@@ -294,12 +294,12 @@ fn each_reason_for_closing_is_counted_once_under_its_own_name() {
 }
 
 #[test]
-fn a_invalidation_spares_neither_idle_nor_held_connections() {
+fn an_invalidation_spares_neither_idle_nor_held_connections() {
     let mut pool = Pool::with(LIMITS, 3);
     let held = pool.take().unwrap();
     pool.invalidate_idle();
     assert_eq!(pool.dead(), [1, 2]);
-    assert!(is_closed(&pool.return_conn(held)), "held before, it dies at check-in");
+    assert!(is_closed(&pool.return_conn(held)), "held before, it dies on return");
     assert_eq!((pool.closed().invalidated, pool.closed().total()), (3, 3));
     assert_eq!(pool.dials(), 0, "no caller needs another");
 }
@@ -316,7 +316,7 @@ fn what_is_dialled_or_held_after_an_invalidation_is_kept() {
 }
 
 #[test]
-fn a_invalidated_connection_is_replaced_for_a_waiter() {
+fn an_invalidated_connection_is_replaced_for_a_waiter() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,
