@@ -196,7 +196,7 @@ impl<T, W> Slots<T, W> {
     pub(crate) fn keeps(&self, slot: Slot, now: Timestamp) -> bool {
         match slot {
             Slot::Exclusive { generation, retire_at } => {
-                generation == self.generation && now < retire_at && self.waiters.is_empty() && !self.is_awaited()
+                generation == self.generation && now < retire_at && self.waiters.is_empty() && !self.permit_is_awaited()
             }
             Slot::Stream(_) => false,
         }
@@ -253,7 +253,7 @@ impl<T, W> Slots<T, W> {
             End::Close(reason) => Some(reason),
             End::Keep if self.closed => Some(CloseReason::Removed),
             End::Keep if generation != self.generation => Some(CloseReason::Invalidated),
-            End::Keep if self.waiters.is_empty() && self.is_awaited() => Some(CloseReason::Evicted),
+            End::Keep if self.waiters.is_empty() && self.permit_is_awaited() => Some(CloseReason::Evicted),
             End::Keep if now >= retire_at && !self.stays(out) => Some(CloseReason::Lifetime),
             End::Keep => None,
         };
@@ -393,8 +393,9 @@ impl<T, W> Slots<T, W> {
         }
     }
 
+    /// Whether another endpoint waits for a permit of this one.
     #[inline]
-    fn is_awaited(&self) -> bool {
+    fn permit_is_awaited(&self) -> bool {
         self.permits.as_ref().is_some_and(|permits| permits.is_awaited())
     }
 

@@ -54,7 +54,7 @@ impl<T, W> Slots<T, W> {
     /// and its connection stays. Says whether this was it; the handle is then of no more use.
     pub(crate) fn ends_stream(&mut self, slot: Slot, now: Timestamp, inspect: &impl Inspect<T>) -> bool {
         let Slot::Stream(id) = slot else { return false };
-        if !self.waiters.is_empty() || self.is_awaited() {
+        if !self.waiters.is_empty() || self.permit_is_awaited() {
             return false;
         }
         let stays = |entry: &&mut MultiplexedConn<T>| {
@@ -81,7 +81,7 @@ impl<T, W> Slots<T, W> {
         let Some(index) = self.multiplexed.iter().position(|entry| entry.id == id) else {
             return Placed::Close(handle);
         };
-        let evict = self.waiters.is_empty() && self.is_awaited();
+        let evict = self.waiters.is_empty() && self.permit_is_awaited();
         let overdue =
             now >= self.multiplexed[index].retire_at && self.multiplexed[index].closing.is_none() && !self.stays(out);
         let entry = &mut self.multiplexed[index];

@@ -46,7 +46,7 @@ pub(crate) enum Slot {
         /// When it should be replaced.
         retire_at: Timestamp,
     },
-    /// A handle to the multiplexed connection of this number was checked out.
+    /// A handle to the multiplexed connection with this number.
     Stream(u64),
 }
 
