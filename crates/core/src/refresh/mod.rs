@@ -28,7 +28,8 @@
 //!    [`max_poll`](RefreshConfig::max_poll), plus jitter. Endpoints that stay are the same objects.
 //!    Tests: `pods_found_few_or_none_missing`, `endpoints_that_stay_are_shared_between_snapshots`,
 //!    `one_pod_with_several_addresses_is_several_endpoints`,
-//!    `two_sets_under_one_service_are_told_apart_by_name`.
+//!    `two_sets_under_one_service_are_told_apart_by_name`,
+//!    `a_gap_in_the_ordinals_renumbers_no_pod`.
 //! 2. A TTL below the largest one was counted down by a cache, which has no other answer before it
 //!    runs out. The wait is at most [`max_cached_poll`](RefreshConfig::max_cached_poll), plus up to
 //!    `max_poll` of jitter. Tests: `an_aged_ttl_is_a_caches_and_is_waited_for`,
