@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use headless_core::{FailureKind, FoundBy, IpFamily, NegativeKind, Resolve, Target};
-use headless_dns::{ConfigError, DnsResolver, DnsResolverBuilder, Naming};
+use headless_core::{FailureKind, FoundBy, NegativeKind, Resolve, Target};
+use headless_dns::{ConfigError, DnsResolver, DnsResolverBuilder, IpFamily, Naming};
 use headless_testkit::{
     Address, App, BareSrv, Cluster, ClusterBuilder, Error, Fault, Lie, Query, RecordType, Roll, Transport, Workload,
 };

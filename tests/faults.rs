@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless::dns::{DnsResolver, DnsResolverBuilder};
-use headless::{Discovery, Event, IpFamily, OnStart, RefreshConfig};
+use headless::dns::{DnsResolver, DnsResolverBuilder, IpFamily};
+use headless::{Discovery, Event, OnStart, RefreshConfig};
 use headless_http::Client;
 use headless_testkit::{
     Address, App, BareSrv, Cluster, ClusterBuilder, Failure, Fault, Lie, Phase, Pod, RecordType, Roll, Transport,

@@ -5,8 +5,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use headless_core::{FailureKind, FoundBy, IpFamily, NegativeKind};
-use headless_dns::Naming;
+use headless_core::{FailureKind, FoundBy, NegativeKind};
+use headless_dns::{IpFamily, Naming};
 use headless_tests::support::knot::{Knot, Service, TTL, ip};
 use headless_tests::support::looks::{builder, built, failed, found, lines, nobody, resolver, says};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headless_core::policy::{Policy, PowerOfTwo};
-use headless_core::{Connect, Multiplexing, RoleRule, VerifyPeer};
+use headless_core::{Connect, RoleRule, VerifyPeer};
 use tokio::sync::Notify;
 
 use crate::backend::Env;
@@ -91,12 +91,6 @@ impl<C: Connect> BalancerBuilder<C> {
             return Err(BuildError::Config {
                 field: "acquire_timeout",
                 rule: "it must be longer than zero",
-            });
-        }
-        if self.connector.multiplexing() == Multiplexing::Streams(0) {
-            return Err(BuildError::Config {
-                field: "streams",
-                rule: "a shared connection must carry at least 1 request",
             });
         }
         let roles = match self.roles {

@@ -136,7 +136,7 @@ impl Discovery {
             last_failure: belief
                 .last_failure
                 .as_ref()
-                .map(|(at, failure)| (now.since(*at), failure.clone())),
+                .map(|last| (now.since(last.at), last.failure.clone())),
             last_negative: belief.last_negative.as_ref().map(ToString::to_string),
             counters,
         }
@@ -355,7 +355,7 @@ impl DiscoveryBuilder {
             let step = refresh.on(resolution, clock.advance(), entropy());
             *counters.entry(step.event).or_insert(0) += 1;
             let refused = || refresh.state().last_failure.filter(|_| step.event == Event::TooMany);
-            let failed = failed.or_else(|| refused().map(|(_, failure)| StartError::unresolved(service, failure)));
+            let failed = failed.or_else(|| refused().map(|last| StartError::unresolved(service, last.failure)));
             let Some(error) = failed.filter(|_| self.on_start != OnStart::Empty) else {
                 return Ok((refresh, counters));
             };

@@ -161,7 +161,7 @@ impl Driver {
         let belief = self.refresh.state();
         let reason = match event {
             Event::NegativeKept => belief.last_negative.map(|negative| negative.to_string()),
-            Event::FailureKept | Event::TooMany => belief.last_failure.map(|(_, failure)| failure.to_string()),
+            Event::FailureKept | Event::TooMany => belief.last_failure.map(|last| last.failure.to_string()),
             _ => None,
         };
         let doubted = reason.is_some();

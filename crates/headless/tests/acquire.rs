@@ -519,8 +519,6 @@ async fn settings_that_cannot_work_are_refused_by_name() {
     (at_the_edge.max_connections_total, at_the_edge.max_lifetime) = (Some(4), Some(at_the_edge.idle_timeout));
     let built = Balancer::builder(dns.watch().await, FakePods::default()).pool(at_the_edge);
     assert!(built.build().is_ok());
-    let streamless = Balancer::builder(dns.watch().await, FakePods::with_streams(0)).build();
-    assert!(matches!(streamless, Err(BuildError::Config { field: "streams", .. })));
     let built = Balancer::builder(dns.watch().await, FakePods::default())
         .acquire_timeout(Duration::ZERO)
         .build();

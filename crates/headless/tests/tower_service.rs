@@ -5,6 +5,7 @@ mod support;
 
 use std::future::{Future, ready};
 use std::io;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -299,7 +300,7 @@ async fn a_cancelled_call_leaves_no_load_and_no_connection() {
 async fn shared_services_multiplex_and_a_second_is_made_when_the_first_is_full() {
     let world = Arc::new(World::default());
     let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await)
-        .shared(2)
+        .shared(NonZeroUsize::new(2).unwrap())
         .layer(world.dial());
     service.call("hello").await.unwrap();
     let mut held: Vec<_> = (0..2).map(|_| Box::pin(service.call("hold"))).collect();
@@ -317,7 +318,7 @@ async fn shared_services_multiplex_and_a_second_is_made_when_the_first_is_full()
 async fn a_shared_service_that_fails_serves_nobody_else() {
     let world = Arc::new(World::default());
     let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await)
-        .shared(8)
+        .shared(NonZeroUsize::new(8).unwrap())
         .layer(world.dial());
     service.call("fail").await.unwrap_err();
     assert_eq!(world.open(), 0);

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use headless_core::{AbortHandle, Connect, Endpoint, Multiplexing};
@@ -66,7 +67,7 @@ impl Connect for Connector {
     fn multiplexing(&self) -> Multiplexing {
         match self.protocol {
             Protocol::Http1 => Multiplexing::Exclusive,
-            Protocol::Http2 => Multiplexing::Streams(self.max_streams),
+            Protocol::Http2 => Multiplexing::Streams(NonZeroUsize::new(self.max_streams).unwrap_or(NonZeroUsize::MIN)),
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) fn new_state<C: Connect>(env: &Env<C>) -> PoolState<C> {
         connections: env.pool.max_connections_per_endpoint,
         streams: match env.connector.multiplexing() {
             Multiplexing::Exclusive => 1,
-            Multiplexing::Streams(streams) => streams,
+            Multiplexing::Streams(streams) => streams.get(),
         },
         waiters: env.pool.max_waiters_per_endpoint,
         dials: env.pool.max_connecting_per_endpoint,

@@ -101,10 +101,10 @@ impl Changes {
 
     fn follow(&mut self, snapshot: Arc<Snapshot>) {
         let diff = Diff::between(&self.known, &snapshot);
-        let insert = |pod: Arc<Endpoint>| Change::Insert(pod.key().clone(), pod);
-        let remove = |pod: Arc<Endpoint>| Change::Remove(pod.key().clone());
-        self.queue.extend(diff.added.into_iter().map(insert));
-        self.queue.extend(diff.removed.into_iter().map(remove));
+        let insert = |pod: &Arc<Endpoint>| Change::Insert(pod.key().clone(), Arc::clone(pod));
+        let remove = |pod: &Arc<Endpoint>| Change::Remove(pod.key().clone());
+        self.queue.extend(diff.added().iter().map(insert));
+        self.queue.extend(diff.removed().iter().map(remove));
         self.known = snapshot;
     }
 }

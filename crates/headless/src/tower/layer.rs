@@ -1,6 +1,7 @@
 //! [`DiscoveryLayer`]: the settings of a balancer, as a [`Layer`] over a make-service.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -173,10 +174,10 @@ impl<R, C, K> DiscoveryLayer<R, C, K> {
         }
     }
 
-    /// The made services are `Clone`, their clones share one connection, and it carries up to `streams` requests at a time
-    /// (0 is refused). When all are taken another one is made, up to [`max_connections_per_endpoint`](Self::max_connections_per_endpoint).
+    /// The made services are `Clone`, their clones share one connection, and it carries up to `streams` requests at a time.
+    /// When all are taken another one is made, up to [`max_connections_per_endpoint`](Self::max_connections_per_endpoint).
     #[must_use]
-    pub fn shared(self, streams: usize) -> DiscoveryLayer<R, C, Multiplexed> {
+    pub fn shared(self, streams: NonZeroUsize) -> DiscoveryLayer<R, C, Multiplexed> {
         DiscoveryLayer {
             settings: self.settings,
             route: self.route,

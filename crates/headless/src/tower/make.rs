@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
 use headless_core::{Connect, Endpoint, Multiplexing};
@@ -28,7 +29,7 @@ pub struct Exclusive;
 
 /// Clones of a made service share one connection: as many requests at a time as this says.
 #[derive(Clone, Copy, Debug)]
-pub struct Multiplexed(pub usize);
+pub struct Multiplexed(pub NonZeroUsize);
 
 impl<M, K> MakeConnector<M, K> {
     pub(super) fn new(make: M, kind: K) -> Self {

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -364,7 +365,7 @@ impl Connect for FakePods {
     fn multiplexing(&self) -> Multiplexing {
         match self.0.streams.load(Ordering::SeqCst) {
             EXCLUSIVE => Multiplexing::Exclusive,
-            streams => Multiplexing::Streams(streams),
+            streams => Multiplexing::Streams(NonZeroUsize::new(streams).unwrap()),
         }
     }
 

@@ -1,6 +1,8 @@
-//! Which rungs of the ladder there are for one target: [`Naming`] and [`Plan`]. Pure: climbing is in `lookup.rs`.
+//! [`Naming`] and [`Plan`]: the strategies for one target, in order. They are followed in
+//! `lookup.rs`.
 //!
-//! Source: the Kubernetes DNS specification 1.1.0 for what every server answers, CoreDNS for what most do.
+//! Source: the Kubernetes DNS specification 1.1.0 for what each server answers, CoreDNS for what
+//! most servers do.
 
 use std::num::NonZeroU16;
 
@@ -12,49 +14,55 @@ use crate::ConfigError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Naming {
-    /// The best way that the DNS server offers, found out at run time. The default.
+    /// The best way that the DNS server offers, found at run time. The default.
     #[default]
     Auto,
     /// SRV of the named port. Needs a port *name*.
     NamedPort,
-    /// SRV at the Service's own name: CoreDNS and kube-dns. Needs a port number, or a Service with one port.
+    /// SRV at the Service's own name: CoreDNS and kube-dns. Needs a port number, or a Service with
+    /// one port.
     ServiceSrv,
-    /// A/AAAA of the Service, and of each `<set>-<k>` below it. Needs a port number and the StatefulSet's name.
+    /// A/AAAA of the Service, and of each `<set>-<k>` below it. Needs a port number and the
+    /// StatefulSet's name.
     PodNames,
-    /// A/AAAA of the Service, and the PTR of each address, confirmed by a forward lookup. Needs a port number.
+    /// A/AAAA of the Service, and the PTR of each address, confirmed by a forward lookup. Needs a
+    /// port number.
     Reverse,
-    /// A/AAAA of the Service only: addresses without names, so without ordinals. Needs a port number.
+    /// A/AAAA of the Service only: addresses without names and ordinals. Needs a port number.
     Addresses,
 }
 
-/// What is asked first, and what then.
+/// The first question for a target, and what follows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
-    /// SRV `_name._tcp.<service>`. Nothing below it: A records know no port names.
+    /// SRV `_name._tcp.<service>`, without a fallback: A records know no port names.
     NamedPort(Box<str>),
-    /// SRV `<service>`; the port is what the only port of the Service turns out to be.
+    /// SRV `<service>`. The port is the only port of the Service.
     OnlyPort,
-    /// SRV `<service>` for the names, the port as given. Below it, addresses named in another way, unless the rung is
-    /// forced.
-    ServiceSrv { port: NonZeroU16, below: Option<NameBy> },
+    /// SRV `<service>` for the names, with the given port. The fallback is addresses that are named
+    /// in another way, unless the strategy is forced.
+    ServiceSrv {
+        port: NonZeroU16,
+        fallback: Option<NameSource>,
+    },
     /// A/AAAA from the start.
-    Addresses { port: NonZeroU16, names: NameBy },
+    Addresses { port: NonZeroU16, names: NameSource },
 }
 
 /// How addresses get their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NameBy {
+pub(crate) enum NameSource {
     PodNames,
     Reverse,
-    Nothing,
+    None,
 }
 
-impl NameBy {
+impl NameSource {
     pub(crate) fn found_by(self) -> FoundBy {
         match self {
             Self::PodNames => FoundBy::PodNames,
             Self::Reverse => FoundBy::Reverse,
-            Self::Nothing => FoundBy::Addresses,
+            Self::None => FoundBy::Addresses,
         }
     }
 }
@@ -79,7 +87,11 @@ impl Plan {
             Naming::Auto => Ok(match port {
                 Some(Port::Number(port)) => Self::ServiceSrv {
                     port: *port,
-                    below: Some(if has_set { NameBy::PodNames } else { NameBy::Reverse }),
+                    fallback: Some(if has_set {
+                        NameSource::PodNames
+                    } else {
+                        NameSource::Reverse
+                    }),
                 },
                 Some(name) => Self::NamedPort(name.to_string().into()),
                 None => Self::OnlyPort,
@@ -97,7 +109,7 @@ impl Plan {
             Naming::ServiceSrv => match port {
                 Some(Port::Number(port)) => Ok(Self::ServiceSrv {
                     port: *port,
-                    below: None,
+                    fallback: None,
                 }),
                 Some(name) => Err(wrong(format!(
                     "SRV records at the Service's own name do not tell which port is `{name}`; give the container's \
@@ -110,15 +122,15 @@ impl Plan {
             }),
             Naming::PodNames => Ok(Self::Addresses {
                 port: number()?,
-                names: NameBy::PodNames,
+                names: NameSource::PodNames,
             }),
             Naming::Reverse => Ok(Self::Addresses {
                 port: number()?,
-                names: NameBy::Reverse,
+                names: NameSource::Reverse,
             }),
             Naming::Addresses => Ok(Self::Addresses {
                 port: number()?,
-                names: NameBy::Nothing,
+                names: NameSource::None,
             }),
         }
     }
@@ -134,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_chooses_the_first_rung() {
+    fn the_port_chooses_the_first_strategy() {
         let port = NonZeroU16::new(8080).unwrap();
         assert_eq!(plan("http", Naming::Auto, false), Ok(Plan::NamedPort("http".into())));
         assert_eq!(plan("", Naming::Auto, true), Ok(Plan::OnlyPort));
@@ -142,24 +154,24 @@ mod tests {
             plan("8080", Naming::Auto, false),
             Ok(Plan::ServiceSrv {
                 port,
-                below: Some(NameBy::Reverse)
+                fallback: Some(NameSource::Reverse)
             })
         );
         assert_eq!(
             plan("8080", Naming::Auto, true),
             Ok(Plan::ServiceSrv {
                 port,
-                below: Some(NameBy::PodNames)
+                fallback: Some(NameSource::PodNames)
             })
         );
     }
 
     #[test]
-    fn a_forced_rung_has_nothing_below_it() {
+    fn a_forced_strategy_has_no_fallback() {
         let port = NonZeroU16::new(8080).unwrap();
         assert_eq!(
             plan("8080", Naming::ServiceSrv, true),
-            Ok(Plan::ServiceSrv { port, below: None })
+            Ok(Plan::ServiceSrv { port, fallback: None })
         );
         assert_eq!(plan("", Naming::ServiceSrv, true), Ok(Plan::OnlyPort));
         assert_eq!(
@@ -167,9 +179,9 @@ mod tests {
             Ok(Plan::NamedPort("http".into()))
         );
         for (naming, names) in [
-            (Naming::PodNames, NameBy::PodNames),
-            (Naming::Reverse, NameBy::Reverse),
-            (Naming::Addresses, NameBy::Nothing),
+            (Naming::PodNames, NameSource::PodNames),
+            (Naming::Reverse, NameSource::Reverse),
+            (Naming::Addresses, NameSource::None),
         ] {
             assert_eq!(plan("8080", naming, true), Ok(Plan::Addresses { port, names }));
         }

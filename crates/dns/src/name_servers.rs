@@ -1,22 +1,24 @@
-//! The name servers of one resolver: whom a question is put to, and when the connections have worn out.
+//! [`NameServers`]: the name servers of one resolver, which of them is asked, and when the
+//! connections are renewed.
 //!
-//! The failover is our own, because the DNS library takes a SERVFAIL or REFUSED of the first server for the answer.
-//! NXDOMAIN and NODATA *are* answers, and are not put to the next server. How a question travels is `wire.rs`; what the
-//! answer means for the pods is decided above.
+//! The failover is not the library's, which takes a SERVFAIL or REFUSED of the first server for the
+//! answer. NXDOMAIN and NODATA *are* answers, and are not sent to the next server. How a question
+//! is sent is in `wire.rs`; what the answer means for the pods is decided in `lookup.rs`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use headless_core::{BoxFuture, Failure, FailureKind};
 
-use crate::records::{Ask, Miss, Question, Reply};
+use crate::records::{LookupError, Question, Reply, Transport};
 use crate::resolv_conf::ResolvConf;
+use crate::sync::lock;
 use crate::wire::NameServer;
 
-/// Where the name servers come from, now and when they have to be found again.
+/// The source of the name servers, at the start and when they are read again.
 #[derive(Clone, Debug)]
 pub(crate) enum ServerSource {
     Fixed,
@@ -24,14 +26,14 @@ pub(crate) enum ServerSource {
 }
 
 /// The name servers of one resolver.
-pub(crate) struct Transport {
+pub(crate) struct NameServers {
     source: ServerSource,
     timeout: Duration,
     servers: Mutex<Arc<Servers>>,
 }
 
-impl Transport {
-    /// Asks `addrs`, waiting `timeout` for each attempt. Opens no socket yet.
+impl NameServers {
+    /// Returns a client for `addrs` with `timeout` for each attempt. It opens no socket yet.
     pub(crate) fn new(source: ServerSource, addrs: &[SocketAddr], timeout: Duration) -> Result<Self, String> {
         let servers = Servers::new(addrs, timeout)?;
         Ok(Self {
@@ -42,42 +44,44 @@ impl Transport {
     }
 
     async fn ask_all(&self, question: &Question) -> Reply {
-        let servers = Arc::clone(&self.servers.lock().unwrap_or_else(PoisonError::into_inner));
-        let reply = servers.ask(question).await;
-        if servers.is_worn(&reply) {
+        let servers = Arc::clone(&lock(&self.servers));
+        let reply = servers.query(question).await;
+        if servers.needs_renewal(&reply) {
             self.rebuild(&servers);
         }
         reply
     }
 
-    /// Starts over with fresh connections and statistics, and with the name servers that the file names now.
+    /// Replaces the connections and counters, with the name servers that the file names now.
     ///
-    /// WHY: the library slows its retransmission down with every negative answer, until a lost packet costs a whole
-    /// attempt; and three timeouts may mean that the cluster's DNS got another address.
-    fn rebuild(&self, worn: &Arc<Servers>) {
+    /// WHY: the library slows its retransmission down with each negative answer, until a lost
+    /// packet costs a whole attempt. And three timeouts may mean that the cluster's DNS has another
+    /// address.
+    fn rebuild(&self, old: &Arc<Servers>) {
         let addrs = match &self.source {
-            ServerSource::Fixed => worn.addrs(),
-            // A file of a few lines in memory-backed storage, once in a while: not worth a blocking thread.
-            ServerSource::File(path) => nameservers(path).unwrap_or_else(|| worn.addrs()),
+            ServerSource::Fixed => old.addrs(),
+            // A file of a few lines in memory-backed storage is not worth a blocking thread.
+            ServerSource::File(path) => nameservers(path).unwrap_or_else(|| old.addrs()),
         };
-        let mut current = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (true, Ok(fresh)) = (Arc::ptr_eq(&current, worn), Servers::new(&addrs, self.timeout)) {
+        let mut current = lock(&self.servers);
+        if let (true, Ok(fresh)) = (Arc::ptr_eq(&current, old), Servers::new(&addrs, self.timeout)) {
             tracing::debug!(nameservers = ?addrs, "DNS connections renewed");
             *current = Arc::new(fresh);
         }
     }
 }
 
-impl Ask for Transport {
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply> {
+impl Transport for NameServers {
+    fn query<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply> {
         Box::pin(self.ask_all(question))
     }
 }
 
-/// The name servers as found at one time, and how they have been doing since.
+/// The name servers that were found at one time, and counts of their replies.
 struct Servers {
     servers: Vec<NameServer>,
-    /// The server that answered last. A dead first server then costs its timeout once, not at every poll.
+    /// The server that answered last. So a dead first server costs its timeout once, and not at
+    /// each lookup.
     first: AtomicUsize,
     negatives: AtomicU32,
     timeouts: AtomicU32,
@@ -100,13 +104,14 @@ impl Servers {
         self.servers.iter().map(NameServer::addr).collect()
     }
 
-    /// ORDERING: all counters here are Relaxed; they are hints, and nothing is published through them.
-    async fn ask(&self, question: &Question) -> Reply {
+    /// ORDERING: all counters here are Relaxed; they are hints, and nothing is published through
+    /// them.
+    async fn query(&self, question: &Question) -> Reply {
         let first = self.first.load(Ordering::Relaxed);
         let mut so_far: Option<Failure> = None;
         for index in (0..self.servers.len()).map(|step| (first + step) % self.servers.len()) {
-            match self.servers[index].ask(question).await {
-                Err(Miss::Failed(failure)) if may_differ_elsewhere(failure.kind) => {
+            match self.servers[index].query(question).await {
+                Err(LookupError::Failed(failure)) if may_differ_elsewhere(failure.kind) => {
                     so_far = Some(match so_far {
                         Some(before) => Failure::new(failure.kind, format!("{}; {}", before.detail, failure.detail)),
                         None => failure,
@@ -119,22 +124,22 @@ impl Servers {
             }
         }
         let failure = so_far.unwrap_or_else(|| Failure::new(FailureKind::Io, "there is no name server"));
-        Err(Miss::Failed(failure))
+        Err(LookupError::Failed(failure))
     }
 
-    /// Counts `reply`; true exactly once, when these connections have earned a renewal.
-    fn is_worn(&self, reply: &Reply) -> bool {
+    /// Counts `reply`; returns true exactly once, when the connections should be renewed.
+    fn needs_renewal(&self, reply: &Reply) -> bool {
         let reset = |counter: &AtomicU32| counter.store(0, Ordering::Relaxed);
         let count = |counter: &AtomicU32| counter.fetch_add(1, Ordering::Relaxed) + 1;
         match reply {
-            Err(Miss::Negative(_)) => {
+            Err(LookupError::Negative(_)) => {
                 reset(&self.timeouts);
                 count(&self.negatives) == NEGATIVES_IN_A_ROW
             }
-            Err(Miss::Failed(failure)) if failure.kind == FailureKind::Timeout => {
+            Err(LookupError::Failed(failure)) if failure.kind == FailureKind::Timeout => {
                 count(&self.timeouts) == TIMEOUTS_IN_A_ROW
             }
-            Ok(_) | Err(Miss::Truncated | Miss::Failed(_)) => {
+            Ok(_) | Err(LookupError::Truncated | LookupError::Failed(_)) => {
                 reset(&self.negatives);
                 reset(&self.timeouts);
                 false
@@ -143,7 +148,7 @@ impl Servers {
     }
 }
 
-/// Whether another name server may know better.
+/// Returns whether another name server may have an answer.
 fn may_differ_elsewhere(kind: FailureKind) -> bool {
     matches!(
         kind,
@@ -151,13 +156,13 @@ fn may_differ_elsewhere(kind: FailureKind) -> bool {
     )
 }
 
-/// The name servers a file names; `None` if it cannot be read or names none.
+/// Returns the name servers in a file, or `None` if it cannot be read or has none.
 fn nameservers(path: &Path) -> Option<Vec<SocketAddr>> {
     let text = std::fs::read_to_string(path).ok()?;
     Some(ResolvConf::parse(&text).nameservers).filter(|servers| !servers.is_empty())
 }
 
-/// About here the library's retransmission within an attempt dies out (measured: 35 to 40).
+/// About here the library's retransmission within an attempt ends (measured: 35 to 40).
 const NEGATIVES_IN_A_ROW: u32 = 30;
 const TIMEOUTS_IN_A_ROW: u32 = 3;
 
@@ -172,39 +177,43 @@ mod tests {
     }
 
     fn negative() -> Reply {
-        Err(Miss::Negative(Negative::new(NegativeKind::NoSuchName, None, "A web.")))
+        Err(LookupError::Negative(Negative::new(
+            NegativeKind::NoSuchName,
+            None,
+            "A web.",
+        )))
     }
 
     fn timeout() -> Reply {
-        Err(Miss::failed(FailureKind::Timeout, "no answer in time"))
+        Err(LookupError::failed(FailureKind::Timeout, "no answer in time"))
     }
 
     #[test]
     fn thirty_negatives_in_a_row_renew_the_connections_once() {
         let servers = servers();
-        let worn: Vec<bool> = (0..40).map(|_| servers.is_worn(&negative())).collect();
-        assert_eq!(worn.iter().position(|worn| *worn), Some(29));
-        assert_eq!(worn.iter().filter(|worn| **worn).count(), 1);
+        let old: Vec<bool> = (0..40).map(|_| servers.needs_renewal(&negative())).collect();
+        assert_eq!(old.iter().position(|old| *old), Some(29));
+        assert_eq!(old.iter().filter(|old| **old).count(), 1);
     }
 
     #[test]
     fn three_timeouts_in_a_row_renew_the_connections() {
         let servers = servers();
-        assert!(!servers.is_worn(&timeout()));
-        assert!(!servers.is_worn(&timeout()));
+        assert!(!servers.needs_renewal(&timeout()));
+        assert!(!servers.needs_renewal(&timeout()));
         assert!(
-            !servers.is_worn(&Ok(Records::default())),
+            !servers.needs_renewal(&Ok(Records::default())),
             "an answer in between begins a new row"
         );
-        let worn: Vec<bool> = (0..3).map(|_| servers.is_worn(&timeout())).collect();
-        assert_eq!(worn, [false, false, true]);
+        let old: Vec<bool> = (0..3).map(|_| servers.needs_renewal(&timeout())).collect();
+        assert_eq!(old, [false, false, true]);
     }
 
     #[test]
     fn a_renewal_reads_the_file_again_and_keeps_the_servers_if_it_is_gone() {
         let path = std::env::temp_dir().join(format!("headless-dns-transport-{}", std::process::id()));
         let first = "10.0.0.1:53".parse().unwrap();
-        let transport = Transport::new(ServerSource::File(path.clone()), &[first], Duration::from_secs(1)).unwrap();
+        let transport = NameServers::new(ServerSource::File(path.clone()), &[first], Duration::from_secs(1)).unwrap();
         let current = || Arc::clone(&transport.servers.lock().unwrap());
         std::fs::write(&path, "nameserver 10.0.0.2").unwrap();
         transport.rebuild(&current());

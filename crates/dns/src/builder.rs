@@ -1,26 +1,27 @@
-//! [`DnsResolverBuilder`]: the settings, and where their defaults come from.
+//! [`DnsResolverBuilder`]: the settings of a [`DnsResolver`], and the sources of their defaults.
 //!
-//! Files are read here, at build time; what they say is read in `resolv_conf.rs`. No lookup happens here.
+//! Files are read here, when the resolver is built, and parsed in `resolv_conf.rs`. No lookup
+//! happens here.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use headless_core::{IpFamily, PodName, Target};
+use headless_core::{PodName, Target};
 
-use crate::address::Wanted;
 use crate::error::ConfigError;
-use crate::ladder::{Naming, Plan};
+use crate::family::IpFamily;
 use crate::lookup::Lookup;
+use crate::name_servers::{NameServers, ServerSource};
+use crate::params::LookupParams;
 use crate::resolv_conf::ResolvConf;
 use crate::resolver::DnsResolver;
-use crate::transport::{ServerSource, Transport};
+use crate::strategy::{Naming, Plan};
 
-/// The settings of a [`DnsResolver`]. Every one has a default that suits a pod.
+/// The settings of a [`DnsResolver`]. Each has a default that suits a pod.
 ///
 /// ```
-/// use headless_core::IpFamily;
-/// use headless_dns::DnsResolver;
+/// use headless_dns::{DnsResolver, IpFamily};
 ///
 /// let resolver = DnsResolver::builder("mysql:3306".parse()?)
 ///     .nameserver("127.0.0.1:5353".parse()?)
@@ -49,8 +50,15 @@ pub struct DnsResolverBuilder {
     namespace_file: PathBuf,
 }
 
+impl DnsResolver {
+    /// Returns a builder for a resolver of `target`.
+    pub fn builder(target: Target) -> DnsResolverBuilder {
+        DnsResolverBuilder::new(target)
+    }
+}
+
 impl DnsResolverBuilder {
-    pub(crate) fn new(target: Target) -> Self {
+    fn new(target: Target) -> Self {
         Self {
             target,
             nameservers: Vec::new(),
@@ -67,87 +75,95 @@ impl DnsResolverBuilder {
         }
     }
 
-    /// Adds a name server, asked over UDP and TCP. They are asked in the order given; the next one is for when one
-    /// fails or does not answer. Default: those of `/etc/resolv.conf`, read again when they stop answering.
+    /// Adds a name server, which is asked over UDP and TCP.
+    ///
+    /// Name servers are asked in the order in which they were added; the next one is asked if one
+    /// fails or does not answer. Default: those of `/etc/resolv.conf`, which is read again when
+    /// they stop answering.
     pub fn nameserver(mut self, addr: SocketAddr) -> Self {
         self.nameservers.push(addr);
         self
     }
 
-    /// The namespace, if the target names none. Default: the pod's own (its service account, or else `resolv.conf`'s
-    /// search list).
+    /// Sets the namespace for a target that names none. Default: the pod's own namespace, from its
+    /// service account or else from the search list of `resolv.conf`.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// The cluster domain, if the target names none. Default: what `resolv.conf`'s search list tells, or else
-    /// `cluster.local`.
+    /// Sets the cluster domain for a target that names none. Default: the domain in the search list
+    /// of `resolv.conf`, or else `cluster.local`.
     pub fn zone(mut self, zone: impl Into<String>) -> Self {
         self.zone = Some(zone.into());
         self
     }
 
-    /// Which addresses of a pod count. Default: [`IpFamily::PreferV4`].
+    /// Sets which addresses of a pod are used. Default: [`IpFamily::PreferV4`].
     pub fn family(mut self, family: IpFamily) -> Self {
         self.family = family;
         self
     }
 
-    /// The StatefulSet (`.metadata.name`) whose pods have ordinals; other pods under the Service keep their names only.
+    /// Sets the StatefulSet (`.metadata.name`) whose pods have ordinals; other pods of the Service
+    /// have names only.
     ///
-    /// Default: every name of the shape `<set>-<digits>` has one. Naming the set makes that certain, and lets the names
-    /// be found as `<set>-<k>` where neither SRV nor PTR is offered. A set that does not exist is a failure of the
-    /// first lookup.
+    /// Default: each name of the form `<set>-<digits>` has an ordinal. With the set, ordinals are
+    /// certain, and names can be found as `<set>-<k>` where the server has neither SRV nor PTR
+    /// records. If the set does not exist, the first lookup fails.
     pub fn stateful_set(mut self, name: impl Into<String>) -> Self {
         self.set = Some(name.into());
         self
     }
 
-    /// The StatefulSet's first ordinal (`.spec.ordinals.start`). Default: 0.
+    /// Sets the StatefulSet's first ordinal (`.spec.ordinals.start`). Default: 0.
     pub fn first_ordinal(mut self, ordinal: u32) -> Self {
         self.first_ordinal = ordinal;
         self
     }
 
-    /// How the pods' names are found. Default: [`Naming::Auto`].
+    /// Sets how the pods' names are found. Default: [`Naming::Auto`].
     pub fn naming(mut self, naming: Naming) -> Self {
         self.naming = naming;
         self
     }
 
-    /// How long one attempt may take. Default: 1 s, a thousand times what a cluster's DNS needs, and short enough that
-    /// a lost packet does not delay the news. Each question is tried twice; a name server that stays silent costs at
-    /// most three times this.
+    /// Sets the longest time for one attempt. Default: 1 s.
+    ///
+    /// That is a thousand times what a cluster's DNS needs, and short enough that a lost packet
+    /// does not delay a lookup much. Each question is tried twice; a name server that does not
+    /// answer costs at most three times this.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Accepts answers that lead to another name (a CNAME): a Service of type ExternalName. Default: false, since
-    /// CoreDNS's `autopath` can answer for a Service without pods with addresses from the Internet.
+    /// Sets whether an answer may lead to another name (a CNAME), as for a Service of type
+    /// ExternalName. Default: `false`, since CoreDNS's `autopath` can answer for a Service without
+    /// pods with addresses from the Internet.
     pub fn allow_external_name(mut self, allow: bool) -> Self {
         self.external_name = allow;
         self
     }
 
-    /// The file read in place of `/etc/resolv.conf`.
+    /// Sets the file that is read in place of `/etc/resolv.conf`.
     pub fn resolv_conf(mut self, path: impl Into<PathBuf>) -> Self {
         self.resolv_conf = path.into();
         self
     }
 
-    /// The file read in place of `/var/run/secrets/kubernetes.io/serviceaccount/namespace`.
+    /// Sets the file that is read in place of
+    /// `/var/run/secrets/kubernetes.io/serviceaccount/namespace`.
     pub fn namespace_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.namespace_file = path.into();
         self
     }
 
-    /// The resolver. Reads the files that are needed; sends nothing.
+    /// Builds the resolver. This reads the files that are needed, and sends nothing.
     ///
     /// # Errors
-    /// If no name server or no namespace can be found, a name is not one, or port, StatefulSet and naming do not go
-    /// together.
+    /// [`ConfigError`] if no name server or no namespace can be found, a name cannot be parsed, or
+    /// port, StatefulSet and naming do not fit together.
     pub fn build(self) -> Result<DnsResolver, ConfigError> {
         let shown = self.target.to_string();
         let plan = Plan::new(&shown, self.target.port(), self.naming, self.set.is_some())?;
@@ -162,8 +178,8 @@ impl DnsResolverBuilder {
             (ServerSource::Fixed, self.nameservers)
         };
         let transport =
-            Transport::new(source, &servers, self.timeout).map_err(|problem| ConfigError::Transport { problem })?;
-        let wanted = Wanted {
+            NameServers::new(source, &servers, self.timeout).map_err(|problem| ConfigError::Transport { problem })?;
+        let params = LookupParams {
             service,
             family: self.family,
             set,
@@ -171,10 +187,11 @@ impl DnsResolverBuilder {
             external_name: self.external_name,
         };
         let port = self.target.port().cloned();
-        Ok(DnsResolver::new(Lookup::new(wanted, plan, Box::new(transport)), port))
+        Ok(DnsResolver::new(Lookup::new(params, plan, Box::new(transport)), port))
     }
 
-    /// Reads the file if something it could tell is missing; only for name servers it is needed.
+    /// Reads the file if one of its settings is missing. It must exist only if the name servers are
+    /// missing.
     fn read_resolv_conf(&self) -> Result<ResolvConf, ConfigError> {
         let path = self.resolv_conf.display().to_string();
         if self.nameservers.is_empty() {
@@ -215,7 +232,7 @@ impl DnsResolverBuilder {
     }
 }
 
-/// The set's name, folded. Its pods' names must be names, so it is one too.
+/// Returns the set's name in lower case. It is valid if the names of its pods are.
 fn check_set(set: &str) -> Result<Box<str>, ConfigError> {
     let pod: PodName = format!("{set}-0").parse()?;
     Ok(pod.set().unwrap_or(set).into())

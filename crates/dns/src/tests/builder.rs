@@ -1,4 +1,4 @@
-//! Where the settings come from when they are not given, and what is said when they cannot be found.
+//! The sources of settings that are not given, and the errors if they cannot be found.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use headless_core::Resolve;
 
 const POD: &str = "search here.svc.k8s.test svc.k8s.test k8s.test\nnameserver 10.96.0.10\noptions ndots:5\n";
 
-/// A directory with the two files of a pod, removed at the end.
+/// A directory with the two files of a pod, removed on drop.
 struct Files(PathBuf);
 
 impl Files {
@@ -88,7 +88,7 @@ fn no_file_is_read_if_nothing_is_missing() {
 }
 
 #[test]
-fn what_cannot_be_found_is_said_with_where_it_was_looked_for_and_what_to_do() {
+fn a_missing_setting_is_reported_with_its_sources_and_what_to_do() {
     let none = Files::new("missing", None, None);
     let error = none.builder("web.shop").build().unwrap_err();
     assert!(matches!(error, ConfigError::ResolvConf { .. }), "{error}");

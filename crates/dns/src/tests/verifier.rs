@@ -1,11 +1,11 @@
-//! The check of a pod's identity: what DNS contradicts is refused, what it cannot tell is not.
+//! The verification of a peer: what DNS contradicts is refused, what it cannot tell is not.
 
 use headless_core::{Endpoint, VerifyPeer};
 
 use super::*;
 use crate::PtrVerifier;
 
-/// Asks about `pod` at 10.0.0.1.
+/// Verifies `pod` at 10.0.0.1.
 async fn check(script: &Script, pod: Option<&str>) -> Result<(), String> {
     let endpoint = Endpoint::new(([10, 0, 0, 1], 80).into());
     let endpoint = match pod {
@@ -16,7 +16,7 @@ async fn check(script: &Script, pod: Option<&str>) -> Result<(), String> {
     check
         .verify_peer(&endpoint)
         .await
-        .map_err(|impostor| impostor.to_string())
+        .map_err(|mismatch| mismatch.to_string())
 }
 
 #[tokio::test]
@@ -63,9 +63,13 @@ async fn what_dns_cannot_tell_is_no_contradiction() {
 }
 
 #[tokio::test]
-async fn a_name_server_that_fails_refuses_nobody() {
+async fn a_name_server_that_fails_refuses_no_peer() {
     let script = Script::default();
     let failure = Failure::new(FailureKind::ServFail, "injected");
-    script.set(Kind::A, "web-0.web.shop.svc.cluster.local.", Err(Miss::Failed(failure)));
+    script.set(
+        Kind::A,
+        "web-0.web.shop.svc.cluster.local.",
+        Err(LookupError::Failed(failure)),
+    );
     assert_eq!(check(&script, Some("web-0")).await, Ok(()));
 }
