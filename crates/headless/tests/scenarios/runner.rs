@@ -217,7 +217,7 @@ impl Stage {
             Expect::Failure(text) => {
                 let said = status
                     .last_failure
-                    .map_or_else(String::new, |(_, failure)| failure.to_string());
+                    .map_or_else(String::new, |last| last.failure.to_string());
                 return if said.contains(text) { Ok(said) } else { Err(said) };
             }
             Expect::Failed(bound) => (*bound, self.calls(|call| call.came_to.is_err())),
@@ -252,7 +252,7 @@ impl Stage {
             }
             Expect::Idle(pod, bound) => (*bound, of(pod).map_or(0, |pod| pod.pool.idle)),
             Expect::Open(bound) => (*bound, self.world.pods.open()),
-            Expect::Draining(bound) => (*bound, stats.draining.iter().map(|(_, requests)| requests).sum()),
+            Expect::Draining(bound) => (*bound, stats.draining.iter().map(|draining| draining.requests).sum()),
             Expect::Held(bound) => (*bound, status.held),
             Expect::Avoided(pod, bound) => (*bound, usize::from(of(pod).is_some_and(|pod| pod.unhealthy))),
             Expect::Recovered(bound) => {

@@ -1,11 +1,12 @@
-//! Connections that nobody uses, one test for each rule: the minimum, expiry, and checks. Their lifetime is in `lifetime.rs`.
+//! Unused connections, one test for each rule: the minimum, expiry, and checks. Their lifetime is
+//! in `lifetime.rs`.
 
 use std::time::Duration;
 
 use super::*;
 
-/// A check is due after ten.
-const CHECKED: Limits = Limits {
+/// A validation is due after ten.
+const VALIDATED: Limits = Limits {
     validate_after_idle: Some(Duration::from_nanos(10)),
     ..LIMITS
 };
@@ -24,21 +25,21 @@ fn restore(pool: &mut Pool, (conn, slot, since): (u32, Slot, Timestamp)) -> Plac
 
 /// The idle connections, the newest first. Empties the pool.
 fn stack(pool: &mut Pool) -> Vec<u32> {
-    std::iter::from_fn(|| pool.lend_conn()).collect()
+    std::iter::from_fn(|| pool.take_conn()).collect()
 }
 
 #[test]
 fn the_minimum_is_opened_and_not_more() {
-    for limits in [LIMITS, shared(LIMITS)] {
+    for limits in [LIMITS, multiplexed(LIMITS)] {
         let mut pool = Pool::new(Limits { min_idle: 3, ..limits });
         pool.slots.refill(&mut pool.out);
         assert_eq!(pool.dials(), 3);
-        pool.upkeep(0);
+        pool.maintain(0);
         assert_eq!(pool.dials(), 0, "they are on their way");
         for conn in 1..=3 {
             assert!(is_kept(&pool.dialled(conn)));
         }
-        pool.upkeep(0);
+        pool.maintain(0);
         assert_eq!((pool.dials(), pool.shape()), (0, (3, 0, 0)));
     }
 }
@@ -51,62 +52,62 @@ fn the_minimum_stays_within_the_limits() {
         connections: 3,
         ..LIMITS
     });
-    pool.upkeep(0);
+    pool.maintain(0);
     assert_eq!(pool.dials(), 2, "so many at a time");
     pool.dialled(1);
     assert_eq!(pool.dials(), 1, "the next when one has ended");
     pool.dialled(2);
     pool.dialled(3);
-    pool.upkeep(0);
+    pool.maintain(0);
     assert_eq!(pool.dials(), 0, "so many in all");
 }
 
 #[test]
-fn the_minimum_of_exclusive_connections_is_idle_beside_those_lent() {
+fn the_minimum_of_exclusive_connections_is_idle_beside_those_held() {
     let mut pool = Pool::with(Limits { min_idle: 2, ..LIMITS }, 2);
-    pool.lend().unwrap();
-    pool.upkeep(0);
+    pool.take().unwrap();
+    pool.maintain(0);
     assert_eq!(pool.dials(), 1);
 }
 
 #[test]
-fn a_shared_connection_in_use_is_part_of_the_minimum_unless_it_is_about_to_go() {
-    let mut pool = Pool::with(shared(Limits { min_idle: 2, ..LIMITS }), 2);
-    let lent = pool.lend().unwrap();
-    pool.upkeep(9);
+fn a_multiplexed_connection_in_use_is_part_of_the_minimum_unless_it_is_about_to_go() {
+    let mut pool = Pool::with(multiplexed(Limits { min_idle: 2, ..LIMITS }), 2);
+    let held = pool.take().unwrap();
+    pool.maintain(9);
     assert_eq!((pool.dials(), pool.dead()), (0, vec![]), "two are open");
     pool.peers.dead.insert(1);
-    assert_eq!(pool.lend_conn(), Some(2));
-    pool.upkeep(9);
+    assert_eq!(pool.take_conn(), Some(2));
+    pool.maintain(9);
     assert_eq!(pool.dials(), 1, "one is left that can serve the next");
-    pool.put_back(lent);
+    pool.return_conn(held);
     assert_eq!(pool.dials(), 0);
 }
 
 #[test]
 fn the_minimum_does_not_expire() {
-    for limits in [LIMITS, shared(LIMITS)] {
+    for limits in [LIMITS, multiplexed(LIMITS)] {
         let mut pool = Pool::with(Limits { min_idle: 2, ..limits }, 4);
-        pool.upkeep(100);
+        pool.maintain(100);
         assert_eq!(pool.dead(), [1, 2], "the oldest go");
-        pool.upkeep(100);
+        pool.maintain(100);
         assert_eq!((pool.dead(), pool.shape(), pool.dials()), (vec![], (2, 0, 0), 0));
     }
 }
 
 #[test]
-fn a_doomed_shared_connection_is_not_counted_towards_what_must_not_expire() {
-    let mut pool = Pool::with(shared(Limits { min_idle: 1, ..LIMITS }), 2);
-    let lent = pool.lend().unwrap();
-    assert_eq!(lent.0, 1);
+fn a_closing_multiplexed_connection_is_not_counted_towards_what_must_not_expire() {
+    let mut pool = Pool::with(multiplexed(Limits { min_idle: 1, ..LIMITS }), 2);
+    let held = pool.take().unwrap();
+    assert_eq!(held.0, 1);
     pool.peers.dead.insert(1);
     assert_eq!(
-        pool.lend()
-            .map(|lent| pool.put_back(lent))
+        pool.take()
+            .map(|held| pool.return_conn(held))
             .map(|placed| is_closed(&placed)),
         Some(true)
     );
-    pool.upkeep(100);
+    pool.maintain(100);
     assert_eq!((pool.dead(), pool.shape()), (vec![], (1, 1, 0)), "2 is the minimum");
 }
 
@@ -123,19 +124,19 @@ fn the_minimum_is_refilled_when_a_connection_is_closed_and_the_pod_is_well() {
     ];
     for (reason, dials) in refilled {
         let mut pool = Pool::with(Limits { min_idle: 1, ..LIMITS }, 1);
-        let lent = pool.lend().unwrap();
-        pool.end(lent, End::Close(reason));
+        let held = pool.take().unwrap();
+        pool.end(held, End::Close(reason));
         assert_eq!(pool.dials(), dials, "{reason:?}");
-        pool.upkeep(0);
-        assert_eq!(pool.dials(), 1 - dials, "{reason:?}: upkeep does what was left");
+        pool.maintain(0);
+        assert_eq!(pool.dials(), 1 - dials, "{reason:?}: maintain does what was left");
     }
 }
 
 #[test]
 fn what_was_last_used_before_the_limit_expires_and_what_was_used_at_it_stays() {
-    for limits in [LIMITS, shared(LIMITS)] {
+    for limits in [LIMITS, multiplexed(LIMITS)] {
         let mut pool = Pool::with(limits, 4);
-        pool.upkeep(3);
+        pool.maintain(3);
         assert_eq!(pool.dead(), [1, 2], "used at 1 and 2");
         assert_eq!((pool.closed().idle, pool.shape()), (2, (2, 0, 0)));
     }
@@ -143,69 +144,69 @@ fn what_was_last_used_before_the_limit_expires_and_what_was_used_at_it_stays() {
 
 #[test]
 fn use_keeps_a_connection_from_expiring() {
-    for limits in [LIMITS, shared(LIMITS)] {
+    for limits in [LIMITS, multiplexed(LIMITS)] {
         let mut pool = Pool::with(limits, 1);
-        let lent = pool.lend().unwrap();
-        pool.upkeep(100);
+        let held = pool.take().unwrap();
+        pool.maintain(100);
         assert_eq!(pool.dead(), [], "it is in use");
         pool.now = at(50);
-        pool.put_back(lent);
-        pool.upkeep(50);
+        pool.return_conn(held);
+        pool.maintain(50);
         assert_eq!(pool.dead(), []);
-        pool.upkeep(51);
+        pool.maintain(51);
         assert_eq!(pool.dead(), [1]);
     }
 }
 
 #[test]
-fn a_stale_connection_is_lent_only_to_be_checked_and_keeps_its_place_until_then() {
-    for limits in [CHECKED, shared(CHECKED)] {
+fn a_stale_connection_is_held_only_to_be_checked_and_keeps_its_place_until_then() {
+    for limits in [VALIDATED, multiplexed(VALIDATED)] {
         let mut pool = Pool::with(limits, 1);
         pool.now = at(10);
-        let fresh = pool.lend().expect("nine are not ten");
-        pool.put_back(fresh);
+        let fresh = pool.take().expect("nine are not ten");
+        pool.return_conn(fresh);
         pool.now = at(20);
         assert!(matches!(pool.checkout(false), Checkout::Miss));
         assert_eq!(pool.shape(), (1, 0, 0), "it stays");
-        let Checkout::Check(1, slot) = pool.checkout(true) else {
-            panic!("it is lent to be checked")
+        let Checkout::Validate(1, slot) = pool.checkout(true) else {
+            panic!("it is held to be checked")
         };
         assert_eq!(pool.shape(), (0, 1, 0));
-        pool.put_back((1, slot));
-        assert_eq!(pool.lend_conn(), Some(1), "and is fresh then");
+        pool.return_conn((1, slot));
+        assert_eq!(pool.take_conn(), Some(1), "and is fresh then");
     }
 }
 
 #[test]
 fn a_stale_connection_hides_no_fresher_one_and_keeps_its_place_below() {
-    let mut pool = Pool::with(CHECKED, 2);
+    let mut pool = Pool::with(VALIDATED, 2);
     pool.now = at(12);
-    assert!(pool.lend().is_none());
+    assert!(pool.take().is_none());
     pool.now = at(11);
-    assert_eq!(pool.lend_conn(), Some(2));
-    assert!(pool.lend().is_none(), "1 is stale");
-    assert!(matches!(pool.checkout(true), Checkout::Check(1, _)));
+    assert_eq!(pool.take_conn(), Some(2));
+    assert!(pool.take().is_none(), "1 is stale");
+    assert!(matches!(pool.checkout(true), Checkout::Validate(1, _)));
 }
 
 #[test]
-fn a_shared_connection_in_use_needs_no_check() {
-    let mut pool = Pool::with(shared(CHECKED), 1);
-    let lent = pool.lend().unwrap();
+fn a_multiplexed_connection_in_use_needs_no_check() {
+    let mut pool = Pool::with(multiplexed(VALIDATED), 1);
+    let held = pool.take().unwrap();
     pool.now = at(100);
-    assert_eq!(pool.lend_conn(), Some(1));
-    pool.put_back(lent);
+    assert_eq!(pool.take_conn(), Some(1));
+    pool.return_conn(held);
 }
 
 #[test]
-fn a_check_of_a_shared_connection_that_nobody_waited_for_proves_nothing() {
-    let mut pool = Pool::with(shared(CHECKED), 1);
+fn a_cancelled_validation_of_a_multiplexed_connection_proves_nothing() {
+    let mut pool = Pool::with(multiplexed(VALIDATED), 1);
     pool.now = at(100);
-    let Checkout::Check(1, slot) = pool.checkout(true) else {
+    let Checkout::Validate(1, slot) = pool.checkout(true) else {
         panic!("it is stale")
     };
     pool.end((1, slot), End::Close(CloseReason::Cancelled));
     assert!(
-        matches!(pool.checkout(true), Checkout::Check(1, _)),
+        matches!(pool.checkout(true), Checkout::Validate(1, _)),
         "the next caller checks again"
     );
 }
@@ -224,7 +225,7 @@ fn the_one_proven_longest_ago_is_taken_for_a_check_and_comes_back_to_its_place()
     assert!(rest(&mut pool, 10).is_none(), "1 has been checked");
     assert!(is_kept(&restore(&mut pool, third)));
     assert!(is_kept(&restore(&mut pool, second)));
-    pool.upkeep(3);
+    pool.maintain(3);
     assert_eq!(pool.dead(), [1, 2], "a check is no use: they expire at their age");
 }
 
@@ -241,57 +242,57 @@ fn restored_connections_stand_in_the_order_of_their_age() {
 
 #[test]
 fn a_checked_connection_is_fresh() {
-    for limits in [CHECKED, shared(CHECKED)] {
+    for limits in [VALIDATED, multiplexed(VALIDATED)] {
         let mut pool = Pool::with(limits, 1);
         pool.now = at(50);
         let resting = rest(&mut pool, 50).unwrap();
         restore(&mut pool, resting);
-        assert_eq!(pool.lend_conn(), Some(1));
+        assert_eq!(pool.take_conn(), Some(1));
     }
 }
 
 #[test]
-fn a_shared_connection_is_as_long_unused_after_a_check_as_before() {
-    let mut pool = Pool::with(shared(LIMITS), 2);
+fn a_multiplexed_connection_is_as_long_unused_after_a_check_as_before() {
+    let mut pool = Pool::with(multiplexed(LIMITS), 2);
     pool.now = at(20);
     let resting = rest(&mut pool, 10).unwrap();
     assert_eq!(resting.0, 1);
     assert!(is_closed(&restore(&mut pool, resting)), "the handle goes");
     assert_eq!(rest(&mut pool, 10).map(|resting| resting.0), Some(2));
-    pool.upkeep(2);
+    pool.maintain(2);
     assert_eq!(pool.dead(), [1]);
 }
 
 #[test]
-fn a_shared_connection_used_during_its_check_counts_as_used_then() {
-    let mut pool = Pool::with(shared(LIMITS), 1);
+fn a_multiplexed_connection_used_during_its_check_counts_as_used_then() {
+    let mut pool = Pool::with(multiplexed(LIMITS), 1);
     let resting = rest(&mut pool, 10).unwrap();
-    let lent = pool.lend().unwrap();
+    let held = pool.take().unwrap();
     pool.now = at(20);
-    pool.put_back(lent);
+    pool.return_conn(held);
     restore(&mut pool, resting);
-    pool.upkeep(20);
+    pool.maintain(20);
     assert_eq!(pool.dead(), []);
-    pool.upkeep(21);
+    pool.maintain(21);
     assert_eq!(pool.dead(), [1]);
 }
 
 #[test]
-fn what_is_in_use_or_doomed_is_not_taken_for_a_check() {
-    let mut pool = Pool::with(shared(LIMITS), 1);
-    let lent = pool.lend().unwrap();
+fn what_is_in_use_or_closing_is_not_taken_for_a_check() {
+    let mut pool = Pool::with(multiplexed(LIMITS), 1);
+    let held = pool.take().unwrap();
     assert!(rest(&mut pool, 10).is_none());
-    pool.sweep();
+    pool.invalidate_idle();
     assert!(rest(&mut pool, 10).is_none());
-    pool.put_back(lent);
+    pool.return_conn(held);
 
     let mut pool = Pool::with(LIMITS, 1);
-    pool.lend().unwrap();
+    pool.take().unwrap();
     assert!(rest(&mut pool, 10).is_none());
 }
 
 #[test]
-fn a_connection_that_comes_back_from_its_check_goes_to_whoever_waits() {
+fn a_connection_that_comes_back_from_its_check_goes_to_the_first_waiter() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,
@@ -303,7 +304,7 @@ fn a_connection_that_comes_back_from_its_check_goes_to_whoever_waits() {
     pool.wait('a');
     let (waiter, conn, slot) = handed(restore(&mut pool, resting));
     assert_eq!((waiter, conn), ('a', 1));
-    assert!(is_kept(&pool.put_back((conn, slot))));
+    assert!(is_kept(&pool.return_conn((conn, slot))));
 
     let mut pool = Pool::with(
         Limits {
@@ -314,15 +315,15 @@ fn a_connection_that_comes_back_from_its_check_goes_to_whoever_waits() {
         1,
     );
     let resting = rest(&mut pool, 10).unwrap();
-    let other = pool.lend().unwrap();
+    let other = pool.take().unwrap();
     pool.wait('a');
     assert_eq!(handed(restore(&mut pool, resting)).0, 'a');
-    pool.put_back(other);
+    pool.return_conn(other);
 }
 
 #[test]
-fn a_pool_swept_or_closed_during_a_check_does_not_take_the_connection_back() {
-    for end in [Pool::sweep as fn(&mut Pool), |pool| drop(pool.close())] {
+fn a_pool_invalidated_or_closed_during_a_check_does_not_take_the_connection_back() {
+    for end in [Pool::invalidate_idle as fn(&mut Pool), |pool| drop(pool.close())] {
         let mut pool = Pool::with(LIMITS, 2);
         let resting = rest(&mut pool, 10).unwrap();
         end(&mut pool);

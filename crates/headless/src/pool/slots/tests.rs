@@ -1,13 +1,13 @@
-//! What the tests of [`Slots`] share: a pool whose connections are numbers and whose waiters are letters. The rules, one test
-//! each, are in `rules.rs`, `sharing.rs`, `upkeep.rs`, `lifetime.rs` and `permits.rs`; a million random operations against a model
-//! are in `model/`.
+//! What the tests of [`Slots`] share: a pool of numbers as connections and letters as waiters. The
+//! rules, one test each, are in `rules.rs`, `multiplexing.rs`, `maintain.rs`, `lifetime.rs` and
+//! `permits.rs`; a million random operations against a model are in `model/`.
 
 mod lifetime;
+mod maintain;
 mod model;
+mod multiplexing;
 mod permits;
 mod rules;
-mod sharing;
-mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,13 +27,13 @@ const LIMITS: Limits = Limits {
     validate_after_idle: None,
 };
 
-const fn shared(limits: Limits) -> Limits {
+const fn multiplexed(limits: Limits) -> Limits {
     Limits { streams: 2, ..limits }
 }
 
 const NEVER: Timestamp = Timestamp::from_nanos(u64::MAX);
 
-type Lent = (u32, Slot);
+type Held = (u32, Slot);
 
 fn at(nanos: u64) -> Timestamp {
     Timestamp::from_nanos(nanos)
@@ -43,7 +43,7 @@ fn at(nanos: u64) -> Timestamp {
 #[derive(Default)]
 struct Peers {
     dead: BTreeSet<u32>,
-    /// Shared connections that give no handle for the moment.
+    /// Multiplexed connections that give no handle for the moment.
     mute: BTreeSet<u32>,
     /// How many streams a peer allows, if not any number.
     streams: BTreeMap<u32, usize>,
@@ -90,7 +90,7 @@ impl Pool {
         }
     }
 
-    /// With the connections 1, 2, … nobody uses, opened at that time each: the last one is the newest.
+    /// With the unused connections 1, 2, …, each opened at that time: the last one is the newest.
     fn with(limits: Limits, connections: u32) -> Self {
         let mut pool = Self::new(limits);
         for _ in 0..connections {
@@ -104,31 +104,31 @@ impl Pool {
         pool
     }
 
-    /// Opens a connection that nobody waits for.
+    /// Opens a connection without a waiter.
     fn open(&mut self, conn: u32, retire_at: Timestamp) {
         assert!(self.slots.start_dial(&mut self.out), "no room for {conn}");
         self.out.dials -= 1;
         assert!(matches!(self.dialled_until(conn, retire_at), Placed::Kept));
     }
 
-    fn checkout(&mut self, may_check: bool) -> Checkout<u32> {
-        let checkout = self.slots.checkout(self.now, may_check, &self.peers, &mut self.out);
+    fn checkout(&mut self, may_validate: bool) -> Checkout<u32> {
+        let checkout = self.slots.checkout(self.now, may_validate, &self.peers, &mut self.out);
         self.audit();
         checkout
     }
 
-    /// What a caller gets without waiting or checking.
-    fn lend(&mut self) -> Option<Lent> {
+    /// What a caller gets without waiting or validating.
+    fn take(&mut self) -> Option<Held> {
         match self.checkout(false) {
-            Checkout::Lend(conn, slot) => Some((conn, slot)),
-            Checkout::Check(..) => panic!("to be checked, though nobody would"),
+            Checkout::Ready(conn, slot) => Some((conn, slot)),
+            Checkout::Validate(..) => panic!("to be validated, though the caller cannot"),
             Checkout::Miss | Checkout::Closed => None,
         }
     }
 
-    /// Whose connection it is, for tests that do not give it back.
-    fn lend_conn(&mut self) -> Option<u32> {
-        self.lend().map(|(conn, _)| conn)
+    /// The connection, for tests that do not return it.
+    fn take_conn(&mut self) -> Option<u32> {
+        self.take().map(|(conn, _)| conn)
     }
 
     fn wait(&mut self, waiter: char) -> Ticket {
@@ -144,14 +144,14 @@ impl Pool {
         }
     }
 
-    fn put_back(&mut self, (conn, slot): Lent) -> Placed<u32, char> {
+    fn return_conn(&mut self, (conn, slot): Held) -> Placed<u32, char> {
         self.end((conn, slot), End::Keep)
     }
 
-    fn end(&mut self, (conn, slot): Lent, end: End) -> Placed<u32, char> {
+    fn end(&mut self, (conn, slot): Held, end: End) -> Placed<u32, char> {
         let placed = self
             .slots
-            .put_back(conn, slot, end, self.now, &self.peers, &mut self.out);
+            .return_conn(conn, slot, end, self.now, &self.peers, &mut self.out);
         self.audit();
         placed
     }
@@ -172,20 +172,20 @@ impl Pool {
         told
     }
 
-    /// Gives free streams to whoever waits.
+    /// Hands free streams to the waiters.
     fn serve(&mut self) -> Vec<(char, u32, Slot)> {
         let served = std::iter::from_fn(|| self.slots.serve(self.now, &self.peers, &mut self.out)).collect();
         self.audit();
         served
     }
 
-    fn upkeep(&mut self, idle_before: u64) {
-        self.slots.upkeep(self.now, at(idle_before), &mut self.out);
+    fn maintain(&mut self, idle_before: u64) {
+        self.slots.maintain(self.now, at(idle_before), &mut self.out);
         self.audit();
     }
 
-    fn sweep(&mut self) {
-        self.slots.sweep(&mut self.out);
+    fn invalidate_idle(&mut self) {
+        self.slots.invalidate_idle(&mut self.out);
         self.audit();
     }
 
@@ -203,7 +203,7 @@ impl Pool {
         self.counts().closed
     }
 
-    /// Connections that exist, are lent, and are being opened.
+    /// Connections that exist, are held, and are being opened.
     fn shape(&self) -> (usize, usize, usize) {
         let Counts {
             idle, busy, connecting, ..
@@ -222,8 +222,8 @@ impl Pool {
     }
 
     /// Whether a dial was wanted that no permit was left for, since it was last asked.
-    fn starved(&mut self) -> bool {
-        std::mem::take(&mut self.out.starved)
+    fn needs_permit(&mut self) -> bool {
+        std::mem::take(&mut self.out.needs_permit)
     }
 
     /// What holds after every operation.

@@ -1,13 +1,15 @@
-//! The rules of [`Slots`] for connections that nobody uses: how they age, expire and are replaced, and when all of them go.
+//! The rules of [`Slots`] for unused connections: how they age, expire and are replaced, and when
+//! all of them are closed.
 
 use headless_core::Timestamp;
 
-use super::terms::{CloseReason, Effects, Inspect, Placed, Slot};
-use super::{Idle, Replacement, Shared, Slots};
+use super::types::{CloseReason, Effects, Inspect, Placed, Slot};
+use super::{Idle, MultiplexedConn, Replacement, Slots};
 
 impl<T, W> Slots<T, W> {
-    /// Time has passed. Closes what nobody has used since `idle_before`, replaces what is too old, and keeps the minimum idle.
-    pub(crate) fn upkeep(&mut self, now: Timestamp, idle_before: Timestamp, out: &mut Effects<T>) {
+    /// Time has passed: closes connections unused since `idle_before`, replaces those that are too
+    /// old, and keeps the minimum idle.
+    pub(crate) fn maintain(&mut self, now: Timestamp, idle_before: Timestamp, out: &mut Effects<T>) {
         self.expire(idle_before, out);
         self.retire(now, out);
         self.start_dials(out);
@@ -20,12 +22,12 @@ impl<T, W> Slots<T, W> {
         while self.idle.len() + self.standing() + self.connecting < wanted && self.start_dial(out) {}
     }
 
-    /// Shared connections that still take streams.
+    /// Multiplexed connections that still take streams.
     fn standing(&self) -> usize {
-        self.shared.iter().filter(|shared| shared.doomed.is_none()).count()
+        self.multiplexed.iter().filter(|entry| entry.closing.is_none()).count()
     }
 
-    /// The oldest idle connections go first: they stand first, as they were pushed first and are popped last.
+    /// Closes the oldest idle connections. They stand first: pushed first, popped last.
     fn expire(&mut self, before: Timestamp, out: &mut Effects<T>) {
         let minimum = self.limits.min_idle;
         let old = self.idle.partition_point(|idle| idle.since < before);
@@ -33,26 +35,27 @@ impl<T, W> Slots<T, W> {
         out.dead.extend(self.idle.drain(..expired).map(|idle| idle.conn));
         self.gone(CloseReason::Idle, expired);
         let mut spare = self.standing().saturating_sub(minimum);
-        for shared in &mut self.shared {
-            if spare > 0 && shared.streams == 0 && shared.since < before {
+        for entry in &mut self.multiplexed {
+            if spare > 0 && entry.streams == 0 && entry.since < before {
                 spare -= 1;
-                shared.doomed.get_or_insert(CloseReason::Idle);
+                entry.closing.get_or_insert(CloseReason::Idle);
             }
         }
-        self.bury(out);
+        self.reap(out);
     }
 
     /// Begins to replace a connection that is too old, if there is one.
     fn retire(&mut self, now: Timestamp, out: &mut Effects<T>) {
         let overdue = self.idle.iter().any(|idle| now >= idle.retire_at)
-            || self.shared.iter().any(|shared| is_overdue(shared, now));
+            || self.multiplexed.iter().any(|entry| is_overdue(entry, now));
         if overdue && !self.stays(out) {
             self.retire_one(now, out);
             self.after_closing(CloseReason::Lifetime, out);
         }
     }
 
-    /// A connection is too old. Whether it stays in service until its turn has come; its replacement is dialled if it is its turn.
+    /// A connection is too old. Says whether it stays in service until it is its turn to be
+    /// replaced; if it is its turn, its replacement is dialled.
     pub(super) fn stays(&mut self, out: &mut Effects<T>) -> bool {
         match self.replacement {
             Replacement::Dialling => true,
@@ -75,7 +78,8 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// A dial has succeeded; if it was to replace an old connection, that one can go, and the next has its turn.
+    /// A dial has succeeded. If it replaces an old connection, that one is closed, and the next one
+    /// has its turn.
     pub(super) fn replaced(&mut self, now: Timestamp, out: &mut Effects<T>) {
         let gone = match self.replacement {
             Replacement::None | Replacement::Ready => return,
@@ -90,37 +94,40 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// Dials the replacement of a connection that went first, if there is room now. A dial that is under way will do.
+    /// Dials the replacement of a connection that was closed before it, if there is room now. A
+    /// dial under way counts as the replacement.
     fn pay(&mut self, out: &mut Effects<T>) {
         if self.replacement == Replacement::Owed && self.connecting == 0 {
             self.start_dial(out);
         }
     }
 
-    /// Closes one connection that is too old: an idle one, or a shared one when its streams have ended.
+    /// Closes one connection that is too old: an idle one at once, a multiplexed one when its
+    /// streams have ended.
     fn retire_one(&mut self, now: Timestamp, out: &mut Effects<T>) -> bool {
         if let Some(index) = self.idle.iter().position(|idle| now >= idle.retire_at) {
             out.dead.push(self.idle.remove(index).conn);
             self.gone(CloseReason::Lifetime, 1);
             return true;
         }
-        match self.shared.iter_mut().find(|shared| is_overdue(shared, now)) {
-            Some(shared) => {
-                shared.doomed = Some(CloseReason::Lifetime);
-                self.bury(out);
+        match self.multiplexed.iter_mut().find(|entry| is_overdue(entry, now)) {
+            Some(entry) => {
+                entry.closing = Some(CloseReason::Lifetime);
+                self.reap(out);
                 true
             }
             None => false,
         }
     }
 
-    /// A connection was closed: those who wait get another, and so does the minimum.
+    /// A connection was closed: dials for the waiters, and for the minimum.
     pub(super) fn after_closing(&mut self, reason: CloseReason, out: &mut Effects<T>) {
         self.start_dials(out);
         if reason == CloseReason::Lifetime {
             self.pay(out);
         }
-        // A pod whose connections break is not asked for more until somebody needs one, or until the next upkeep.
+        // An endpoint whose connections break gets no more of them before a caller needs one or the
+        // next maintenance.
         if !matches!(
             reason,
             CloseReason::Broken | CloseReason::Invalidated | CloseReason::Evicted
@@ -129,7 +136,8 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// Lends the connection that was proven alive longest ago, if that was before `before`, to be checked in the background.
+    /// Checks out the connection that was proven alive longest ago, if that was before `before`,
+    /// for a validation in the background.
     pub(crate) fn longest_idle(
         &mut self,
         before: Timestamp,
@@ -138,18 +146,19 @@ impl<T, W> Slots<T, W> {
         let longest = (0..self.idle.len()).min_by_key(|&index| self.idle[index].proven);
         if let Some(index) = longest.filter(|&index| self.idle[index].proven < before) {
             let idle = self.idle.remove(index);
-            self.lent += 1;
+            self.checked_out += 1;
             return Some((idle.conn, self.exclusive(idle.retire_at), idle.since));
         }
         let resting =
-            |shared: &&mut Shared<T>| shared.doomed.is_none() && shared.streams == 0 && shared.proven < before;
-        let shared = self.shared.iter_mut().find(resting)?;
-        let handle = inspect.share(&shared.conn)?;
-        shared.streams += 1;
-        Some((handle, Slot::Stream(shared.id), shared.since))
+            |entry: &&mut MultiplexedConn<T>| entry.closing.is_none() && entry.streams == 0 && entry.proven < before;
+        let entry = self.multiplexed.iter_mut().find(resting)?;
+        let handle = inspect.share(&entry.conn)?;
+        entry.streams += 1;
+        Some((handle, Slot::Stream(entry.id), entry.since))
     }
 
-    /// Takes back what [`longest_idle`](Self::longest_idle) lent: alive, and as long unused as it was.
+    /// Returns what [`longest_idle`](Self::longest_idle) checked out: alive, and unused for as long
+    /// as it was before.
     pub(crate) fn restore(
         &mut self,
         conn: T,
@@ -161,33 +170,34 @@ impl<T, W> Slots<T, W> {
     ) -> Placed<T, W> {
         let since = match slot {
             Slot::Exclusive { .. } => since,
-            // Others may have used it meanwhile.
+            // Other callers may have used it meanwhile.
             Slot::Stream(id) => self
-                .shared
+                .multiplexed
                 .iter()
-                .find(|shared| shared.id == id)
-                .map_or(since, |shared| shared.since),
+                .find(|entry| entry.id == id)
+                .map_or(since, |entry| entry.since),
         };
-        let placed = self.put_back(conn, slot, super::End::Keep, now, inspect, out);
+        let placed = self.return_conn(conn, slot, super::End::Keep, now, inspect, out);
         if let Placed::Kept = placed {
-            // It was put on top, as if it had been used: it belongs to the others of its age.
+            // It was put on top, as if it had been used; it belongs among those of its age.
             if let Some(idle) = self.idle.pop() {
                 let index = self.idle.partition_point(|other| other.since <= since);
                 self.idle.insert(index, Idle { since, ..idle });
             }
         } else if let Slot::Stream(id) = slot
-            && let Some(shared) = self
-                .shared
+            && let Some(entry) = self
+                .multiplexed
                 .iter_mut()
-                .find(|shared| shared.id == id && shared.streams == 0)
+                .find(|entry| entry.id == id && entry.streams == 0)
         {
-            shared.since = since;
+            entry.since = since;
         }
         placed
     }
 
-    /// Closes the connection that has been idle longest, for the sake of another pod. Says whether there was one.
-    pub(crate) fn yield_idle(&mut self, out: &mut Effects<T>) -> bool {
+    /// Closes the connection that has been idle longest, so that another endpoint can open one.
+    /// Says whether there was one.
+    pub(crate) fn evict_idle(&mut self, out: &mut Effects<T>) -> bool {
         if !self.waiters.is_empty() {
             return false;
         }
@@ -196,23 +206,30 @@ impl<T, W> Slots<T, W> {
             self.gone(CloseReason::Evicted, 1);
             return true;
         }
-        let resting = |shared: &&mut Shared<T>| shared.streams == 0 && shared.doomed.is_none();
-        let Some(shared) = self.shared.iter_mut().filter(resting).min_by_key(|shared| shared.since) else {
+        let resting = |entry: &&mut MultiplexedConn<T>| entry.streams == 0 && entry.closing.is_none();
+        let Some(entry) = self
+            .multiplexed
+            .iter_mut()
+            .filter(resting)
+            .min_by_key(|entry| entry.since)
+        else {
             return false;
         };
-        shared.doomed = Some(CloseReason::Evicted);
-        self.bury(out);
+        entry.closing = Some(CloseReason::Evicted);
+        self.reap(out);
         true
     }
 
-    /// A connection has proved dead: trusts no other that was open at the same time.
-    pub(crate) fn sweep(&mut self, out: &mut Effects<T>) {
+    /// Closes idle connections now and those checked out on return: one connection has proved dead,
+    /// or what was true when they were opened no longer is.
+    pub(crate) fn invalidate_idle(&mut self, out: &mut Effects<T>) {
         self.close_all(CloseReason::Invalidated, out);
-        // Whoever waits beside a connection that takes no stream now has its place.
+        // A connection that took no more streams leaves its place to a waiter.
         self.start_dials(out);
     }
 
-    /// The pool is gone: idle connections go now, lent ones when they come back, waiters are told.
+    /// Closes the pool: idle connections now, those checked out on return. Returns the waiters, to
+    /// be told.
     pub(crate) fn close(&mut self, out: &mut Effects<T>) -> Vec<W> {
         self.closed = true;
         self.close_all(CloseReason::Removed, out);
@@ -220,18 +237,18 @@ impl<T, W> Slots<T, W> {
     }
 
     fn close_all(&mut self, reason: CloseReason, out: &mut Effects<T>) {
-        self.era = self.era.wrapping_add(1);
-        // Whatever was too old goes now.
+        self.generation = self.generation.wrapping_add(1);
+        // What was too old is closed with the others.
         self.replacement = Replacement::None;
         self.gone(reason, self.idle.len());
         out.dead.extend(self.idle.drain(..).map(|idle| idle.conn));
-        for shared in &mut self.shared {
-            shared.doomed.get_or_insert(reason);
+        for entry in &mut self.multiplexed {
+            entry.closing.get_or_insert(reason);
         }
-        self.bury(out);
+        self.reap(out);
     }
 }
 
-fn is_overdue<T>(shared: &Shared<T>, now: Timestamp) -> bool {
-    shared.doomed.is_none() && now >= shared.retire_at
+fn is_overdue<T>(entry: &MultiplexedConn<T>, now: Timestamp) -> bool {
+    entry.closing.is_none() && now >= entry.retire_at
 }

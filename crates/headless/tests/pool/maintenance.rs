@@ -1,4 +1,5 @@
-//! Connections that nobody uses: kept, expired, replaced before they are too old, checked, and closed when one of them proves dead.
+//! Unused connections: kept, expired, replaced before they are too old, checked, and closed when
+//! one of them proves dead.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn the_minimum_is_opened_with_the_pod_and_outlives_the_idle_timeout() {
     let scene = Scene::of_one(|pool| pool.min_idle_per_endpoint = 3).await;
     settle().await;
-    assert_eq!(scene.stats_of(&pod(0, 1)).pool.idle, 3, "before anybody asks");
+    assert_eq!(scene.stats_of(&pod(0, 1)).pool.idle, 3, "before any request");
     scene.open_idle(7).await;
     pass(Duration::from_secs(80)).await;
     assert_eq!((scene.pods.open(), scene.stats_of(&pod(0, 1)).pool.closed.idle), (3, 4));
@@ -67,7 +68,7 @@ async fn lifetimes_differ_and_each_replacement_comes_before_its_predecessor_goes
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_a_dial_when_a_connection_grows_old_under_load() {
+async fn no_caller_waits_for_a_dial_when_a_connection_grows_old_under_load() {
     let scene = Scene::of_one(|pool| {
         pool.min_idle_per_endpoint = 1;
         pool.max_lifetime = Some(20 * SECOND);
@@ -223,7 +224,7 @@ async fn only_what_was_idle_for_long_is_checked_and_never_without_leave_to_wait(
     assert_eq!(
         scene.stats_of(&pod(0, 1)).pool.idle,
         1,
-        "it stays for somebody who can wait"
+        "it stays for a caller that can wait"
     );
     scene.acquire().await.finish(Outcome::Success);
     scene.acquire().await.finish(Outcome::Success);
@@ -276,15 +277,15 @@ async fn keeping_alive_is_no_use_of_a_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_idle_connection_is_found_in_the_background_before_anybody_meets_it() {
+async fn a_dead_idle_connection_is_found_in_the_background_before_a_request_meets_it() {
     let scene = Scene::of_one(|pool| pool.keep_alive = Some(10 * SECOND)).await;
     scene.open_idle(3).await;
-    let looks = scene.dns.looks();
+    let resolved = scene.dns.resolutions();
     scene.pods.kill_silently(&pod(0, 1));
     pass(16 * SECOND).await;
     let closed = scene.stats_of(&pod(0, 1)).pool.closed;
     assert_eq!((closed.broken, closed.invalidated, scene.pods.open()), (1, 2, 0));
-    assert!(scene.dns.looks() > looks);
+    assert!(scene.dns.resolutions() > resolved);
     let lease = scene.acquire().await;
     assert_eq!(lease.number, 4);
     lease.finish(Outcome::Success);

@@ -3,20 +3,27 @@
 use super::*;
 
 impl Pod {
-    /// The newest that has not ended; before that, one that is stale stops whoever may not check.
-    pub(super) fn expect_newest(&self, checkout: &Checkout<u32>, now: Timestamp, may_check: bool, out: &Effects<u32>) {
+    /// The newest that has not ended; before that, one that is stale stops a caller that may not
+    /// validate.
+    pub(super) fn expect_newest(
+        &self,
+        checkout: &Checkout<u32>,
+        now: Timestamp,
+        may_validate: bool,
+        out: &Effects<u32>,
+    ) {
         let mut idle: Vec<&Conn> = self.idle().collect();
         idle.sort_by_key(|conn| std::cmp::Reverse(conn.since));
-        let stops = |conn: &&&Conn| !self.peers.dead.contains(&conn.id) || (self.is_stale(conn, now) && !may_check);
+        let stops = |conn: &&&Conn| !self.peers.dead.contains(&conn.id) || (self.is_stale(conn, now) && !may_validate);
         let stop = idle.iter().find(stops);
         let skipped = idle.iter().take_while(|conn| !stops(conn)).map(|conn| conn.id);
         assert!(skipped.eq(out.dead.iter().copied()), "all that ended before it");
         match (checkout, stop) {
-            (Checkout::Lend(conn, _), Some(stop)) => assert!(*conn == stop.id && !self.is_stale(stop, now)),
-            (Checkout::Check(conn, _), Some(stop)) => {
-                assert!(*conn == stop.id && self.is_stale(stop, now) && may_check)
+            (Checkout::Ready(conn, _), Some(stop)) => assert!(*conn == stop.id && !self.is_stale(stop, now)),
+            (Checkout::Validate(conn, _), Some(stop)) => {
+                assert!(*conn == stop.id && self.is_stale(stop, now) && may_validate)
             }
-            (Checkout::Miss, Some(stop)) => assert!(self.is_stale(stop, now) && !may_check),
+            (Checkout::Miss, Some(stop)) => assert!(self.is_stale(stop, now) && !may_validate),
             (Checkout::Miss, None) => assert!(!self.closed),
             (Checkout::Closed, None) => assert!(self.closed),
             other => panic!("{other:?}", other = other.0),
@@ -24,19 +31,19 @@ impl Pod {
     }
 
     /// One of those with the fewest streams that take one more.
-    pub(super) fn expect_free(&self, checkout: &Checkout<u32>, now: Timestamp, may_check: bool) {
+    pub(super) fn expect_free(&self, checkout: &Checkout<u32>, now: Timestamp, may_validate: bool) {
         match checkout {
-            Checkout::Lend(conn, _) => {
+            Checkout::Ready(conn, _) => {
                 let conn = self.expect_fewest(*conn);
                 assert!(conn.users > 0 || !self.is_stale(conn, now));
             }
-            Checkout::Check(conn, _) => {
+            Checkout::Validate(conn, _) => {
                 let conn = self.expect_fewest(*conn);
-                assert!(conn.users == 0 && self.is_stale(conn, now) && may_check);
+                assert!(conn.users == 0 && self.is_stale(conn, now) && may_validate);
             }
             Checkout::Miss if self.is_exact() => {
                 let stale = |conn: &Conn| conn.users == 0 && self.is_stale(conn, now);
-                assert!(self.free().next().is_none() || (!may_check && self.free().any(stale)));
+                assert!(self.free().next().is_none() || (!may_validate && self.free().any(stale)));
             }
             Checkout::Miss => {}
             Checkout::Closed => assert!(self.closed),
@@ -53,22 +60,22 @@ impl Pod {
         conn
     }
 
-    /// Takes in what was decided; `why` judges what was closed and not doomed before.
+    /// Takes in what was decided; `why` judges what was closed and not closing before.
     pub(super) fn account(&mut self, out: Effects<u32>, why: impl Fn(&Conn) -> CloseReason) -> bool {
         for id in out.dead {
             let conn = self.conn(id);
             assert_eq!(conn.users, 0, "{id} is in use");
-            let reason = conn.doomed.unwrap_or_else(|| why(conn));
+            let reason = conn.closing.unwrap_or_else(|| why(conn));
             self.gone(id, reason);
         }
         let present = match self.limits.streams {
             1 => self.idle().count(),
-            _ => self.conns.iter().filter(|conn| conn.doomed.is_none()).count(),
+            _ => self.conns.iter().filter(|conn| conn.closing.is_none()).count(),
         };
         let for_waiters = self.queue.len().div_ceil(self.limits.streams);
         let for_minimum = match self.is_exact() {
             true => self.limits.min_idle.saturating_sub(present),
-            // Which of them are doomed is not seen.
+            // Which of them are closing is not seen.
             false => self.limits.min_idle,
         };
         let needed = for_waiters.max(for_minimum).saturating_sub(self.connecting);
@@ -78,23 +85,23 @@ impl Pod {
             0 => 0,
             old => old + self.failures,
         };
-        assert!(self.replacements <= allowed, "a dial for nobody");
-        out.starved
+        assert!(self.replacements <= allowed, "a dial for no caller");
+        out.needs_permit
     }
 
-    /// Whoever waits has a dial, if the limits allow.
-    pub(super) fn expect_dials(&self, starved: bool) {
+    /// A waiter has a dial, if the limits allow.
+    pub(super) fn expect_dials(&self, needs_permit: bool) {
         let room = !self.closed && self.connecting < self.limits.dials && self.size() < self.limits.connections;
         let covered = self.connecting * self.limits.streams >= self.queue.len();
-        assert!(covered || !room || starved, "no dial for those who wait");
+        assert!(covered || !room || needs_permit, "no dial for the waiters");
     }
 
-    pub(super) fn check(&self, starved: bool) {
+    pub(super) fn check(&self, needs_permit: bool) {
         let counts = self.slots.counts();
         let idle = self.idle().count();
         assert_eq!((counts.idle, counts.busy), (idle, self.conns.len() - idle));
         assert_eq!((counts.connecting, counts.waiting), (self.connecting, self.queue.len()));
-        assert_eq!(self.slots.in_use(), self.loans.len());
+        assert_eq!(self.slots.in_use(), self.in_use.len());
         assert_eq!(counts.opened, self.opened);
         assert_eq!(counts.closed.total(), self.closed_by.total());
         if self.is_exact() {
@@ -105,22 +112,22 @@ impl Pod {
         if !self.queue.is_empty() {
             assert!(
                 self.limits.streams > 1 || idle == 0,
-                "somebody waits beside an idle connection"
+                "a caller waits beside an idle connection"
             );
             let full = self.size() == self.limits.connections;
             assert!(
-                self.connecting + self.loans.len() > 0 || full || starved,
+                self.connecting + self.in_use.len() > 0 || full || needs_permit,
                 "nothing can come"
             );
         }
     }
 
-    pub(super) fn lent(&mut self, id: u32, slot: Slot, resting: Option<Timestamp>) {
+    pub(super) fn held(&mut self, id: u32, slot: Slot, resting: Option<Timestamp>) {
         let most = self.limits.streams;
         let conn = self.conn(id);
-        assert!(conn.users < most && conn.doomed.is_none(), "{id} is not free");
+        assert!(conn.users < most && conn.closing.is_none(), "{id} is not free");
         conn.users += 1;
-        self.loans.push(Loan {
+        self.in_use.push(InUse {
             conn: id,
             slot,
             resting,
@@ -130,7 +137,7 @@ impl Pod {
     pub(super) fn handed(&mut self, waiter: u32, conn: u32, slot: Slot) {
         let first = self.queue.pop_front().map(|(_, waiter)| waiter);
         assert_eq!(first, Some(waiter), "first come, first served");
-        self.lent(conn, slot, None);
+        self.held(conn, slot, None);
     }
 
     pub(super) fn gone(&mut self, id: u32, reason: CloseReason) {
@@ -142,16 +149,16 @@ impl Pod {
         self.peers.streams.remove(&id);
     }
 
-    /// What ended is seen when somebody asks for a stream.
+    /// What ended is seen when a stream is asked for.
     pub(super) fn notice_ended(&mut self) {
         for conn in self.conns.iter_mut().filter(|conn| self.peers.dead.contains(&conn.id)) {
-            conn.doomed.get_or_insert(CloseReason::Ended);
+            conn.closing.get_or_insert(CloseReason::Ended);
         }
     }
 
-    pub(super) fn doom(&mut self, reason: CloseReason) {
+    pub(super) fn mark_closing(&mut self, reason: CloseReason) {
         for conn in &mut self.conns {
-            conn.doomed.get_or_insert(reason);
+            conn.closing.get_or_insert(reason);
         }
     }
 
@@ -159,11 +166,11 @@ impl Pod {
         self.conns.iter().filter(|conn| conn.users == 0)
     }
 
-    /// Shared connections that take one more.
+    /// Multiplexed connections that take one more.
     pub(super) fn free(&self) -> impl Iterator<Item = &Conn> {
         self.conns.iter().filter(|conn| {
             let limit = self.peers.stream_limit(&conn.id).min(self.limits.streams);
-            conn.doomed.is_none() && conn.users < limit
+            conn.closing.is_none() && conn.users < limit
         })
     }
 
@@ -173,7 +180,8 @@ impl Pod {
             .is_some_and(|after| now.since(conn.proven) >= after)
     }
 
-    /// Whether all is seen. Of shared connections that are too old, one cannot tell from outside which take no more streams.
+    /// Whether all is seen. Of multiplexed connections that are too old, one cannot tell from
+    /// outside which take no more streams.
     pub(super) fn is_exact(&self) -> bool {
         self.limits.streams == 1 || self.lifetime.is_none()
     }

@@ -1,23 +1,26 @@
-//! The tower face: a Service's pods behind one `Clone` [`Service`](tower_service::Service), and a watch as tower's `Discover`.
+//! For tower: the endpoints of a Service behind one `Clone` [`Service`](tower_service::Service),
+//! and a watch as tower's `Discover`.
 //!
 //! # Which one
 //!
 //! | you have | take |
 //! |---|---|
-//! | a function or a make-service that opens a [`Service`](tower_service::Service) to one pod | [`DiscoveryLayer`] |
-//! | the same, whose services are `Clone` and multiplex (HTTP/2, a tonic `Channel` per pod) | [`DiscoveryLayer::shared`] |
-//! | a [`Connect`](crate::Connect) of your own, whose connections are services | [`Balanced::new`] |
+//! | a make-service or a function that opens a service to one endpoint | [`DiscoveryLayer`] |
+//! | the same, for services that are `Clone` and multiplex | [`DiscoveryLayer::multiplexed`] |
+//! | your own [`Connect`](crate::Connect), whose connections are services | [`Balanced::new`] |
 //! | a balancer that wants tower's `Discover` (`tower::balance::p2c::Balance`) | [`Discover`] |
 //! | a balancer with a change type of its own (tonic's `balance_channel`) | [`Changes`] |
 //! | plain HTTP | `headless-http`, which also knows when a body has ended |
 //!
-//! Nothing here chooses a pod: policies, roles, pools and draining are those of [`Balancer`](crate::Balancer).
+//! Nothing here chooses an endpoint: policies, roles, pools and draining are those of
+//! [`Balancer`](crate::Balancer).
 //!
 //! # When is a request complete?
 //!
-//! When the future of its response resolves. Until then the request counts as load on its pod, and an exclusive connection serves
-//! nobody else. A protocol whose response goes on after that (a streamed body) needs a face that knows the end of it, as
-//! `headless-http` does; here such a response would look finished at its first byte.
+//! When the future of its response resolves. Until then the request counts as load on its endpoint,
+//! and an exclusive connection serves no other request. A protocol whose response goes on after
+//! that (a streamed body) needs a client that knows the end of it, as `headless-http` does; here
+//! such a response would count as finished at its first byte.
 //!
 //! # Example
 //!
@@ -32,19 +35,21 @@
 //! #     type Response = String;
 //! #     type Error = Infallible;
 //! #     type Future = Ready<Result<String, Infallible>>;
-//! #     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> { Poll::Ready(Ok(())) }
+//! #     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+//! #         Poll::Ready(Ok(()))
+//! #     }
 //! #     fn call(&mut self, line: String) -> Self::Future { std::future::ready(Ok(line)) }
 //! # }
 //!
-//! async fn dial(pod: Endpoint) -> io::Result<Echo> {
-//!     Ok(Echo(tokio::net::TcpStream::connect(pod.addr()).await?))
+//! async fn connect(endpoint: Endpoint) -> io::Result<Echo> {
+//!     Ok(Echo(tokio::net::TcpStream::connect(endpoint.addr()).await?))
 //! }
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let echo = Discovery::start("echo.default.svc:7000").await?;
 //! let svc = ServiceBuilder::new()
 //!     .layer(DiscoveryLayer::new(echo).policy(PowerOfTwo::default()))
-//!     .service(service_fn(dial));
+//!     .service(service_fn(connect));
 //!
 //! // A clone is one reference count, and each may call at the same time.
 //! let answer = svc.clone().oneshot("hello".to_owned()).await?;
@@ -66,10 +71,10 @@ pub use self::error::Error;
 pub use self::future::ResponseFuture;
 pub use self::layer::DiscoveryLayer;
 pub use self::make::{Exclusive, MakeConnector, MakeError, Multiplexed};
-pub use self::rules::{AnyPod, Classify, ErrorsFail, RouteRequest};
+pub use self::rules::{AnyEndpoint, Classify, ErrorsFail, RouteRequest};
 pub use self::service::Balanced;
 #[doc(no_inline)]
 pub use ::tower::discover::Change;
 
-/// Any error: what tower's own layers speak.
+/// Any error, as in tower's own layers.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

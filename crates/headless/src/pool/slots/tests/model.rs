@@ -1,9 +1,11 @@
-//! A million random operations, and after each the question whether a model that knows only the rules allows what happened.
+//! A million random operations, and after each the question whether a model that knows only the
+//! rules allows what happened.
 //!
-//! The model is a list of connections and a queue. It does not decide: it follows what [`Slots`] did, and refuses what no rule
-//! allows. `steps.rs` says what can happen, `judge.rs` what may come of it. `HEADLESS_MODEL_SEED` repeats one world by its seed.
+//! The model is a list of connections and a queue. It does not decide: it follows what [`Slots`]
+//! did, and refuses what no rule allows. `steps.rs` says what can happen, `oracle.rs` what may come
+//! of it. `HEADLESS_MODEL_SEED` repeats one world by its seed.
 
-mod judge;
+mod oracle;
 mod steps;
 
 use std::collections::VecDeque;
@@ -57,7 +59,7 @@ struct World {
     now: Timestamp,
     permits: Option<Arc<Permits>>,
     pods: Vec<Pod>,
-    starved: VecDeque<usize>,
+    needs_permit: VecDeque<usize>,
 }
 
 impl World {
@@ -79,7 +81,7 @@ impl World {
         Self {
             pods: (0..pods).map(|_| Pod::new(limits, lifetime, permits.clone())).collect(),
             now: Timestamp::ZERO,
-            starved: VecDeque::new(),
+            needs_permit: VecDeque::new(),
             permits,
             dice,
         }
@@ -91,46 +93,46 @@ impl World {
             // Always later, so that no two connections are equally old.
             self.now = self.now + Duration::from_nanos(1 + self.dice.roll(4) as u64);
             let pod = self.dice.roll(self.pods.len());
-            let Some(starved) = self.pods[pod].step(self.now, &mut self.dice) else {
+            let Some(needs_permit) = self.pods[pod].step(self.now, &mut self.dice) else {
                 continue;
             };
             steps += 1;
-            self.carry_out(pod, starved);
+            self.carry_out(pod, needs_permit);
             self.check();
         }
         self.end();
     }
 
     /// As `cap.rs` does.
-    fn carry_out(&mut self, pod: usize, starved: bool) {
+    fn carry_out(&mut self, pod: usize, needs_permit: bool) {
         let Some(permits) = self.permits.clone() else {
-            assert!(!starved);
+            assert!(!needs_permit);
             return;
         };
-        if starved {
-            if !self.starved.contains(&pod) {
-                self.starved.push_back(pod);
+        if needs_permit {
+            if !self.needs_permit.contains(&pod) {
+                self.needs_permit.push_back(pod);
             }
-            permits.set_starved(self.starved.len());
+            permits.set_awaited(self.needs_permit.len());
             if !permits.any_left() {
                 let mut others = (0..self.pods.len()).filter(|other| *other != pod);
-                let _gave_way = others.any(|other| self.pods[other].yield_idle());
+                let _gave_way = others.any(|other| self.pods[other].evict_idle());
             }
         }
-        while permits.starves() && permits.any_left() {
-            let pod = self.starved.pop_front().expect("it starves");
-            permits.set_starved(self.starved.len());
-            if self.pods[pod].feed() {
+        while permits.is_awaited() && permits.any_left() {
+            let pod = self.needs_permit.pop_front().expect("it is_awaited");
+            permits.set_awaited(self.needs_permit.len());
+            if self.pods[pod].grant() {
                 assert!(!permits.any_left(), "there was one left");
-                self.starved.push_back(pod);
-                permits.set_starved(self.starved.len());
+                self.needs_permit.push_back(pod);
+                permits.set_awaited(self.needs_permit.len());
             }
         }
     }
 
     fn check(&self) {
         for (index, pod) in self.pods.iter().enumerate() {
-            pod.check(self.starved.contains(&index));
+            pod.check(self.needs_permit.contains(&index));
         }
         if let Some(permits) = &self.permits {
             let used: usize = self.pods.iter().map(Pod::size).sum();
@@ -139,7 +141,7 @@ impl World {
         }
     }
 
-    /// All pods go: nothing is left, and nobody waits.
+    /// All pods go: nothing is left, and no caller waits.
     fn end(mut self) {
         for pod in 0..self.pods.len() {
             self.pods[pod].close();
@@ -157,15 +159,15 @@ struct Conn {
     since: Timestamp,
     proven: Timestamp,
     retire_at: Timestamp,
-    /// Takes nobody any more.
-    doomed: Option<CloseReason>,
+    /// Takes no more callers.
+    closing: Option<CloseReason>,
     known_old: bool,
 }
 
-struct Loan {
+struct InUse {
     conn: u32,
     slot: Slot,
-    /// For a check in the background: last used then.
+    /// For a validation in the background: last used then.
     resting: Option<Timestamp>,
 }
 
@@ -177,14 +179,14 @@ struct Pod {
     permits: Option<Arc<Permits>>,
     peers: Peers,
     conns: Vec<Conn>,
-    loans: Vec<Loan>,
+    in_use: Vec<InUse>,
     queue: VecDeque<(Ticket, u32)>,
     connecting: usize,
     names: u32,
     opened: u64,
     closed_by: ClosedBy,
     closed: bool,
-    /// Connections that grew too old, dials that were for nobody but one of these, and dials that failed.
+    /// Connections that grew too old, dials that replace one of these, and dials that failed.
     too_old: usize,
     replacements: usize,
     failures: usize,
@@ -203,7 +205,7 @@ impl Pod {
             permits,
             peers: Peers::default(),
             conns: Vec::new(),
-            loans: Vec::new(),
+            in_use: Vec::new(),
             queue: VecDeque::new(),
             connecting: 0,
             names: 0,
