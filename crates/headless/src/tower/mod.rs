@@ -7,8 +7,8 @@
 //! | a function or a make-service that opens a [`Service`](tower_service::Service) to one pod | [`DiscoveryLayer`] |
 //! | the same, whose services are `Clone` and multiplex (HTTP/2, a tonic `Channel` per pod) | [`DiscoveryLayer::shared`] |
 //! | a [`Connect`](crate::Connect) of your own, whose connections are services | [`Balanced::new`] |
-//! | a balancer that wants tower's `Discover` (`tower::balance::p2c::Balance`) | [`Discover`] |
-//! | a balancer with a change type of its own (tonic's `balance_channel`) | [`Changes`] |
+//! | a balancer that wants tower's `Discover` (`tower::balance::p2c::Balance`) | `Discover`, feature `tower-discover` |
+//! | a balancer with a change type of its own (tonic's `balance_channel`) | `Changes`, feature `tower-discover` |
 //! | plain HTTP | `headless-http`, which also knows when a body has ended |
 //!
 //! Nothing here chooses a pod: policies, roles, pools and draining are those of [`Balancer`](crate::Balancer).
@@ -53,6 +53,7 @@
 //! # }
 //! ```
 
+#[cfg(feature = "tower-discover")]
 mod discover;
 mod error;
 mod future;
@@ -61,6 +62,7 @@ mod make;
 mod rules;
 mod service;
 
+#[cfg(feature = "tower-discover")]
 pub use self::discover::{Changes, Discover};
 pub use self::error::Error;
 pub use self::future::ResponseFuture;
@@ -68,6 +70,7 @@ pub use self::layer::DiscoveryLayer;
 pub use self::make::{Exclusive, MakeConnector, MakeError, Multiplexed};
 pub use self::rules::{AnyPod, Classify, ErrorsFail, RouteRequest};
 pub use self::service::Balanced;
+#[cfg(feature = "tower-discover")]
 #[doc(no_inline)]
 pub use ::tower::discover::Change;
 
