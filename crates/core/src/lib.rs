@@ -1,7 +1,5 @@
-//! The vocabulary and the pure logic of `headless`: client-side balancing for Kubernetes headless Services.
-//!
-//! Only the standard library: no async runtime, no clock, no randomness, no sockets (invariant I7). Time is a
-//! [`Timestamp`] that the caller passes, randomness is 64 bits that the caller passes; every decision can be replayed.
+#![doc = include_str!("../README.md")]
+//! ## Modules
 //!
 //! | question | module |
 //! |---|---|
@@ -14,8 +12,7 @@
 //! | what does it cost? | `load`: [`Load`], [`InFlight`] |
 //! | may it be sent again? | `budget`: [`RetryBudget`] |
 //! | how is the world reached? | `resolve`, `connect`: the traits [`Resolve`] and [`Connect`] |
-//!
-//! Applications use the `headless` crate, which drives all this on tokio and re-exports what they need.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
 mod budget;

@@ -1,30 +1,4 @@
-//! Finds the pods of a Kubernetes headless Service over DNS, with their StatefulSet ordinals wherever DNS can tell
-//! them.
-//!
-//! [`DnsResolver`] implements [`headless_core::Resolve`] for one Service. It asks once per call; when to ask again and
-//! what to believe meanwhile is decided by [`headless_core::Refresh`]. This is the only crate that knows a DNS library,
-//! and none of its types are public.
-//!
-//! ```no_run
-//! use headless_core::{Resolution, Resolve};
-//! use headless_dns::DnsResolver;
-//!
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let resolver = DnsResolver::builder("web.shop.svc:http".parse()?).build()?;
-//! match resolver.resolve().await {
-//!     Resolution::Found(answer) => {
-//!         for pod in &answer.endpoints {
-//!             println!("{pod}"); // web-0 (10.1.4.7:8080)
-//!         }
-//!     }
-//!     Resolution::NoEndpoints(negative) => println!("no ready pods: {negative}"),
-//!     Resolution::Failed(failure) => println!("DNS did not say: {failure}"),
-//!     _ => {}
-//! }
-//! # Ok(())
-//! # }
-//! ```
-//!
+#![doc = include_str!("../README.md")]
 //! # Which port
 //! Write the port's *name* from the Service's `spec.ports` if it has one: one SRV query then tells names, addresses and
 //! ports of all pods, on every DNS server. A port *number* is the container's port (`targetPort`), not the Service's: a
@@ -56,6 +30,7 @@
 //!
 //! An answer that did not fit into UDP is asked for over TCP at once the next time, until it has shrunk to half of what
 //! UDP takes. Of an answer, at most 8,192 records are read, and at most as many endpoints are made of it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
 mod config;

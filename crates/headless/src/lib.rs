@@ -1,14 +1,11 @@
-//! Client-side service discovery and load balancing for Kubernetes headless Services.
-//!
-//! A headless Service (`clusterIP: None`) has no virtual IP: its DNS name answers with the IPs of all ready pods, and nobody
-//! balances for the caller. This crate does, inside the application.
+#![doc = include_str!("../README.md")]
+//! ## Parts
 //!
 //! * [`Discovery`] watches a Service: who its pods are, by name and ordinal, now and as they change.
 //! * [`Balancer`] lends connections to them, from one pool per pod, chosen by a [policy].
 //! * [`tower`] offers both as tower parts: a [`DiscoveryLayer`](tower::DiscoveryLayer) whose service is `Clone` without a
-//!   `Buffer`, and a `Discover` stream for balancers of others.
-//!
-//! For HTTP there is `headless-http`, built on this.
+//!   `Buffer`, and, with the feature `tower-discover`, a `Discover` stream for other balancers.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod acquire_slow;
 mod backend;
