@@ -61,6 +61,26 @@ impl Run {
         succeeded
     }
 
+    /// Runs a part of this program as a step; says whether it succeeded. Otherwise as [`step`](Self::step).
+    pub(crate) fn check(&mut self, name: &str, check: impl FnOnce() -> Result<(), String>) -> bool {
+        if self.is_over() {
+            return false;
+        }
+        println!("==> {name}");
+        let begin = now();
+        let failure = check().err();
+        if let Some(why) = &failure {
+            eprintln!("{why}");
+        }
+        let succeeded = failure.is_none();
+        self.done.push(Done {
+            name: name.to_owned(),
+            took: begin.elapsed(),
+            failure,
+        });
+        succeeded
+    }
+
     /// A failure has ended this run.
     pub(crate) fn is_over(&self) -> bool {
         !self.keep_going && self.done.iter().any(|step| step.failure.is_some())
@@ -84,7 +104,7 @@ impl Run {
         for Done { name, took, failure } in &self.done {
             let result = match failure {
                 None => "ok".to_owned(),
-                Some(why) => format!("FAILED ({why})"),
+                Some(why) => format!("FAILED ({})", why.lines().next().unwrap_or_default()),
             };
             // Writing to a String does not fail.
             let _ = write!(table, "\n  {name:width$}  {:>7.1} s  {result}", took.as_secs_f64());
