@@ -1,8 +1,11 @@
-//! What holds for the repository as a whole, as tests: the shape of files, the arrows between crates, what the core and
-//! the hot path may not do, and that the documents tell the truth.
+//! What holds for the repository as a whole, as tests: the shape of files, the arrows between
+//! crates, what the core and the hot path may not do, and that the documents tell the truth.
 //!
-//! Text is searched, not parsed: each rule is as simple as it can be and still true. No network, standard library only.
+//! Text is searched, not parsed: each rule is as simple as it can be and still true. No network,
+//! standard library only.
 
+#[path = "tidy/packages.rs"]
+mod packages;
 #[path = "tidy/repository.rs"]
 mod repository;
 
@@ -22,7 +25,8 @@ const MAY_SLEEP: &[(&str, &str)] = &[(
     "`pass` lets paused time go on: nothing waits for real",
 )];
 
-/// Which of our crates each crate may depend on (dev-dependencies apart), and whether only as an option.
+/// Which of our crates each crate may depend on (dev-dependencies apart), and whether only as an
+/// option.
 const ARROWS: &[(&str, &[(&str, Kind)])] = &[
     ("core", &[]),
     ("dns", &[("headless-core", Kind::Always)]),
@@ -302,10 +306,10 @@ fn nothing_is_ignored() {
         for (number, line) in file.lines() {
             let line = line.trim_start().trim_start_matches(['/', '!']).trim_start();
             if line.starts_with("#[ignore") {
-                wrong.add_line(&file.path, number, "is a test that nobody runs");
+                wrong.add_line(&file.path, number, "is a test that does not run");
             }
             if line.starts_with("```") && line.contains("ignore") {
-                wrong.add_line(&file.path, number, "is an example that nobody compiles; `no_run` does");
+                wrong.add_line(&file.path, number, "is an example that is not compiled; `no_run` is");
             }
         }
     }

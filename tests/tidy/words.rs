@@ -1,9 +1,11 @@
 //! The project's language, as a test: retired words, long comment lines, and one style of modules.
 //!
-//! Readers know the terms of gRPC, Envoy, HikariCP and criterion; each word below once stood for one of those. Text is searched, in
-//! code, comments, documents and the names of files. The code of tests is text too: all that a reader meets counts.
+//! Readers know the terms of gRPC, Envoy, HikariCP and criterion; each word below once stood for
+//! one of those. Text is searched, in code, comments, documents and the names of files. The code of
+//! tests is text too: all that a reader meets counts.
 //!
-//! A new word is one more line in [`RETIRED`]. A legitimate use is one more line in [`ALLOWED`], with its reason.
+//! A new word is one more line in [`RETIRED`]. A legitimate use is one more line in [`ALLOWED`],
+//! with its reason.
 
 #[path = "repository.rs"]
 #[allow(dead_code, reason = "shared with tidy.rs, which uses the rest of it")]
@@ -20,13 +22,15 @@ const LONGEST_COMMENT: usize = 100;
 /// What a retired word looks like.
 #[derive(Clone, Copy)]
 enum Form {
-    /// Words in a row, in any spelling: `"look soon"` is `look_soon`, `LookSoon`, "Look soon" and `set_look_soon`.
+    /// Words in a row, in any spelling: `"look soon"` is `look_soon`, `LookSoon`, "Look soon" and
+    /// `set_look_soon`.
     Words(&'static str),
     /// Text as it stands, with the case of its letters; its ends are the ends of words.
     Exactly(&'static str),
 }
 
-/// Where a word is retired: below these paths, or everywhere if there is none. A path with `!` before it is left out.
+/// Where a word is retired: below these paths, or everywhere if there is none. A path with `!`
+/// before it is left out.
 type Places = &'static [&'static str];
 
 const EVERYWHERE: Places = &[];
