@@ -1,5 +1,6 @@
-//! Which items of other crates our public signatures show, read from rustdoc's JSON. Each has to be in [`ALLOWED`]: a type in a
-//! signature makes a new major version of its crate one of ours. `cargo xtask public-types` makes the files and calls this.
+//! Which items of other crates our public signatures show, read from rustdoc's JSON. Each has to be
+//! in [`ALLOWED`]: a type in a signature makes a new major version of its crate one of ours. `cargo
+//! xtask public-types` makes the files and calls this.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,8 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-/// Our crate; what it may show: one item, or with `::` at the end all of a crate or module; and why.
+/// Our crate; what it may show: one item, or with `::` at the end all of a crate or module; and
+/// why.
 const ALLOWED: &[(&str, &str, &str)] = &[
     (
         "headless",
@@ -123,7 +125,8 @@ impl CrateDoc {
         for item in self.0["index"].as_object().into_iter().flat_map(|index| index.values()) {
             let is_ours = item["crate_id"] == 0;
             for (kind, inner) in item["inner"].as_object().into_iter().flatten() {
-                // What other crates implement for all types, and what the compiler derives, is not ours to say.
+                // What other crates implement for all types, and what the compiler derives, is not
+                // ours to say.
                 let is_said_here = inner["blanket_impl"].is_null() && inner["is_synthetic"] != true;
                 if is_ours && is_said_here {
                     let mut ids = BTreeSet::new();
@@ -147,7 +150,8 @@ impl CrateDoc {
     }
 }
 
-/// The ids of all that is named in a signature: paths of types and traits, and what a `use` takes from elsewhere.
+/// The ids of all that is named in a signature: paths of types and traits, and what a `use` takes
+/// from elsewhere.
 fn collect(value: &Value, ids: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {

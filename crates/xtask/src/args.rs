@@ -25,7 +25,8 @@ pub(crate) enum Command {
     Deny,
     /// The public API against the last release.
     Semver,
-    /// Instructions of the hot path against what was recorded; `rest` goes to the program that counts.
+    /// Instructions of the hot path against what was recorded; `rest` goes to the program that
+    /// counts.
     Counts { rest: Vec<String> },
     /// One benchmark or all of them; results also go to `json`, and `rest` to the benchmark itself.
     Bench {
@@ -52,7 +53,7 @@ The project's commands. Usage: cargo xtask <COMMAND>
   semver                    compare the public API with the last release (needs cargo-semver-checks, and a tag)
   bench [NAME] [--json FILE] [--quick] [-- ARGS]
                             run one benchmark, or all, and write target/bench/index.html, the page of all results so far;
-                            the results also go to FILE (of all: to FILE.NAME, before its extension); --quick takes a look
+                            the results also go to FILE (of all: to FILE.NAME, before its extension); --quick is a glance
                             where a measurement takes minutes; ARGS go to the benchmark
   counts [--record]         count the instructions per pick and per acquire; fails where they are not within 10 % of what
                             was recorded by the same compiler; --record makes what is counted the record
@@ -66,7 +67,8 @@ HEADLESS_SKIP_KNOT=1, HEADLESS_SKIP_MARIADB=1 and HEADLESS_SKIP_VALGRIND=1 keep 
 valgrind: what needs them is left out where they are missing.";
 
 impl Command {
-    /// The command of an argument list (without the program's name); else a sentence that says what was not understood.
+    /// The command of an argument list (without the program's name); else a sentence that says what
+    /// was not understood.
     pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut args = args.into_iter();
         let Some(command) = args.next() else {
@@ -90,7 +92,8 @@ impl Command {
         }
     }
 
-    /// Whether the steps after a failed one are run. A benchmark's failure says nothing of the next one, and belongs into the report.
+    /// Whether the steps after a failed one are run. A benchmark's failure says nothing of the next
+    /// one, and belongs into the report.
     pub(crate) fn keeps_going(&self) -> bool {
         match *self {
             Self::Test { keep_going } | Self::Lint { keep_going } | Self::Ci { keep_going } => keep_going,

@@ -1,7 +1,7 @@
 //! `cargo xtask deny` and `cargo xtask semver`: what we depend on, and what depends on us.
 //!
-//! Both need a program that takes minutes to build, so they are used where they are installed, and named in the summary where not. On
-//! GitHub each has a job that installs it.
+//! Both need a program that takes minutes to build, so they are used where they are installed, and
+//! named in the summary where not. On GitHub each has a job that installs it.
 
 use std::process::Command;
 

@@ -1,7 +1,8 @@
-//! The documentation as docs.rs shows it, and as data: which types of other crates our public signatures show.
+//! The documentation as docs.rs shows it, and as data: which types of other crates our public
+//! signatures show.
 //!
-//! Both need options of rustdoc that are not stable. `rustdoc.sh` turns them on for rustdoc alone: in the environment of cargo
-//! itself the switch would have the dependencies built anew.
+//! Both need options of rustdoc that are not stable. `rustdoc.sh` turns them on for rustdoc alone:
+//! in the environment of cargo itself the switch would have the dependencies built anew.
 
 use crate::cargo::{ALL_BUT_BENCHES, cargo, flags_with, root, target_dir};
 use crate::packages::PUBLISHED;
@@ -12,7 +13,8 @@ pub(crate) fn pages(run: &mut Run) {
     run.step("documentation", &mut documentation("--cfg docsrs -Dwarnings"));
 }
 
-/// WHY: a program of its own reads the JSON, an example of this package, so that the commands need no library to start.
+/// WHY: a program of its own reads the JSON, an example of this package, so that the commands need
+/// no library to start.
 pub(crate) fn public_types(run: &mut Run) {
     let as_data = run.step(
         "documentation as data",

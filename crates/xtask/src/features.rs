@@ -1,7 +1,9 @@
-//! `cargo xtask features`: every feature of a published package alone, none of them, and every pair.
+//! `cargo xtask features`: every feature of a published package alone, none of them, and every
+//! pair.
 //!
-//! All of them together are what the rest of `lint` checks. A check, and no build: what a feature does is tested elsewhere, here only
-//! that no feature needs another one, or the default ones, without saying so.
+//! All of them together are what the rest of `lint` checks. A check, and no build: what a feature
+//! does is tested elsewhere, here only that no feature needs another one, or the default ones,
+//! without saying so.
 
 use std::fs;
 
@@ -35,7 +37,8 @@ fn sets<'a>(features: &[&'a str]) -> Vec<Vec<&'a str>> {
     sets
 }
 
-/// The features that a user may turn on. `default` is a list of others, and those that begin with `__` are parts of others.
+/// The features that a user may turn on. `default` is a list of others, and those that begin with
+/// `__` are parts of others.
 fn features(manifest: &str) -> Vec<&str> {
     let table = manifest.split("\n[features]\n").nth(1).unwrap_or_default();
     let lines = table.lines().take_while(|line| !line.starts_with('['));

@@ -1,5 +1,5 @@
-//! `cargo xtask lint`: formatting, clippy, every feature alone, documentation, public types, packages and dependencies; warnings are
-//! errors.
+//! `cargo xtask lint`: formatting, clippy, every feature alone, documentation, public types,
+//! packages and dependencies; warnings are errors.
 
 use crate::cargo::{ALL_BUT_BENCHES, BENCHES, cargo};
 use crate::steps::Run;

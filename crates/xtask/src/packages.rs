@@ -1,7 +1,7 @@
 //! `cargo xtask package`: what goes to crates.io, and that it could go there today.
 //!
-//! `lint` looks at the files of each package and resolves it against the registry. Building each from its archive, as the registry's
-//! users will, takes minutes; that is the command of its own.
+//! `lint` looks at the files of each package and resolves it against the registry. Building each
+//! from its archive, as the registry's users will, takes minutes; that is the command of its own.
 
 use crate::cargo::cargo;
 use crate::steps::Run;
