@@ -1,6 +1,5 @@
-//! Client-side service discovery and load balancing for Kubernetes headless Services.
-//!
-//! # A guided tour
+#![doc = include_str!("../README.md")]
+//! ## A guided tour
 //!
 //! A [`Discovery`] watches one Service: it resolves the Service's name in the background and keeps
 //! a [`Snapshot`] of its [`Endpoint`]s, with the names and ordinals of their pods. It does not lose
@@ -61,6 +60,7 @@
 //!
 //! For HTTP there is `headless-http`, for MySQL and MariaDB `headless-mysql`; both are built on
 //! this.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod acquire;
 mod acquire_slow;

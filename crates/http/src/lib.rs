@@ -1,20 +1,4 @@
-//! A balanced HTTP client for Kubernetes headless Services, on hyper.
-//!
-//! [`Client`] discovers the pods of one Service, keeps connections to each, and sends every request to the pod that its policy
-//! chooses: HTTP/1.1 with keep-alive or HTTP/2, as they are or over TLS. The connection is held, and its pod counted as busy, to the end
-//! of the answer's body.
-//!
-//! ```no_run
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = headless_http::Client::connect("web.shop.svc:http").await?;
-//! let reply = client.get("/cart/42").await?;
-//! println!("{} from {}", reply.status(), reply.endpoint()); // 200 OK from web-2 (10.1.4.7:8080)
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! It is also a `tower::Service<http::Request<B>>`, `Clone` and always ready.
-//!
+#![doc = include_str!("../README.md")]
 //! # TLS
 //! With the feature `tls-ring` or `tls-aws-lc`, named after the provider of cryptography (ring, if both are on), there is
 //! `ClientBuilder::tls`: rustls, with the CA that the user names and the Service's name, or the pod's own, in the certificate. Neither
@@ -23,6 +7,7 @@
 //! # Limits
 //! What it is not: a browser or an API client. No redirects, cookies, proxies, compression or upgrades; one client calls one
 //! Service. Discovery, pools and policies are the `headless` crate; this one adds what HTTP needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
 mod builder;

@@ -1,32 +1,4 @@
-//! Read/write splitting over the pods of a MySQL or MariaDB StatefulSet, without a proxy.
-//!
-//! ```no_run
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! use headless_mysql::{Account, Error, Splitter};
-//!
-//! let db = Splitter::connect("mysql-headless.default.svc:3306", Account::from_env()?).await?;
-//!
-//! // Any replica that is fresh enough.
-//! let left: Result<Option<u32>, Error> =
-//!     db.read(async |c| c.exec_first("SELECT n FROM stock WHERE item = ?", (7,)).await).await;
-//!
-//! // The verified primary; all or nothing.
-//! let mut visitor = db.causal();
-//! visitor
-//!     .transaction(async |c| {
-//!         c.exec_drop("INSERT INTO orders (id, item) VALUES (?, ?)", (42, 7)).await?;
-//!         c.exec_drop("UPDATE stock SET n = n - 1 WHERE item = ?", (7,)).await
-//!     })
-//!     .await?;
-//!
-//! // A replica that has this order.
-//! let order: Result<Option<u32>, Error> =
-//!     visitor.read(async |c| c.exec_first("SELECT item FROM orders WHERE id = ?", (42,)).await).await;
-//! # let _ = (left, order);
-//! # Ok(())
-//! # }
-//! ```
-//!
+#![doc = include_str!("../README.md")]
 //! # Intent
 //!
 //! Say what you mean, and the connection you are lent allows that and no more. [`statement`] is the guard: what it cannot prove to be a
@@ -114,6 +86,7 @@
 //!
 //! Connections are pooled per pod by `headless`; the protocol is spoken by `mysql_async`, whose rows, values and parameters are
 //! those of this crate ([`driver`]).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod account;
 mod builder;
