@@ -29,14 +29,16 @@ mod registry;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod tls;
 pub mod tower;
 mod view;
 
 #[doc(no_inline)]
 pub use headless_core::{
     AbortHandle, Answer, AnswerBuilder, BoxFuture, Connect, Endpoint, EndpointKey, Event, Failure, FailureKind,
-    FoundBy, IpFamily, Multiplexing, Negative, NegativeKind, Ordinal, Outcome, PeerMismatch, PodName, RefreshConfig,
-    Resolution, Resolve, Role, RoleRule, Route, Snapshot, StaticList, Target, VerifyPeer, policy,
+    FoundBy, IpFamily, Multiplexing, Negative, NegativeKind, Ordinal, Outcome, PeerMismatch, PodName, Port,
+    RefreshConfig, Resolution, Resolve, RetryBudget, Role, RoleRule, Route, ServiceName, Snapshot, StaticList, Target,
+    Timestamp, VerifyPeer, policy,
 };
 #[cfg(feature = "dns")]
 #[doc(no_inline)]
@@ -52,3 +54,6 @@ pub use crate::lease::Lease;
 pub use crate::pick::Pick;
 pub use crate::pool::{ClosedBy, ConnectError, ConnectFault, PoolConfig, Stage};
 pub use crate::stats::{EndpointStats, PoolStats, Stats};
+#[cfg(feature = "tls")]
+pub use crate::tls::ClientCertificate;
+pub use crate::tls::{ClientIdentity, Pem, Tls, TlsError, TlsProvider, Verify};
