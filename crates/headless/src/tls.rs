@@ -250,6 +250,9 @@ pub enum TlsError {
         /// The first thing that went wrong. `None` if the store is merely empty.
         source: Option<Box<dyn Error + Send + Sync>>,
     },
+    /// The TLS library refuses the settings as a whole.
+    #[error("`tls`: {0}")]
+    Library(Box<dyn Error + Send + Sync>),
     /// The client's crate has no provider of cryptography.
     #[error("`tls`: compiled without TLS; enable the feature `tls-ring` or `tls-aws-lc`")]
     NotCompiled,
