@@ -239,6 +239,14 @@ pub enum TlsError {
     /// The client's certificate and key cannot be used together.
     #[error("`client_certificate`: this certificate and this private key cannot be used together")]
     Identity(#[source] Box<dyn Error + Send + Sync>),
+    /// No certificate can carry the name that is to be verified.
+    #[error("`{setting}`: a certificate cannot carry `{name}`; write a DNS name or an IP address")]
+    ServerName {
+        /// The setting's name.
+        setting: &'static str,
+        /// The name.
+        name: Box<str>,
+    },
     /// The system trusts no CA, as in an image without `ca-certificates`.
     #[error(
         "`with_system_roots`: the system has no usable root certificates ({unreadable} unreadable); install `ca-certificates` in \

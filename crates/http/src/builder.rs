@@ -240,7 +240,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// [`Error::Build`] for settings that do not work, [`Error::Tls`] for TLS that cannot be used,
-    /// [`Error::InvalidRequest`] for an authority or a name to verify that is none.
+    /// [`Error::InvalidRequest`] for an authority that is none.
     pub fn build(self) -> Result<Client, Error> {
         let service = self.discovery.service();
         let scheme = match &self.tls {

@@ -3,6 +3,8 @@
 use std::env;
 use std::fmt;
 
+use headless::Tls;
+
 /// The account of the application on every pod.
 ///
 /// Give the application an account that cannot write to a read-only server: no `SUPER`, no `READ ONLY ADMIN` (MariaDB), no
@@ -21,8 +23,7 @@ pub struct Account {
     pub(crate) user: String,
     pub(crate) password: String,
     pub(crate) database: Option<String>,
-    #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-    pub(crate) tls: Option<crate::Tls>,
+    pub(crate) tls: Option<Tls>,
 }
 
 impl Account {
@@ -33,7 +34,6 @@ impl Account {
             user: user.into(),
             password: password.into(),
             database: None,
-            #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
             tls: None,
         }
     }
@@ -62,10 +62,29 @@ impl Account {
         self
     }
 
-    /// Encrypts every connection and checks the server's certificate. Default: no TLS.
-    #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+    /// Encrypts every connection, and checks the server's certificate. Default: no TLS.
+    ///
+    /// It needs the feature `tls-ring` or `tls-aws-lc`. With both, [`Tls::provider`] chooses one; without
+    /// them, connecting the splitter fails and names them. The provider becomes rustls' process-wide
+    /// default, unless the application has set one, which is then used.
+    ///
+    /// The name in the certificates is [`Verify::EndpointName`](crate::Verify::EndpointName) unless
+    /// `tls` says otherwise: `mysql-0.mysql-headless.default.svc.cluster.local`. An endpoint whose name
+    /// DNS did not tell has to prove its IP address.
+    ///
+    /// The PEM and files that `tls` names are checked when the splitter connects. Files are read again
+    /// for each connection, so a renewed certificate is followed.
+    ///
+    /// ```
+    /// use headless_mysql::{Account, Pem, Tls, Verify};
+    ///
+    /// let tls = Tls::with_ca(Pem::file("/etc/mysql/ca.pem")) // for each pod's own name
+    ///     .verify(Verify::Name("mysql.example.com".into())); // or for one name that all pods share
+    /// let account = Account::new("app", "secret").tls(tls);
+    /// # drop(account);
+    /// ```
     #[must_use]
-    pub fn tls(mut self, tls: crate::Tls) -> Self {
+    pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }

@@ -106,3 +106,31 @@ fn damaged(setting: &'static str, error: &pem::Error) -> TlsError {
 }
 
 const IDENTITY: &str = "client_certificate";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pem_is_read_from_memory_and_from_files() {
+        let section = |name: &str, base64: &str| format!("-----BEGIN {name}-----\n{base64}\n-----END {name}-----\n");
+        let (certificate, key) = (section("CERTIFICATE", "AAAA"), section("PRIVATE KEY", "AAEC"));
+        let file = std::env::temp_dir().join(format!("headless-pem-{}", std::process::id()));
+        std::fs::write(&file, format!("{certificate}{key}{certificate}")).unwrap();
+        let tls = Tls::with_ca(Pem::file(&file))
+            .and_ca(certificate)
+            .client_certificate(Pem::file(&file), key);
+        assert_eq!(tls.read_authorities().unwrap(), [[0; 3]; 3]);
+        let identity = tls.read_client_certificate().unwrap().unwrap();
+        assert_eq!(
+            (&*identity.chain, &*identity.key),
+            (&[vec![0; 3], vec![0; 3]][..], &[0, 1, 2][..])
+        );
+        std::fs::remove_file(&file).unwrap();
+        let missing = tls.read_authorities().unwrap_err();
+        assert!(
+            matches!(missing, TlsError::File { setting: "with_ca", .. }),
+            "{missing:?}"
+        );
+    }
+}

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use headless::{Endpoint, ServiceName, Target, Tls, Verify};
+use headless::{Endpoint, ServiceName, Target, Tls, TlsError, Verify};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -36,8 +36,8 @@ impl Handshake {
     /// Reads and checks `tls` for a Service that is called as `host` over `protocol`.
     pub(crate) fn new(tls: &Tls, service: &str, host: &str, protocol: Protocol) -> Result<Self, Error> {
         let expected = match tls.verification() {
-            None | Some(Verify::ServiceName) => ExpectedName::same(service, "authority", host)?,
-            Some(Verify::Name(name)) => ExpectedName::same(service, "verify", name)?,
+            None | Some(Verify::ServiceName) => ExpectedName::same("authority", host)?,
+            Some(Verify::Name(name)) => ExpectedName::same("verify", name)?,
             Some(Verify::EndpointName) => ExpectedName::endpoint_of(service)?,
             Some(other) => {
                 let problem = format!("`verify`: {other:?} is not known to this version; use another one");
@@ -95,16 +95,15 @@ impl fmt::Debug for Handshake {
 }
 
 impl ExpectedName {
-    fn same(service: &str, setting: &str, name: &str) -> Result<Self, Error> {
+    fn same(setting: &'static str, name: &str) -> Result<Self, TlsError> {
         // Only a URI writes an IPv6 address in brackets, and only DNS ends a name with a dot.
         let bare = name.trim_start_matches('[').trim_end_matches([']', '.']);
         match ServerName::try_from(bare.to_owned()) {
             Ok(name) => Ok(Self::Same(name)),
-            Err(_) => {
-                let problem =
-                    format!("`{setting}`: a certificate cannot carry `{name}`; write a DNS name or an IP address");
-                Err(Error::invalid(service, problem))
-            }
+            Err(_) => Err(TlsError::ServerName {
+                setting,
+                name: name.into(),
+            }),
         }
     }
 
@@ -147,7 +146,7 @@ mod tests {
             ("[fd00::1]", "fd00::1"),
             ("10.0.0.1", "10.0.0.1"),
         ] {
-            let expected = ExpectedName::same("web", "verify", name).unwrap();
+            let expected = ExpectedName::same("verify", name).unwrap();
             assert_eq!(expected.of(&endpoint()).unwrap().to_str(), verified);
         }
     }
