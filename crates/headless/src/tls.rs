@@ -160,9 +160,9 @@ pub enum Verify {
     /// The Service's name: for HTTP the host that `Host` and `:authority` name, which is the full
     /// name `web.shop.svc.cluster.local` unless the client has another authority.
     ///
-    /// SPEC(RFC 9110 4.3.4): the certificate proves the host of the URI. It is the full name, because
-    /// that is the one spelling that exists for every Service and does not depend on the caller's
-    /// namespace. If the certificates carry another one, use [`Verify::Name`].
+    /// SPEC(RFC 9110 4.3.4): the certificate proves the host of the URI. It is the full name,
+    /// because that is the one spelling that exists for every Service and does not depend on the
+    /// caller's namespace. If the certificates carry another one, use [`Verify::Name`].
     ServiceName,
     /// The endpoint's own DNS name below the Service: `web-0.web.shop.svc.cluster.local`.
     ///

@@ -19,10 +19,10 @@ use crate::error::Error;
 
 /// The body of an answer, streamed from the pod.
 ///
-/// It holds the connection. After the body was read to its end, the connection serves the next request,
-/// and the pod's load learns how long the exchange took. If the body is dropped earlier, the request
-/// counts as cancelled: an HTTP/1 connection is closed, because the rest would still come, and an HTTP/2
-/// stream is reset. So read a short body even if it is not needed.
+/// It holds the connection. After the body was read to its end, the connection serves the next
+/// request, and the pod's load learns how long the exchange took. If the body is dropped earlier,
+/// the request counts as cancelled: an HTTP/1 connection is closed, because the rest would still
+/// come, and an HTTP/2 stream is reset. So read a short body even if it is not needed.
 ///
 /// There is no timeout on the pace at which a body comes; put one around the reading.
 pub struct ResponseBody {
@@ -90,7 +90,8 @@ impl Body for ResponseBody {
         let next = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         Poll::Ready(match next {
             Some(Ok(frame)) => {
-                // WHY: many readers do not ask for another frame if this one is known to be the last.
+                // WHY: many readers do not ask for another frame if this one is known to be the
+                // last.
                 self.end_if_read();
                 Some(Ok(frame))
             }

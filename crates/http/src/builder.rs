@@ -20,11 +20,12 @@ use crate::send::Sender;
 use crate::tls::Handshake;
 
 impl Client {
-    /// Discovers the Service `target` and makes a client with the default settings: HTTP/1.1, power of two
-    /// choices.
+    /// Discovers the Service `target` and makes a client with the default settings: HTTP/1.1, power
+    /// of two choices.
     ///
-    /// `target` is a name and a port: `web:http`, `web.shop.svc:http`, `web.shop.svc.cluster.local:8080`.
-    /// A number is the *container's* port. Connections are opened when requests come.
+    /// `target` is a name and a port: `web:http`, `web.shop.svc:http`,
+    /// `web.shop.svc.cluster.local:8080`. A number is the *container's* port. Connections are
+    /// opened when requests come.
     ///
     /// # Errors
     /// [`Error::Start`] if the name cannot be read, DNS fails, or the Service has no ready pod.
@@ -95,8 +96,8 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Sets the policy that chooses the pod for each request. Default: power of two choices by requests
-    /// in flight.
+    /// Sets the policy that chooses the pod for each request. Default: power of two choices by
+    /// requests in flight.
     pub fn policy(mut self, policy: impl Policy) -> Self {
         self.policy = Some(Box::new(policy));
         self
@@ -117,16 +118,16 @@ impl ClientBuilder {
 
     /// Speaks TLS to the pods; the scheme is then `https`. Default: plain text.
     ///
-    /// It needs the feature `tls-ring` or `tls-aws-lc`. With both, [`Tls::provider`] chooses one; without
-    /// them, [`build`](Self::build) fails and names them. The name in the certificates is
+    /// It needs the feature `tls-ring` or `tls-aws-lc`. With both, [`Tls::provider`] chooses one;
+    /// without them, [`build`](Self::build) fails and names them. The name in the certificates is
     /// [`Verify::ServiceName`](crate::Verify::ServiceName) unless `tls` says otherwise.
     ///
-    /// The PEM and files that `tls` names are read once, by `build`. After the CA or the client's own
-    /// certificate was replaced, make a new client.
+    /// The PEM and files that `tls` names are read once, by `build`. After the CA or the client's
+    /// own certificate was replaced, make a new client.
     ///
-    /// With TLS 1.3, a pod that misses or refuses the client's certificate says so after the handshake.
-    /// Over HTTP/1.1 the first request then fails with [`Error::Send`], and the pod's alert is among its
-    /// causes; over HTTP/2, opening the connection fails.
+    /// With TLS 1.3, a pod that misses or refuses the client's certificate says so after the
+    /// handshake. Over HTTP/1.1 the first request then fails with [`Error::Send`], and the pod's
+    /// alert is among its causes; over HTTP/2, opening the connection fails.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
@@ -138,29 +139,29 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how many connections one pod may have. Default: 64. With HTTP/1.1 this is also the number of
-    /// requests that one pod gets at a time from this client.
+    /// Sets how many connections one pod may have. Default: 64. With HTTP/1.1 this is also the
+    /// number of requests that one pod gets at a time from this client.
     pub fn max_connections_per_endpoint(mut self, limit: usize) -> Self {
         self.pool.max_connections_per_endpoint = limit;
         self
     }
 
-    /// Sets how many requests share one HTTP/2 connection. Default: 100, the least that RFC 9113 6.5.2
-    /// recommends servers to allow.
+    /// Sets how many requests share one HTTP/2 connection. Default: 100, the least that RFC 9113
+    /// 6.5.2 recommends servers to allow.
     ///
-    /// If a server allows fewer, its limit counts, as it is at the time. When all connections are full,
-    /// another is opened. It has no effect on HTTP/1.1.
+    /// If a server allows fewer, its limit counts, as it is at the time. When all connections are
+    /// full, another is opened. It has no effect on HTTP/1.1.
     pub fn http2_max_concurrent_streams(mut self, limit: usize) -> Self {
         self.max_streams = limit;
         self
     }
 
-    /// Sets how often a busy HTTP/2 connection on which nothing is received is checked with a PING. It is
-    /// closed if the PING is not answered within 20 s. Default: never, as some gRPC servers punish
-    /// frequent pings.
+    /// Sets how often a busy HTTP/2 connection on which nothing is received is checked with a PING.
+    /// It is closed if the PING is not answered within 20 s. Default: never, as some gRPC servers
+    /// punish frequent pings.
     ///
-    /// Without it, discovery and the request timeout notice a pod that vanished. It has no effect on
-    /// HTTP/1.1.
+    /// Without it, discovery and the request timeout notice a pod that vanished. It has no effect
+    /// on HTTP/1.1.
     pub fn http2_keep_alive_interval(mut self, interval: Duration) -> Self {
         self.keep_alive_interval = Some(interval);
         self
@@ -172,23 +173,26 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long a request may take up to the head of its answer, with waiting and retries. Default:
-    /// 30 s, because every wait has a bound and few servers let a request live longer.
+    /// Sets how long a request may take up to the head of its answer, with waiting and retries.
+    /// Default: 30 s, because every wait has a bound and few servers let a request live longer.
     ///
-    /// `None` sets no limit, for long polling. The body is not included, because a stream may be endless.
+    /// `None` sets no limit, for long polling. The body is not included, because a stream may be
+    /// endless.
     pub fn request_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.request_timeout = limit.into();
         self
     }
 
-    /// Sets how a request's route follows from its head. It is called only if the policy is role-aware.
-    /// Default: [safe methods](http::Method::is_safe) are [`Route::read`], all others [`Route::write`].
+    /// Sets how a request's route follows from its head. It is called only if the policy is
+    /// role-aware. Default: [safe methods](http::Method::is_safe) are [`Route::read`], all others
+    /// [`Route::write`].
     ///
     /// ```no_run
     /// # fn run(discovery: headless::Discovery) {
     /// use headless::Route;
     ///
-    /// let builder = headless_http::Client::builder(discovery).route_by(|head| match head.uri().path() {
+    /// let builder = headless_http::Client::builder(discovery);
+    /// let builder = builder.route_by(|head| match head.uri().path() {
     ///     "/search" => Route::read(),
     ///     _ => Route::write(),
     /// });
@@ -200,26 +204,26 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the name in `Host` and `:authority`. Default: the Service's full name, with the port if it was
-    /// given as a number other than 80 (with TLS, 443): `web.shop.svc.cluster.local`.
+    /// Sets the name in `Host` and `:authority`. Default: the Service's full name, with the port if
+    /// it was given as a number other than 80 (with TLS, 443): `web.shop.svc.cluster.local`.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
         self.authority = Some(authority.into());
         self
     }
 
-    /// Sets how often one request is sent again at most ([when](Client#retries)). Default: as often as
-    /// there are pods, since any pod may be the one that works; the [retry budget](Self::retry_budget)
-    /// bounds all requests together.
+    /// Sets how often one request is sent again at most ([when](Client#retries)). Default: as often
+    /// as there are pods, since any pod may be the one that works; the [retry
+    /// budget](Self::retry_budget) bounds all requests together.
     ///
-    /// A small number protects a large Service from a request that crashes each pod it reaches. 0 turns
-    /// retries off, and saves each request the copy of its head.
+    /// A small number protects a large Service from a request that crashes each pod it reaches. 0
+    /// turns retries off, and saves each request the copy of its head.
     pub fn max_retries(mut self, limit: usize) -> Self {
         self.max_retries = Some(limit);
         self
     }
 
-    /// Sets how many retries all requests of this client together may have. Default: 20 % of the requests
-    /// of the last 10 s, plus 10 per second. [`RetryBudget::unlimited`] sets no limit.
+    /// Sets how many retries all requests of this client together may have. Default: 20 % of the
+    /// requests of the last 10 s, plus 10 per second. [`RetryBudget::unlimited`] sets no limit.
     ///
     /// Pods that cannot be connected to take nothing from it ([why](Client#retries)).
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
@@ -227,8 +231,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Checks each new connection before it carries a request, and refuses a pod that is not the one DNS
-    /// named. Default: no check.
+    /// Checks each new connection before it carries a request, and refuses a pod that is not the
+    /// one DNS named. Default: no check.
     pub fn verify_peer(mut self, verify_peer: impl VerifyPeer) -> Self {
         self.verify_peer = Some(Box::new(verify_peer));
         self

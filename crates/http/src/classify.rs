@@ -1,5 +1,5 @@
-//! What an answer or a failure means: for the endpoint's load, for its connection, and for sending the
-//! request again.
+//! What an answer or a failure means: for the endpoint's load, for its connection, and for sending
+//! the request again.
 //!
 //! Must not live here: what is done about it (`send`, `retry`, `body`).
 
@@ -13,8 +13,8 @@ use crate::request_body::BodyFailed;
 
 /// How an answer with this status counts.
 ///
-/// A server error (5xx) is a failure even when it comes fast, so that a pod that fails fast does not
-/// look like the fastest one. Any other status shows that the pod works.
+/// A server error (5xx) is a failure even when it comes fast, so that a pod that fails fast does
+/// not look like the fastest one. Any other status shows that the pod works.
 pub(crate) fn outcome(status: StatusCode) -> Outcome {
     match status.is_server_error() {
         true => Outcome::Failure,
@@ -24,18 +24,18 @@ pub(crate) fn outcome(status: StatusCode) -> Outcome {
 
 /// Whether a request of this method only asks, so that it may be sent twice.
 ///
-/// SPEC(RFC 9110 9.2.1): the safe methods. PUT and DELETE are idempotent (9.2.2) and still left out:
-/// repeated *late*, they undo what another client did in between.
+/// SPEC(RFC 9110 9.2.1): the safe methods. PUT and DELETE are idempotent (9.2.2) and still left
+/// out: repeated *late*, they undo what another client did in between.
 pub(crate) fn is_safe(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
 }
 
 /// Marks a request that may be sent again although a pod may have acted on it, as a GET may.
 ///
-/// It is for requests with the same effect however often they are carried out: a search by POST, or a
-/// write with a key by which the Service recognizes it. PUT and DELETE are not marked by
-/// themselves, because a late second one may undo what another client did in between. Mark them if there
-/// is no other writer, or if the request has a condition (`If-Match`).
+/// It is for requests with the same effect however often they are carried out: a search by POST, or
+/// a write with a key by which the Service recognizes it. PUT and DELETE are not marked by
+/// themselves, because a late second one may undo what another client did in between. Mark them if
+/// there is no other writer, or if the request has a condition (`If-Match`).
 ///
 /// The mark is an extension of the request, so it passes through a tower stack. It is not sent.
 ///
@@ -60,12 +60,13 @@ pub(crate) fn is_repeatable<B>(request: &Request<B>) -> bool {
 pub(crate) enum Classification {
     /// The request: its body failed, or it cannot be expressed in HTTP. The pod did nothing wrong.
     Request,
-    /// Nothing: the connection is still busy with the exchange before, and the request was not sent.
+    /// Nothing: the connection is still busy with the exchange before, and the request was not
+    /// sent.
     Busy,
     /// This HTTP/2 stream, which the pod says it has not processed.
     ///
-    /// SPEC(RFC 9113 8.7): REFUSED_STREAM, or a number above the last one of a GOAWAY, guarantees that
-    /// the request has not been processed.
+    /// SPEC(RFC 9113 8.7): REFUSED_STREAM, or a number above the last one of a GOAWAY, guarantees
+    /// that the request has not been processed.
     NotProcessed,
     /// This HTTP/2 stream. The connection works as before.
     Stream,
@@ -86,9 +87,10 @@ pub(crate) fn classify(error: &hyper::Error) -> Classification {
     let Some(error) = error.source().and_then(<dyn Error>::downcast_ref::<h2::Error>) else {
         return Classification::Connection;
     };
-    // h2 reports the pod's GOAWAY only for streams above its last one. The others go on, and fail with
-    // an error of their own if the connection ends. One gap is hyper's: it reports the same for a stream
-    // that the pod receives, and covers with its GOAWAY, within one turn of the driver.
+    // h2 reports the pod's GOAWAY only for streams above its last one. The others go on, and fail
+    // with an error of their own if the connection ends. One gap is hyper's: it reports the same
+    // for a stream that the pod receives, and covers with its GOAWAY, within one turn of the
+    // driver.
     if error.is_go_away() && error.is_remote() {
         return Classification::NotProcessed;
     }

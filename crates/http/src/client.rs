@@ -18,9 +18,11 @@ use crate::request_body::RequestBody;
 use crate::response::Response;
 use crate::send::Sender;
 
-/// An HTTP client for one headless Service, which sends each request to a pod that its policy chooses.
+/// An HTTP client for one headless Service, which sends each request to a pod that its policy
+/// chooses.
 ///
-/// A clone is one reference count and shares connections; there is no lock and no task between clones.
+/// A clone is one reference count and shares connections; there is no lock and no task between
+/// clones.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,30 +37,32 @@ use crate::send::Sender;
 ///
 /// # Where a request goes
 /// The connection goes to a pod, while `Host` and `:authority` are the Service's name.
-/// [`authority`](crate::ClientBuilder::authority) changes it; a `Host` header of the request stays. So
-/// requests name a path: `/cart/42`. An absolute URI is accepted if it names this Service (in full, short,
-/// or as `authority` says) over the client's scheme. Otherwise it is an error, because the request would
-/// not go where it says.
+/// [`authority`](crate::ClientBuilder::authority) changes it; a `Host` header of the request stays.
+/// So requests name a path: `/cart/42`. An absolute URI is accepted if it names this Service (in
+/// full, short, or as `authority` says) over the client's scheme. Otherwise it is an error, because
+/// the request would not go where it says.
 ///
 /// With a role-aware policy, requests with a [safe method](http::Method::is_safe) are reads and all
-/// others are writes; [`route_by`](crate::ClientBuilder::route_by) changes that. With any other policy,
-/// every pod takes every request.
+/// others are writes; [`route_by`](crate::ClientBuilder::route_by) changes that. With any other
+/// policy, every pod takes every request.
 ///
 /// # Retries
-/// A request that certainly was not processed is sent to another pod at once, whatever its method. Either
-/// it was never sent, or the pod said that it did not process it (HTTP/2: REFUSED_STREAM, or above the
-/// last stream of a GOAWAY). A request whose connection failed before the answer may have been processed.
-/// It is sent again only if its method is GET, HEAD, OPTIONS or TRACE, or if it is marked as
-/// [`Idempotent`](crate::Idempotent). Otherwise [`Error::is_not_sent`] returns `false`, and the decision
-/// is the caller's. To be sent again, a request of which a part may have left must have its body in memory
-/// ([`RequestBody`]); a stream that was never read is sent as it is.
+/// A request that certainly was not processed is sent to another pod at once, whatever its method.
+/// Either it was never sent, or the pod said that it did not process it (HTTP/2: REFUSED_STREAM, or
+/// above the last stream of a GOAWAY). A request whose connection failed before the answer may have
+/// been processed. It is sent again only if its method is GET, HEAD, OPTIONS or TRACE, or if it is
+/// marked as [`Idempotent`](crate::Idempotent). Otherwise [`Error::is_not_sent`] returns `false`,
+/// and the decision is the caller's. To be sent again, a request of which a part may have left must
+/// have its body in memory ([`RequestBody`]); a stream that was never read is sent as it is.
 ///
-/// Each attempt goes to a pod that was not tried yet. When there is none, one of them gets a last attempt,
-/// so there are as many retries as pods, or fewer by [`max_retries`](crate::ClientBuilder::max_retries).
-/// All stay within the [`request_timeout`](crate::ClientBuilder::request_timeout) and the
-/// [`retry_budget`](crate::ClientBuilder::retry_budget). A pod that cannot be connected to takes nothing
-/// from the budget: nothing was sent, no pod has more to do, and connecting has limits of its own (each
-/// pod once, then with pauses). An answer, whatever its status, is never sent again.
+/// Each attempt goes to a pod that was not tried yet. When there is none, one of them gets a last
+/// attempt, so there are as many retries as pods, or fewer by
+/// [`max_retries`](crate::ClientBuilder::max_retries). All stay within the
+/// [`request_timeout`](crate::ClientBuilder::request_timeout) and the
+/// [`retry_budget`](crate::ClientBuilder::retry_budget). A pod that cannot be connected to takes
+/// nothing from the budget: nothing was sent, no pod has more to do, and connecting has limits of
+/// its own (each pod once, then with pauses). A request that was answered is never sent again,
+/// whatever the status.
 #[derive(Clone)]
 pub struct Client {
     sender: Arc<Sender>,
@@ -112,12 +116,12 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error`]. Any status is an answer and no error. [`Error::is_not_sent`] says whether the request may
-    /// be sent again.
+    /// [`Error`]. Any status is an answer and no error. [`Error::is_not_sent`] says whether the
+    /// request may be sent again.
     ///
     /// # Cancel safety
-    /// Dropping the future cancels the request: it leaves every queue, and its HTTP/1 connection is closed
-    /// or its HTTP/2 stream reset. The pod may have acted on it already.
+    /// Dropping the future cancels the request: it leaves every queue, and its HTTP/1 connection is
+    /// closed or its HTTP/2 stream reset. The pod may have acted on it already.
     pub async fn request(&self, request: Request<impl Into<RequestBody>>) -> Result<Response, Error> {
         self.sender.send(&mut request.map(Into::into)).await
     }
@@ -152,9 +156,9 @@ impl fmt::Debug for Client {
 
 /// The client in a tower stack.
 ///
-/// It is always ready, because the pod is chosen when the request is known. Waiting happens in the call,
-/// bounded by [`acquire_timeout`](crate::ClientBuilder::acquire_timeout). Clones are cheap, so no `Buffer`
-/// is needed.
+/// It is always ready, because the pod is chosen when the request is known. Waiting happens in the
+/// call, bounded by [`acquire_timeout`](crate::ClientBuilder::acquire_timeout). Clones are cheap,
+/// so no `Buffer` is needed.
 ///
 /// ```no_run
 /// # async fn run(client: headless_http::Client) -> Result<(), Box<dyn std::error::Error>> {

@@ -64,16 +64,17 @@ impl Connection {
         self.abort.clone()
     }
 
-    /// Takes `request` out of its place, sends it, and waits for the head of its answer. An error that
-    /// returns the request means that it was never sent.
+    /// Takes `request` out of its place, sends it, and waits for the head of its answer. An error
+    /// that returns the request means that it was never sent.
     pub(crate) async fn send(
         &mut self,
         request: &mut Request<RequestBody>,
     ) -> Result<http::Response<Incoming>, TrySendError<Request<RequestBody>>> {
         match &mut self.half {
             Half::Http1(sender) => {
-                // WHY: hyper hands out the last bytes of an answer a moment before its driver is ready
-                // for the next request. Waiting here costs no task per request, and no connection.
+                // WHY: hyper hands out the last bytes of an answer a moment before its driver is
+                // ready for the next request. Waiting here costs no task per request, and no
+                // connection.
                 if !sender.is_ready() {
                     // A failure shows when the request is sent, which returns it.
                     let _ = tokio::time::timeout(READY_TIMEOUT, sender.ready()).await;
@@ -99,6 +100,6 @@ impl fmt::Debug for Connection {
 }
 
 /// How long a request waits for the exchange before it to end, which usually takes microseconds. It
-/// takes long only if the pod answered before it had read the request, and leaves the rest unread; the
-/// connection is then given up.
+/// takes long only if the pod answered before it had read the request, and leaves the rest unread;
+/// the connection is then given up.
 const READY_TIMEOUT: Duration = Duration::from_millis(100);

@@ -1,5 +1,5 @@
-//! [`Error`] and [`ConnectorError`]: what was asked, what was found, and whether the request may have
-//! been processed.
+//! [`Error`] and [`ConnectorError`]: what was asked, what was found, and whether the request may
+//! have been processed.
 
 use std::error::Error as StdError;
 use std::io;
@@ -18,7 +18,8 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The Service could not be discovered. Only [`Client::connect`](crate::Client::connect) returns it.
+    /// The Service could not be discovered. Only [`Client::connect`](crate::Client::connect)
+    /// returns it.
     #[error(transparent)]
     Start(#[from] StartError),
     /// The client's settings do not go together.
@@ -92,7 +93,8 @@ pub enum Error {
     },
 }
 
-/// Why a request that failed was not sent once more. [`Client`](crate::Client#retries) has the rules.
+/// Why a request that failed was not sent once more. [`Client`](crate::Client#retries) has the
+/// rules.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoRetryReason {
@@ -106,7 +108,8 @@ pub enum NoRetryReason {
     /// [`max_retries`](crate::ClientBuilder::max_retries) allows.
     #[error("it was tried on as many pods as there are, or as `max_retries` allows")]
     AttemptsExhausted,
-    /// Too many requests were sent again lately ([`retry_budget`](crate::ClientBuilder::retry_budget)).
+    /// Too many requests were sent again lately
+    /// ([`retry_budget`](crate::ClientBuilder::retry_budget)).
     #[error("the retry budget is used up: many requests fail, and sending them again would add to the load")]
     BudgetExhausted,
     /// No connection for another attempt was available.
@@ -115,8 +118,8 @@ pub enum NoRetryReason {
 }
 
 impl Error {
-    /// Returns whether no pod can have acted on the request: it may then be sent again, whatever its
-    /// method.
+    /// Returns whether no pod can have acted on the request: it may then be sent again, whatever
+    /// its method.
     #[must_use]
     pub const fn is_not_sent(&self) -> bool {
         match self {
@@ -169,15 +172,15 @@ fn waited_for(endpoint: Option<&Endpoint>) -> String {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectorError {
-    /// TCP: refused, unreachable, reset. Refused usually means that nothing listens on this port in the
-    /// pod: a numeric port must be the container's, not the Service's.
+    /// TCP: refused, unreachable, reset. Refused usually means that nothing listens on this port in
+    /// the pod: a numeric port must be the container's, not the Service's.
     #[error(transparent)]
     Tcp(io::Error),
     /// The connection was open, and HTTP could not begin on it.
     #[error("HTTP cannot begin: {}", root(&**.0))]
     Handshake(#[source] BoxError),
-    /// TLS could not begin: the pod did not prove the name, does not speak TLS, or does not agree to
-    /// the protocol.
+    /// TLS could not begin: the pod did not prove the name, does not speak TLS, or does not agree
+    /// to the protocol.
     #[error("TLS to `{server_name}` failed: {problem}")]
     Tls {
         /// The name that the pod's certificate must carry ([`Verify`](crate::Verify)).
@@ -187,8 +190,8 @@ pub enum ConnectorError {
         /// What the TLS library said, if it refused the connection.
         source: Option<BoxError>,
     },
-    /// With [`Verify::EndpointName`](crate::Verify::EndpointName): there is no name that the pod could
-    /// prove. Nothing was sent.
+    /// With [`Verify::EndpointName`](crate::Verify::EndpointName): there is no name that the pod
+    /// could prove. Nothing was sent.
     #[error(
         "`Verify::EndpointName`: DNS did not tell this pod's name, so no certificate can prove it; give the Service's \
          port by its name, which brings the pods' names, or use `Verify::ServiceName`"

@@ -1,12 +1,12 @@
-//! [`FrameObserver`]: the stream under an HTTP/2 connection, which tells when a frame was read that is
-//! about the connection as a whole.
+//! [`FrameObserver`]: the stream under an HTTP/2 connection, which tells when a frame was read that
+//! is about the connection as a whole.
 //!
-//! WHY: hyper's driver sleeps while there is nothing to send. It would notice a new limit of streams,
-//! or a GOAWAY, with the next request, which is one too late. Waking the driver for every frame would
-//! cost each request a turn; these frames are rare.
+//! WHY: hyper's driver sleeps while there is nothing to send. It would notice a new limit of
+//! streams, or a GOAWAY, with the next request, which is one too late. Waking the driver for every
+//! frame would cost each request a turn; these frames are rare.
 //!
-//! Only frame headers are read here. What a frame says is h2's business, which has processed it by the
-//! time this tells.
+//! Only frame headers are read here. What a frame says is h2's business, which has processed it by
+//! the time this tells.
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use crate::intercept::{Intercept, Intercepted};
 /// Passes everything through, and observes what is read.
 pub(crate) type FrameObserver<S> = Intercepted<S, FrameWatch>;
 
-/// Observes `stream`. The second half is notified after h2 has processed a frame about the connection.
+/// Observes `stream`. The second half is notified after h2 has processed a frame about the
+/// connection.
 pub(crate) fn observe<S>(stream: S) -> (FrameObserver<S>, Arc<Notify>) {
     let processed = Arc::new(Notify::new());
     let watch = FrameWatch {
@@ -53,8 +54,8 @@ impl Intercept for FrameWatch {
 
 /// The reader's position in the stream of frames.
 ///
-/// SPEC(RFC 9113 4.1): each frame begins with 9 bytes. The first three are the length of the rest, and
-/// the fourth is the type.
+/// SPEC(RFC 9113 4.1): each frame begins with 9 bytes. The first three are the length of the rest,
+/// and the fourth is the type.
 #[derive(Default)]
 struct FramePosition {
     header: [u8; HEADER],
@@ -106,7 +107,7 @@ mod tests {
 
     fn frame(kind: u8, payload: usize) -> Vec<u8> {
         let [_, length @ ..] = u32::try_from(payload).unwrap().to_be_bytes();
-        // A payload that looks like the header of a SETTINGS frame.
+        // The payload resembles the header of a SETTINGS frame.
         [&length[..], &[kind, 0, 0, 0, 0, 1], &vec![4; payload]].concat()
     }
 

@@ -20,8 +20,9 @@ use crate::request_body::RequestBody;
 #[derive(Clone)]
 pub(crate) struct Handle {
     pub(crate) sender: SendRequest<RequestBody>,
-    /// The number of streams that the peer allows. ORDERING: Relaxed, a number on its own. A request
-    /// that reads the old one opens a stream that waits for its turn, or that the peer refuses.
+    /// The number of streams that the peer allows. ORDERING: Relaxed, a number on its own. A
+    /// request that reads the old one opens a stream that waits for its turn, or that the peer
+    /// refuses.
     streams: Arc<AtomicUsize>,
 }
 
@@ -34,8 +35,8 @@ impl Handle {
 
 /// Runs a connection until it is closed.
 ///
-/// After a GOAWAY it ends early: no new stream is opened, and hyper's own task carries the open ones to
-/// their end.
+/// After a GOAWAY it ends early: no new stream is opened, and hyper's own task carries the open
+/// ones to their end.
 pub(crate) struct Driver<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> {
     connection: http2::Connection<TokioIo<FrameObserver<S>>, RequestBody, TokioExecutor>,
     /// Notified after a frame about the connection as a whole.
@@ -43,8 +44,8 @@ pub(crate) struct Driver<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> {
     streams: Arc<AtomicUsize>,
 }
 
-/// Begins HTTP/2, and waits for the peer's SETTINGS. Returns `None` if the peer closed the connection
-/// before.
+/// Begins HTTP/2, and waits for the peer's SETTINGS. Returns `None` if the peer closed the
+/// connection before.
 ///
 /// WHY it waits: only SETTINGS say how many requests the connection may carry, and that the peer
 /// speaks HTTP/2 at all. SPEC(RFC 9113 3.4): a server sends them first, without being asked.

@@ -1,8 +1,9 @@
 //! A balanced HTTP client for Kubernetes headless Services, on hyper.
 //!
-//! [`Client`] discovers the pods of one Service, keeps connections to each, and sends every request to
-//! the pod that its policy chooses. It speaks HTTP/1.1 with keep-alive or HTTP/2, in plain text or over
-//! TLS. A request holds its connection, and counts as load of its pod, to the end of the answer's body.
+//! [`Client`] discovers the pods of one Service, keeps connections to each, and sends every request
+//! to the pod that its policy chooses. It speaks HTTP/1.1 with keep-alive or HTTP/2, in plain text
+//! or over TLS. A request holds its connection, and counts as load of its pod, to the end of the
+//! answer's body.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,8 +17,9 @@
 //! It is also a `tower::Service<http::Request<B>>`, `Clone` and always ready.
 //!
 //! # TLS
-//! A [`Tls`] says which CAs to trust, which name the pods' certificates must carry, and which certificate
-//! the client shows. TLS 1.3 and 1.2 are spoken, by rustls; nothing can turn verification off.
+//! A [`Tls`] says which CAs to trust, which name the pods' certificates must carry, and which
+//! certificate the client shows. TLS 1.3 and 1.2 are spoken, by rustls; nothing can turn
+//! verification off.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,8 +34,8 @@
 //! # }
 //! ```
 //!
-//! The certificate must carry the Service's full name, unless [`Verify`] says otherwise. Each pod's TLS
-//! session is resumed with that pod only; those of the last 1,024 pods are remembered.
+//! The certificate must carry the Service's full name, unless [`Verify`] says otherwise. Each pod's
+//! TLS session is resumed with that pod only; those of the last 1,024 pods are remembered.
 //!
 //! # Features
 //! | feature | what it adds |
@@ -41,13 +43,13 @@
 //! | `tls-ring` | TLS, with the cryptography of `ring` |
 //! | `tls-aws-lc` | TLS, with the cryptography of `aws-lc-rs` |
 //!
-//! Neither is on by default, and without them no TLS library is compiled. With both, [`Tls::provider`]
-//! has to choose one.
+//! Neither is on by default, and without them no TLS library is compiled. With both,
+//! [`Tls::provider`] has to choose one.
 //!
 //! # Limits
 //! It is neither a browser nor an API client: it has no redirects, cookies, proxies, compression or
-//! upgrades, and one client calls one Service. Discovery, pools and policies are those of the `headless`
-//! crate; this one adds what HTTP needs.
+//! upgrades, and one client calls one Service. Discovery, pools and policies are those of the
+//! `headless` crate; this one adds what HTTP needs.
 
 mod abort;
 mod body;

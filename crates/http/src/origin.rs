@@ -1,4 +1,5 @@
-//! [`Origin`]: the scheme, host and port that a client calls, and the form that it gives to requests.
+//! [`Origin`]: the scheme, host and port that a client calls, and the form that it gives to
+//! requests.
 //!
 //! The connection goes to a pod's address. `Host` and `:authority` stay the Service's name, so that
 //! servers, virtual hosts and logs see the name that the caller used.
@@ -30,8 +31,8 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Takes the Service's full name. A numeric port other than the scheme's own stays; a port's name
-    /// is not part of a URI.
+    /// Takes the Service's full name. A numeric port other than the scheme's own stays; a port's
+    /// name is not part of a URI.
     pub(crate) fn of_service(service: &str, scheme: Scheme, protocol: Protocol) -> Result<Self, Error> {
         let target = service.parse::<Target>().ok();
         let host = match &target {
@@ -77,8 +78,8 @@ impl Origin {
 
     /// Brings `request` into the form that the protocol requires.
     ///
-    /// Afterwards its URI is a path (HTTP/1) or has scheme and authority (HTTP/2), and the name is set
-    /// unless the caller set it.
+    /// Afterwards its URI is a path (HTTP/1) or has scheme and authority (HTTP/2), and the name is
+    /// set unless the caller set it.
     pub(crate) fn prepare<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
         self.check(request)?;
         match self.protocol {
@@ -143,8 +144,8 @@ impl Origin {
         Error::invalid(&self.service, problem)
     }
 
-    /// Whether a URI with this authority means this client's Service: by the name in use or one of the
-    /// Service's own names, full or short, and with no other port.
+    /// Whether a URI with this authority means this client's Service: by the name in use or one of
+    /// the Service's own names, full or short, and with no other port.
     fn is(&self, requested: &Authority) -> bool {
         if requested.as_str().contains('@') {
             return false;

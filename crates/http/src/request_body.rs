@@ -1,5 +1,6 @@
 //! [`RequestBody`]: the one body type that goes to hyper, so that the client has no type parameter.
-//! Bytes in memory stay bytes, so that the request can be sent again; anything else is a boxed stream.
+//! Bytes in memory stay bytes, so that the request can be sent again; anything else is a boxed
+//! stream.
 
 use std::any::Any;
 use std::fmt;
@@ -16,8 +17,8 @@ use crate::error::BoxError;
 
 /// The body of a request: nothing, bytes in memory, or a stream.
 ///
-/// Only a body in memory can be sent a second time, so only such a request is ever repeated after a part
-/// of it may have left (see [`Client`](crate::Client#retries)).
+/// Only a body in memory can be sent a second time, so only such a request is ever repeated after a
+/// part of it may have left (see [`Client`](crate::Client#retries)).
 ///
 /// ```
 /// use headless_http::RequestBody;
@@ -84,8 +85,8 @@ pub(crate) fn take(request: &mut Request<RequestBody>) -> Request<RequestBody> {
     mem::replace(request, Request::new(().into()))
 }
 
-/// Takes the content out of `slot` if it is a `T`. Both types are known when this is compiled, so it
-/// costs nothing.
+/// Takes the content out of `slot` if it is a `T`. Both types are known when this is compiled, so
+/// it costs nothing.
 fn taken<T: 'static>(slot: &mut dyn Any) -> Option<T> {
     slot.downcast_mut::<Option<T>>().and_then(Option::take)
 }

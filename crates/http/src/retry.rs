@@ -1,19 +1,25 @@
 //! [`Retries`]: whether and how one request is sent again.
 //!
-//! | what happened | is it sent again? | test |
-//! |---|---|---|
-//! | no connection to the pod | yes, inside `acquire`, without budget | `reads_survive_the_death_of_a_pod_with_idle_connections` |
-//! | hyper returns it: it was never sent | yes, whatever method and body | `a_write_that_never_left_goes_elsewhere` |
-//! | the pod refused the stream | yes, if the body is in memory | `a_refused_stream_goes_elsewhere_whatever_the_method` |
-//! | the stream is above the last one of a GOAWAY | as above | `what_a_goaway_leaves_out_goes_elsewhere_once` |
-//! | it failed otherwise, before the answer | as above, if the method is safe or marked | `a_write_that_may_have_been_processed_is_not_repeated` |
-//! | the request's own body failed | no | `a_body_that_fails_is_not_the_pods_fault` |
-//! | the request timeout passed | no, nor does a retry outlive it | `a_retry_does_not_outlive_the_request_timeout` |
-//! | every pod had it, or `max_retries` | no | `retries_have_a_limit` |
-//! | the retry budget is used up | no | `the_budget_bounds_all_requests_together` |
+//! When is it, and which test shows it?
 //!
-//! This is what lets a rolling restart lose nothing. What depends on the *answer* is left to the caller
-//! (tower's `retry`).
+//! * No connection to the pod: yes, inside `acquire`, without budget
+//!   (`reads_survive_the_death_of_a_pod_with_idle_connections`).
+//! * hyper returns it, so it was never sent: yes, whatever its method and body
+//!   (`a_write_that_never_left_goes_elsewhere`).
+//! * The pod refused the stream: yes, if the body is in memory
+//!   (`a_refused_stream_goes_elsewhere_whatever_the_method`).
+//! * The stream is above the last one of a GOAWAY: likewise
+//!   (`what_a_goaway_leaves_out_goes_elsewhere_once`).
+//! * It failed otherwise, before the answer: likewise, if the method is safe or the request is marked
+//!   (`a_write_that_may_have_been_processed_is_not_repeated`).
+//! * The request's own body failed: no (`a_body_that_fails_is_not_the_pods_fault`).
+//! * The request timeout passed: no, nor does a retry outlive it
+//!   (`a_retry_does_not_outlive_the_request_timeout`).
+//! * Every pod had it, or `max_retries`: no (`retries_have_a_limit`).
+//! * The retry budget is used up: no (`the_budget_bounds_all_requests_together`).
+//!
+//! This is what lets a rolling restart lose nothing. What depends on the *answer* is left to the
+//! caller (tower's `retry`).
 
 use std::sync::Arc;
 
@@ -50,15 +56,15 @@ impl RetryPolicy {
     /// Remembers what is needed to send `request` again. It is not prepared yet.
     pub(crate) fn begin<'a>(&'a self, request: &Request<RequestBody>, origin: &'a Origin) -> Retries<'a> {
         let is_repeatable = is_repeatable(request);
-        // Over HTTP/1.1, a request that is not repeatable is sent again only if hyper returns it, which
-        // needs no copy.
+        // Over HTTP/1.1, a request that is not repeatable is sent again only if hyper returns it,
+        // which needs no copy.
         let needs_copy = self.max_retries != Some(0) && (is_repeatable || origin.protocol() == Protocol::Http2);
         Retries {
             policy: self,
             origin,
             is_repeatable,
-            // WHY before it is prepared: few requests have headers of their own, and copying none costs
-            // nothing.
+            // WHY before it is prepared: few requests have headers of their own, and copying none
+            // costs nothing.
             original: if needs_copy { copy(request) } else { None },
             tried: Vec::new(),
         }
@@ -94,7 +100,8 @@ impl Retries<'_> {
     /// Returns the request for another attempt, or why there must not be one.
     pub(crate) fn next(&mut self, failed: &mut FailedAttempt) -> Result<Request<RequestBody>, NoRetryReason> {
         let endpoint = failed.endpoint.key();
-        // An endpoint is tried a second time only if there is no other, and that attempt is the last.
+        // An endpoint is tried a second time only if there is no other, and that attempt is the
+        // last.
         let is_exhausted =
             self.tried.contains(endpoint) || self.policy.max_retries.is_some_and(|limit| self.tried.len() >= limit);
         self.tried.push(endpoint.clone());

@@ -14,8 +14,8 @@ pub(crate) type RouteBy = Arc<dyn Fn(RequestHead<'_>) -> Route + Send + Sync>;
 
 /// The head of a request, borrowed: all but the body.
 ///
-/// It has the form in which the request is sent: over HTTP/2, [`uri`](Self::uri) has the scheme and the
-/// authority too.
+/// It has the form in which the request is sent: over HTTP/2, [`uri`](Self::uri) has the scheme and
+/// the authority too.
 #[derive(Clone, Copy)]
 pub struct RequestHead<'a>(&'a Request<RequestBody>);
 

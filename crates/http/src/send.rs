@@ -1,5 +1,5 @@
-//! [`Sender`]: one request, up to the head of its answer, from top to bottom: the form in which it is
-//! sent, its route, a connection, sending it, and the answer or the next attempt.
+//! [`Sender`]: one request, up to the head of its answer, from top to bottom: the form in which it
+//! is sent, its route, a connection, sending it, and the answer or the next attempt.
 //!
 //! What is sent again is decided in `retry`; what a failure means, in `classify`.
 
@@ -53,8 +53,8 @@ impl Sender {
         })
     }
 
-    /// Sends `request` until it is answered or must not be sent again. `maybe_processed_by` is, at any
-    /// time, the endpoint that may have acted on it.
+    /// Sends `request` until it is answered or must not be sent again. `maybe_processed_by` is, at
+    /// any time, the endpoint that may have acted on it.
     async fn attempts(
         &self,
         request: &mut Request<RequestBody>,

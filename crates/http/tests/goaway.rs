@@ -1,4 +1,5 @@
-//! HTTP/2 connections that their pod ends: with GOAWAY, which says what was not processed, and without.
+//! HTTP/2 connections that their pod ends: with GOAWAY, which says what was not processed, and
+//! without.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

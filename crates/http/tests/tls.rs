@@ -1,5 +1,5 @@
-//! TLS to the pods: which CAs are trusted, which name the pods prove, what is remembered of each, and
-//! what the errors say.
+//! TLS to the pods: which CAs are trusted, which name the pods prove, what is remembered of each,
+//! and what the errors say.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -43,7 +43,8 @@ async fn ask(client: &Client, path: &str) -> Result<Observation, Error> {
 
 /// Returns why the only pod of `web` cannot be connected to.
 ///
-/// The second connection to it shows that the first has failed. The rest of the wait then takes no time.
+/// The second connection to it shows that the first has failed. The rest of the wait then takes no
+/// time.
 async fn unreachable(web: &Web, client: Client) -> String {
     let asking = tokio::spawn(async move { client.get("/").await });
     let pod = web.set.pod("web-0").unwrap();

@@ -68,8 +68,8 @@ impl TlsOptions {
             (ExpectedName::EndpointOf(domain), Some(pod)) => format!("{pod}.{domain}"),
             (ExpectedName::EndpointOf(_), None) => endpoint.addr().ip().to_string(),
         };
-        // It is not dangerous to name the pod: the driver knows the address only, which no certificate
-        // is for.
+        // It is not dangerous to name the pod: the driver knows the address only, which no
+        // certificate is for.
         let tls = self.options.clone().with_danger_tls_hostname_override(Some(name));
         options.ssl_opts(Some(tls))
     }

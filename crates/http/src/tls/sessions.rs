@@ -1,10 +1,10 @@
-//! [`Sessions`]: what is remembered of each endpoint, so that the next connection to it needs no full
-//! handshake.
+//! [`Sessions`]: what is remembered of each endpoint, so that the next connection to it needs no
+//! full handshake.
 //!
-//! rustls remembers by the server's name, which all endpoints share: a ticket of one would be offered
-//! to the next. So each endpoint has a store of its own. As with all of TLS, a resumed session does not
-//! show the certificate again. There is no early data: nothing is sent before the handshake is over,
-//! so nothing can be replayed.
+//! rustls remembers by the server's name, which all endpoints share: a ticket of one would be
+//! offered to the next. So each endpoint has a store of its own. As with all of TLS, a resumed
+//! session does not show the certificate again. There is no early data: nothing is sent before the
+//! handshake is over, so nothing can be replayed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,7 +51,7 @@ impl Sessions {
             return Arc::clone(&entry.config);
         }
         if recent.configs.len() >= self.limit {
-            // Looking at each costs far less than the full handshake that follows.
+            // Comparing them costs far less than the full handshake that follows.
             let oldest = recent.configs.iter().min_by_key(|(_, entry)| entry.last_connect);
             if let Some(oldest) = oldest.map(|(endpoint, _)| endpoint.clone()) {
                 recent.configs.remove(&oldest);

@@ -1,5 +1,5 @@
-//! What the tests of TLS share: a CA, the certificates it issues, and pods that serve HTTP over TLS and
-//! report what they observe.
+//! What the tests of TLS share: a CA, the certificates it issues, and pods that serve HTTP over TLS
+//! and report what they observe.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -127,8 +127,8 @@ pub(crate) fn app_of(identities: impl IntoIterator<Item = (&'static str, Identit
     })
 }
 
-/// Answers each request with an [`Observation`], a word for each field. The answer to `/endless` does
-/// not end after it.
+/// Answers each request with an [`Observation`], a word for each field. The answer to `/endless`
+/// does not end after it.
 async fn serve(pod: Pod, stream: TcpStream, config: Arc<ServerConfig>) {
     let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else {
         return;
