@@ -4,17 +4,15 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Web, get};
-use futures_util::future::join_all;
 use futures_util::stream;
 use headless::Ordinal;
 use headless::policy::RoundRobin;
 use headless_http::{Client, Error, Idempotent, NoRetryReason, Protocol, RequestBody, RetryBudget};
-use headless_testkit::{App, Failure, Pod, Roll};
+use headless_testkit::{App, Failure, Pod};
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -381,30 +379,4 @@ async fn the_request_timeout_says_which_pod_had_the_request() {
     assert!(matches!(error, Error::Timeout { endpoint: None, .. }), "{error:?}");
     assert!(error.is_not_sent());
     drop(held);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rolling_restart_loses_nothing() {
-    for protocol in PROTOCOLS {
-        let web = Web::start(3).await;
-        let client = web.builder().await.protocol(protocol).build().unwrap();
-        let (over, done) = (AtomicBool::new(false), AtomicU64::new(0));
-        let worker = async || {
-            while !over.load(Relaxed) {
-                get(&client).await.unwrap();
-                done.fetch_add(1, Relaxed);
-            }
-        };
-        let load = join_all((0..8).map(|_| worker()));
-        let roll = async {
-            web.set.roll(Roll::default()).await.unwrap();
-            over.store(true, Relaxed);
-        };
-        tokio::join!(load, roll);
-        assert!(
-            done.load(Relaxed) > 100,
-            "{protocol:?}: {} requests",
-            done.load(Relaxed)
-        );
-    }
 }
