@@ -83,13 +83,12 @@ impl Sender {
             let no_retry_reason = match retries.next(&mut failed) {
                 Ok(again) => match self.balancer.acquire_excluding(route, retries.tried()).await {
                     Ok(next) => {
-                        let FailedAttempt {
-                            endpoint,
-                            error,
-                            not_processed,
-                            ..
-                        } = &failed;
-                        tracing::debug!(%endpoint, %error, not_processed, "sending again");
+                        tracing::debug!(
+                            endpoint = %failed.endpoint,
+                            error = %failed.error,
+                            not_processed = failed.not_processed,
+                            "sending again"
+                        );
                         (*request, lease) = (again, next);
                         continue;
                     }
