@@ -143,3 +143,65 @@ fn source<S: From<PathBuf> + From<Vec<u8>>>(pem: &Pem) -> S {
         (None, text) => text.unwrap_or_default().to_vec().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mysql_async::Opts;
+
+    use super::*;
+
+    const DOMAIN: &str = "mysql.shop.svc.cluster.local";
+
+    /// Trusts a CA. The provider is named, so that the tests run with both compiled in too.
+    fn trusting() -> Tls {
+        let ca = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap();
+        Tls::with_ca(ca.cert.pem()).provider(TlsProvider::Ring)
+    }
+
+    #[test]
+    fn the_name_is_the_endpoints_own_or_what_is_set() {
+        let nameless = Endpoint::new(([10, 0, 0, 1], 3306).into());
+        let named = nameless.clone().with_pod("mysql-0".parse().unwrap());
+        for (verify, endpoint, expected) in [
+            (None, &named, "mysql-0.mysql.shop.svc.cluster.local"),
+            (None, &nameless, "10.0.0.1"),
+            (
+                Some(Verify::EndpointName),
+                &named,
+                "mysql-0.mysql.shop.svc.cluster.local",
+            ),
+            (Some(Verify::ServiceName), &named, DOMAIN),
+            (Some(Verify::Name("db.example".into())), &nameless, "db.example"),
+        ] {
+            let tls = verify.into_iter().fold(trusting(), Tls::verify);
+            let options = TlsOptions::new(&tls, DOMAIN).unwrap();
+            let options = Opts::from(options.apply(OptsBuilder::default(), endpoint));
+            let options = options.ssl_opts().unwrap();
+            assert_eq!(options.tls_hostname_override(), Some(expected));
+            assert!(options.disable_built_in_roots() && !options.accept_invalid_certs());
+            assert_eq!(options.root_certs().len(), 1);
+        }
+    }
+
+    #[test]
+    fn bad_settings_are_found_before_there_is_a_connection() {
+        for (tls, says) in [
+            (Tls::with_ca(""), "`with_ca`: there is no certificate in it"),
+            (
+                Tls::with_ca(Pem::file("/nowhere/ca.pem")),
+                "/nowhere/ca.pem cannot be read",
+            ),
+            (
+                trusting().client_certificate("", ""),
+                "`client_certificate`: there is no certificate",
+            ),
+            (
+                trusting().verify(Verify::Name("two words".into())),
+                "`verify`: a certificate cannot carry `two words`",
+            ),
+        ] {
+            let error = TlsOptions::new(&tls.provider(TlsProvider::Ring), DOMAIN).err().unwrap();
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+}
