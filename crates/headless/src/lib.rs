@@ -83,6 +83,7 @@ mod state;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod tls;
 pub mod tower;
 mod view;
 
@@ -110,3 +111,6 @@ pub use crate::pick::Pick;
 pub use crate::pool::{ClosedBy, ConnectError, ConnectFault, PoolConfig, Stage};
 pub use crate::shutdown::Drained;
 pub use crate::stats::{EndpointStats, PoolStats, Stats};
+#[cfg(feature = "tls")]
+pub use crate::tls::ClientCertificate;
+pub use crate::tls::{ClientIdentity, Pem, Tls, TlsError, TlsProvider, Verify};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use headless::policy::{Fallback, PowerOfTwo, RoleAware};
-use headless::{Balancer, BuildError, Discovery, PoolConfig, RoleRule};
+use headless::{Balancer, BuildError, Discovery, PoolConfig, RoleRule, TlsError};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
@@ -14,6 +14,7 @@ use crate::connector::Connector;
 use crate::monitor::{Monitor, Probed};
 use crate::options::StalePolicy;
 use crate::splitter::{Guard, Shared, Splitter};
+use crate::tls::TlsOptions;
 use crate::topology::Topology;
 
 /// Settings of a [`Splitter`].
@@ -172,12 +173,14 @@ impl SplitterBuilder {
             });
         }
         let service: Arc<str> = discovery.service().into();
+        let tls = self.account.tls.as_ref();
+        let tls = tls.map(|tls| TlsOptions::new(tls, domain_of(&service))).transpose()?;
         let topology = Topology::new();
         let look_again = Arc::new(Notify::new());
         let connector = Connector::new(
             self.account,
             self.statements_per_connection,
-            domain_of(&service).into(),
+            tls,
             Arc::clone(&topology),
             Arc::clone(&look_again),
         );
@@ -260,6 +263,9 @@ pub enum StartError {
     /// A setting.
     #[error(transparent)]
     Settings(#[from] BuildError),
+    /// The account's TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The pods are not those of a StatefulSet.
     #[error(
         "none of the {pods} pods of {service} has an ordinal; the pods of a replicated database must belong to a StatefulSet whose \

@@ -19,6 +19,7 @@ use crate::prepared::Prepared;
 use crate::server::Greeting;
 use crate::session_state::SessionState;
 use crate::statement::Dialect;
+use crate::tls::TlsOptions;
 use crate::topology::Topology;
 
 /// Opens connections for a [`Splitter`](crate::Splitter).
@@ -26,12 +27,8 @@ use crate::topology::Topology;
 pub struct Connector {
     account: Account,
     statements_per_connection: usize,
-    /// The DNS domain of the pods, for their certificates.
-    #[cfg_attr(
-        not(any(feature = "tls-ring", feature = "tls-aws-lc")),
-        expect(dead_code, reason = "certificates only")
-    )]
-    domain: Arc<str>,
+    /// `None`: plain text.
+    tls: Option<TlsOptions>,
     /// Who each pod was when it was last looked at.
     topology: Arc<Topology>,
     /// Roles have to be looked at now.
@@ -42,14 +39,14 @@ impl Connector {
     pub(crate) fn new(
         account: Account,
         statements_per_connection: usize,
-        domain: Arc<str>,
+        tls: Option<TlsOptions>,
         topology: Arc<Topology>,
         look_again: Arc<Notify>,
     ) -> Self {
         Self {
             account,
             statements_per_connection,
-            domain,
+            tls,
             topology,
             look_again,
         }
@@ -71,28 +68,11 @@ impl Connector {
             .tcp_keepalive(Some(KEEPALIVE))
             // What is prepared is kept by `Prepared`.
             .stmt_cache_size(0);
-        #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-        let options = options.ssl_opts(self.account.tls.as_ref().map(|tls| self.ssl(tls, endpoint)));
-        Ok(Conn::new(options).await?)
-    }
-
-    #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-    fn ssl(&self, tls: &crate::Tls, endpoint: &Endpoint) -> mysql_async::SslOpts {
-        let pod_name = || match endpoint.pod() {
-            Some(pod) => format!("{pod}.{}", self.domain),
-            None => endpoint.addr().ip().to_string(),
+        let options = match &self.tls {
+            Some(tls) => tls.apply(options, endpoint),
+            None => options,
         };
-        let name = tls.server_name.clone().unwrap_or_else(pod_name);
-        let authorities: Vec<_> = tls.authorities.iter().cloned().map(Into::into).collect();
-        let identity = tls.identity.clone();
-        mysql_async::SslOpts::default()
-            // It is not dangerous to ask for the pod's name: the driver knows the address only, which no certificate is for.
-            .with_danger_tls_hostname_override(Some(name))
-            .with_disable_built_in_roots(!authorities.is_empty())
-            .with_root_certs(authorities)
-            .with_client_identity(
-                identity.map(|(chain, key)| mysql_async::ClientIdentity::new(chain.into(), key.into())),
-            )
+        Ok(Conn::new(options).await?)
     }
 }
 

@@ -110,7 +110,7 @@ mod session;
 mod session_state;
 mod splitter;
 pub mod statement;
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+#[cfg_attr(not(feature = "__tls"), path = "tls/unavailable.rs")]
 mod tls;
 mod topology;
 mod transaction;
@@ -129,6 +129,6 @@ pub use crate::explain::{Candidate, Decision, Why};
 pub use crate::options::{ReadOptions, StalePolicy};
 pub use crate::session::{Causal, Session};
 pub use crate::splitter::{Mode, Splitter};
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-pub use crate::tls::Tls;
 pub use crate::topology::{Overview, PodStatus, Writer, WriterProblem};
+#[doc(no_inline)]
+pub use headless::{Pem, Tls, TlsError, TlsProvider, Verify};

@@ -1,32 +1,39 @@
-//! The head of a request as it goes over the wire: which name it says it is for, and in which form.
+//! [`Origin`]: the scheme, host and port that a client calls, and the form that it gives to
+//! requests.
 //!
-//! The connection goes to a pod's address; `Host` and `:authority` stay the Service's name, so that servers, virtual hosts and logs
-//! see the name that the user called.
+//! The connection goes to a pod's address. `Host` and `:authority` stay the Service's name, so that
+//! servers, virtual hosts and logs see the name that the caller used.
 
 use std::mem;
 use std::str::FromStr;
 
-use headless_core::{Port, Target};
+use headless::{Port, Target};
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Uri, Version};
 
-use crate::{Error, Protocol};
+use crate::error::Error;
+use crate::protocol::Protocol;
 
-/// The name in `Host` and `:authority`.
+/// What the requests of a client are for, in the terms of HTTP.
 #[derive(Clone, Debug)]
-pub(crate) struct Name {
+pub(crate) struct Origin {
+    /// The name in `Host` and `:authority`.
     authority: Authority,
     header: HeaderValue,
     /// `https` over TLS, `http` otherwise.
     scheme: Scheme,
-    /// What is called, if it is a Service by its full name.
+    protocol: Protocol,
+    /// The Service as the discovery names it.
+    service: Box<str>,
+    /// The same, if it is a Service's full name.
     target: Option<Target>,
 }
 
-impl Name {
-    /// The Service's full name. A numeric port other than the scheme's own stays; a port name is not part of a URI.
-    pub(crate) fn of_service(service: &str, scheme: Scheme) -> Result<Self, Error> {
+impl Origin {
+    /// Takes the Service's full name. A numeric port other than the scheme's own stays; a port's
+    /// name is not part of a URI.
+    pub(crate) fn of_service(service: &str, scheme: Scheme, protocol: Protocol) -> Result<Self, Error> {
         let target = service.parse::<Target>().ok();
         let host = match &target {
             Some(target) if target.port().is_some() => service.rsplit_once(':').map_or(service, |(host, _)| host),
@@ -35,14 +42,14 @@ impl Name {
         let host = host.strip_suffix('.').unwrap_or(host);
         match target.as_ref().and_then(Target::port) {
             Some(Port::Number(port)) if port.get() != default_port(&scheme) => {
-                Self::new(service, &format!("{host}:{port}"), scheme)
+                Self::new(service, &format!("{host}:{port}"), scheme, protocol)
             }
-            _ => Self::new(service, host, scheme),
+            _ => Self::new(service, host, scheme, protocol),
         }
     }
 
-    /// The name that the user wants.
-    pub(crate) fn new(service: &str, name: &str, scheme: Scheme) -> Result<Self, Error> {
+    /// Takes the authority that the caller wants.
+    pub(crate) fn new(service: &str, name: &str, scheme: Scheme, protocol: Protocol) -> Result<Self, Error> {
         let authority = Authority::from_str(name)
             .ok()
             .filter(|parsed| !parsed.as_str().contains('@'));
@@ -50,31 +57,37 @@ impl Name {
             let problem = format!("`{name}` is not an authority; write HOST or HOST:PORT, as in `web.shop.svc`");
             return Err(Error::invalid(service, problem));
         };
-        let target = service.parse().ok();
         Ok(Self {
             authority,
             header,
             scheme,
-            target,
+            protocol,
+            service: service.into(),
+            target: service.parse().ok(),
         })
     }
 
-    /// Without the port; an IPv6 address has its brackets.
+    /// Returns the host without the port. An IPv6 address has its brackets.
     pub(crate) fn host(&self) -> &str {
         self.authority.host()
     }
 
-    /// Brings `request` into the form that `protocol` wants.
+    pub(crate) const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Brings `request` into the form that the protocol requires.
     ///
-    /// Afterwards its URI is a path (HTTP/1) or has scheme and authority (HTTP/2), and the name is set unless the user did.
-    pub(crate) fn prepare<B>(&self, request: &mut Request<B>, protocol: Protocol, service: &str) -> Result<(), Error> {
-        self.check(request, service)?;
-        match protocol {
+    /// Afterwards its URI is a path (HTTP/1) or has scheme and authority (HTTP/2), and the name is
+    /// set unless the caller set it.
+    pub(crate) fn prepare<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
+        self.check(request)?;
+        match self.protocol {
             Protocol::Http1 => {
                 *request.version_mut() = Version::HTTP_11;
                 let uri = request.uri_mut();
                 if uri.scheme().is_some() || uri.authority().is_some() {
-                    *uri = Uri::from(path(uri));
+                    *uri = Uri::from(take_path(uri));
                 }
                 request.headers_mut().entry(HOST).or_insert_with(|| self.header.clone());
             }
@@ -82,83 +95,80 @@ impl Name {
                 *request.version_mut() = Version::HTTP_2;
                 // SPEC(RFC 9113 8.3.1): the name travels in `:authority`, not in `Host`.
                 let authority = match request.headers_mut().remove(HOST) {
-                    Some(host) => Authority::try_from(host.as_bytes()).map_err(|_| {
-                        Error::invalid(service, format!("the `Host` header {host:?} is not HOST or HOST:PORT"))
-                    })?,
+                    Some(host) => Authority::try_from(host.as_bytes())
+                        .map_err(|_| self.invalid(format!("the `Host` header {host:?} is not HOST or HOST:PORT")))?,
                     None => self.authority.clone(),
                 };
                 let mut uri = http::uri::Parts::default();
                 uri.scheme = Some(self.scheme.clone());
                 uri.authority = Some(authority);
-                uri.path_and_query = Some(path(request.uri_mut()));
-                *request.uri_mut() =
-                    Uri::from_parts(uri).map_err(|error| Error::invalid(service, error.to_string()))?;
+                uri.path_and_query = Some(take_path(request.uri_mut()));
+                *request.uri_mut() = Uri::from_parts(uri).map_err(|error| self.invalid(error.to_string()))?;
             }
         }
         Ok(())
     }
 
-    /// Refuses what would silently go somewhere else than it says.
-    fn check<B>(&self, request: &Request<B>, service: &str) -> Result<(), Error> {
+    /// Refuses a request that would go elsewhere than it says.
+    fn check<B>(&self, request: &Request<B>) -> Result<(), Error> {
         if request.method() == Method::CONNECT {
-            return Err(Error::invalid(
-                service,
-                "CONNECT asks for a tunnel; this client sends requests",
-            ));
+            return Err(self.invalid("CONNECT asks for a tunnel; this client sends requests"));
         }
         if let Some(scheme) = request.uri().scheme()
             && *scheme != self.scheme
         {
-            let problem = format!(
-                "`{}` asks for `{scheme}`; this client speaks `{}`, because it was made {} `tls(..)`; write a path, as in `/cart/42`",
+            return Err(self.invalid(format!(
+                "`{}` asks for `{scheme}`; this client speaks `{}`, because it was made {} `tls(..)`; write a path, \
+                 as in `/cart/42`",
                 request.uri(),
                 self.scheme,
-                if self.scheme == Scheme::HTTPS {
-                    "with"
-                } else {
-                    "without"
+                match self.scheme == Scheme::HTTPS {
+                    true => "with",
+                    false => "without",
                 },
-            );
-            return Err(Error::invalid(service, problem));
+            )));
         }
-        if let Some(asked) = request.uri().authority()
-            && !self.is(asked)
+        if let Some(requested) = request.uri().authority()
+            && !self.is(requested)
         {
-            let problem = format!(
-                "the URI names `{asked}`, this client calls `{}`; write a path, as in `/cart/42`, or set `authority(..)`, or make a \
-                 client for that Service",
+            return Err(self.invalid(format!(
+                "the URI names `{requested}`, this client calls `{}`; write a path, as in `/cart/42`, or set \
+                 `authority(..)`, or make a client for that Service",
                 self.authority
-            );
-            return Err(Error::invalid(service, problem));
+            )));
         }
         Ok(())
     }
 
-    /// Whether a URI with this authority means this client's Service: the name in use or one of the Service's own names, full or
-    /// short, and no other port.
-    fn is(&self, asked: &Authority) -> bool {
-        if asked.as_str().contains('@') {
+    fn invalid(&self, problem: impl Into<Box<str>>) -> Error {
+        Error::invalid(&self.service, problem)
+    }
+
+    /// Whether a URI with this authority means this client's Service: by the name in use or one of
+    /// the Service's own names, full or short, and with no other port.
+    fn is(&self, requested: &Authority) -> bool {
+        if requested.as_str().contains('@') {
             return false;
         }
-        let same_port = match asked.port_u16() {
+        let same_port = match requested.port_u16() {
             Some(port) => port == self.authority.port_u16().unwrap_or(default_port(&self.scheme)),
             None => true,
         };
-        same_port && (asked.host().eq_ignore_ascii_case(self.authority.host()) || self.is_service(asked.host()))
+        same_port && (requested.host().eq_ignore_ascii_case(self.authority.host()) || self.is_service(requested.host()))
     }
 
     fn is_service(&self, host: &str) -> bool {
-        let (Some(mine), Ok(asked)) = (&self.target, host.parse::<Target>()) else {
+        let (Some(own), Ok(requested)) = (&self.target, host.parse::<Target>()) else {
             return false;
         };
-        asked.service() == mine.service()
-            && (asked.namespace().is_none() || asked.namespace() == mine.namespace())
-            && (asked.zone().is_none() || asked.zone() == mine.zone())
+        requested.service() == own.service()
+            && (requested.namespace().is_none() || requested.namespace() == own.namespace())
+            && (requested.zone().is_none() || requested.zone() == own.zone())
     }
 }
 
-/// Takes the path out of `uri`; `/` if it has none.
-fn path(uri: &mut Uri) -> PathAndQuery {
+/// Takes the path out of `uri`. It is `/` if there is none.
+fn take_path(uri: &mut Uri) -> PathAndQuery {
     let path = mem::take(uri).into_parts().path_and_query;
     path.unwrap_or_else(|| PathAndQuery::from_static("/"))
 }
@@ -185,8 +195,8 @@ mod tests {
             request = request.header(HOST, host);
         }
         let mut request = request.body(()).unwrap();
-        let name = Name::of_service("web.shop.svc.cluster.local:8080", scheme).unwrap();
-        match name.prepare(&mut request, protocol, "web.shop.svc.cluster.local:8080") {
+        let origin = Origin::of_service("web.shop.svc.cluster.local:8080", scheme, protocol).unwrap();
+        match origin.prepare(&mut request) {
             Ok(()) => Ok(request),
             Err(error) => Err(error.to_string()),
         }
@@ -208,7 +218,8 @@ mod tests {
             (Scheme::HTTPS, "web.shop:443", "web.shop"),
             (Scheme::HTTPS, "web.shop:80", "web.shop:80"),
         ] {
-            assert_eq!(Name::of_service(service, scheme).unwrap().authority.as_str(), name);
+            let origin = Origin::of_service(service, scheme, Protocol::Http1).unwrap();
+            assert_eq!(origin.authority.as_str(), name);
         }
     }
 
@@ -226,7 +237,7 @@ mod tests {
         }
         let request = prepared(Protocol::Http1, "http://web.shop.svc", Some("shop.example")).unwrap();
         assert_eq!(request.uri().to_string(), "/");
-        assert_eq!(request.headers()[HOST], "shop.example", "the user's own stays");
+        assert_eq!(request.headers()[HOST], "shop.example", "the caller's own stays");
     }
 
     #[test]
@@ -274,7 +285,8 @@ mod tests {
             );
             assert!(error.contains("write a path"), "{error}");
         }
-        assert!(Name::new("web", "no spaces", Scheme::HTTP).is_err());
-        assert!(Name::new("web", "user@web", Scheme::HTTP).is_err());
+        for name in ["no spaces", "user@web"] {
+            assert!(Origin::new("web", name, Scheme::HTTP, Protocol::Http1).is_err());
+        }
     }
 }
