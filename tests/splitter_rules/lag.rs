@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use headless_mysql::{Error, Overview, ReadOptions, Splitter, StalePolicy, Why};
+use headless_mysql::{Error, Overview, ReadOptions, RouteReason, Splitter, StalePolicy};
 use headless_testkit::mariadb::MariaDb;
 use tokio::task::JoinSet;
 
@@ -32,10 +32,10 @@ async fn fall_behind(pods: &MariaDb, db: &Splitter, ordinals: &[u32]) {
         .unwrap();
 }
 
-async fn pod_and_why(db: &Splitter, options: &ReadOptions) -> Result<(String, Why), Error> {
+async fn pod_and_why(db: &Splitter, options: &ReadOptions) -> Result<(String, RouteReason), Error> {
     let read = db.read_with(options, async |c| {
         c.query_drop("SELECT id FROM cart").await?;
-        Ok::<_, Error>((c.pod(), c.explain().why))
+        Ok::<_, Error>((c.pod(), c.explain().reason))
     });
     read.await
 }
@@ -54,7 +54,7 @@ async fn l1_a_replica_that_does_not_apply_is_left_and_comes_back_when_it_does() 
     assert_eq!(out.replicas().count(), 1, "the other one stays");
     for _ in 0..20 {
         let (pod, why) = pod_and_why(&db, &ReadOptions::new()).await.unwrap();
-        assert_eq!((pod.as_str(), why), ("mysql-2", Why::FreshReplica));
+        assert_eq!((pod.as_str(), why), ("mysql-2", RouteReason::FreshReplica));
     }
     pod(&pods, 1).start_applier().await.unwrap();
     seen(&db, "pod 1 is back", |pods| pods.replicas().count() == 2).await;
@@ -111,11 +111,11 @@ async fn l4_when_all_are_too_far_behind_the_policy_decides() {
     seen(&db, "all are out", |pods| pods.replicas().count() == 0).await;
 
     let usual = pod_and_why(&db, &ReadOptions::new()).await.unwrap();
-    assert_eq!(usual, ("mysql-0".to_owned(), Why::StaleReplicas));
+    assert_eq!(usual, ("mysql-0".to_owned(), RouteReason::StaleReplicas));
     let least = ReadOptions::new().when_stale(StalePolicy::LeastStale);
     assert_eq!(
         pod_and_why(&db, &least).await.unwrap(),
-        ("mysql-2".to_owned(), Why::LeastStale)
+        ("mysql-2".to_owned(), RouteReason::LeastStale)
     );
     let error = pod_and_why(&db, &ReadOptions::new().when_stale(StalePolicy::Error))
         .await
@@ -147,12 +147,12 @@ async fn l4_a_read_may_ask_for_less_lag_than_usual() {
     seen(&db, "both are behind", behind).await;
     assert_eq!(
         pod_and_why(&db, &ReadOptions::new()).await.unwrap().1,
-        Why::FreshReplica
+        RouteReason::FreshReplica
     );
     let strict = ReadOptions::new().max_lag(limit);
     assert_eq!(
         pod_and_why(&db, &strict).await.unwrap(),
-        ("mysql-0".to_owned(), Why::StaleReplicas)
+        ("mysql-0".to_owned(), RouteReason::StaleReplicas)
     );
     pod(&pods, 2).start_applier().await.unwrap();
     seen(&db, "pod 2 has caught up", |pods| {
@@ -161,7 +161,7 @@ async fn l4_a_read_may_ask_for_less_lag_than_usual() {
     .await;
     assert_eq!(
         pod_and_why(&db, &strict).await.unwrap(),
-        ("mysql-2".to_owned(), Why::FreshReplica)
+        ("mysql-2".to_owned(), RouteReason::FreshReplica)
     );
 }
 
@@ -171,7 +171,10 @@ async fn l4_the_primary_takes_a_few_reads_at_a_time_and_no_more() {
     let db = connect(&pods, settings().primary_reads(2)).await;
     // F9: without replicas, the primary it is.
     let first = db.read(async |c| {
-        assert_eq!((c.pod().as_str(), c.explain().why), ("mysql-0", Why::StaleReplicas));
+        assert_eq!(
+            (c.pod().as_str(), c.explain().reason),
+            ("mysql-0", RouteReason::StaleReplicas)
+        );
         let second = db.read(async |_| {
             let third = db.read(async |_| Ok::<_, Error>(())).await;
             assert!(matches!(third, Err(Error::PrimaryBusy { limit: 2, .. })), "{third:?}");
@@ -215,7 +218,7 @@ async fn l6_reads_go_on_without_a_primary_however_long() {
     }
     // Nobody knows what the primary has written since; so lag is not known to be little.
     let (_, why) = pod_and_why(&db, &ReadOptions::new()).await.unwrap();
-    assert_eq!(why, Why::LeastStale);
+    assert_eq!(why, RouteReason::LeastStale);
     let strict = pod_and_why(&db, &ReadOptions::new().max_lag(SECOND / 2))
         .await
         .unwrap_err();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use headless_mysql::gtid::{Flavor, Token};
-use headless_mysql::{Error, ReadOptions, Splitter, Why, Writer};
+use headless_mysql::{Error, ReadOptions, RouteReason, Splitter, Writer};
 use headless_testkit::{Cluster, Workload};
 
 use crate::fake::{Server, Servers};
@@ -69,10 +69,10 @@ async fn a_replica_is_who_has_super_read_only_and_a_set_of_gtids_is_a_token() {
     let options = ReadOptions::new().sees(token);
     let read = db.read_with(&options, async |c| {
         assert_eq!(c.query::<u64>("SELECT 7").await?, [7]);
-        Ok::<_, Error>((c.pod(), c.explain().why))
+        Ok::<_, Error>((c.pod(), c.explain().reason))
     });
     let (pod, why) = read.await.unwrap();
-    assert_eq!(why, Why::HasToken);
+    assert_eq!(why, RouteReason::HasToken);
     assert_ne!(pod, "mysql-0");
     let waited = servers
         .all()
@@ -98,12 +98,12 @@ async fn a_wait_for_a_token_always_has_an_end() {
             let options = ReadOptions::new().sees(db.token().await.unwrap()).token_wait(wait);
             let read = db.read_with(&options, async |c| {
                 c.query_drop("SELECT 7").await?;
-                Ok::<_, Error>((c.pod() == "mysql-0", c.explain().why))
+                Ok::<_, Error>((c.pod() == "mysql-0", c.explain().reason))
             });
             let (primary, why) = read.await.unwrap();
             if wait > Duration::from_millis(1) {
                 assert_eq!(primary, on_primary, "{why}");
-                assert_eq!(matches!(why, Why::WaitedForToken(_)), !on_primary, "{why}");
+                assert_eq!(matches!(why, RouteReason::WaitedForToken(_)), !on_primary, "{why}");
             }
         }
         let all = servers.all();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headless_mysql::gtid::Token;
-use headless_mysql::{Error, ReadOptions, Splitter, Why};
+use headless_mysql::{Error, ReadOptions, RouteReason, Splitter};
 use headless_testkit::mariadb::MariaDb;
 use tokio::task::JoinSet;
 
@@ -120,7 +120,7 @@ async fn r4_waits_for_a_token_take_a_few_connections_and_the_others_go_on() {
         readers.spawn(async move {
             let read = db.read_with(&options, async |c| {
                 let rows: Vec<u64> = c.query("SELECT id FROM cart").await?;
-                Ok::<_, Error>((rows, c.explain().why))
+                Ok::<_, Error>((rows, c.explain().reason))
             });
             read.await.unwrap()
         });
@@ -130,7 +130,7 @@ async fn r4_waits_for_a_token_take_a_few_connections_and_the_others_go_on() {
     until("nobody but those who wait is left", async || {
         waiting = 0;
         while let Some(done) = readers.try_join_next() {
-            assert_eq!(done.unwrap(), (vec![1], Why::TokenOnPrimary));
+            assert_eq!(done.unwrap(), (vec![1], RouteReason::TokenOnPrimary));
         }
         let sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT MASTER_GTID_WAIT%'";
         for ordinal in [1, 2] {
@@ -157,7 +157,7 @@ async fn r4_waits_for_a_token_take_a_few_connections_and_the_others_go_on() {
     }
     for (rows, why) in readers.join_all().await {
         assert_eq!(rows, [1]);
-        assert!(matches!(why, Why::WaitedForToken(_)), "{why}");
+        assert!(matches!(why, RouteReason::WaitedForToken(_)), "{why}");
     }
 }
 

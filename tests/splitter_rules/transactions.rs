@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use headless_mysql::{Conn, Error, Mode, ReadOptions, Refusal, Session, Splitter, Why};
+use headless_mysql::{Conn, Error, Mode, ReadOptions, Refusal, RouteReason, Session, Splitter};
 
 use crate::scene::{cancel, closed, connect, number, own, pod, root, run, settings, shared, single, table, under_way};
 
@@ -384,5 +384,5 @@ async fn t9_the_token_is_waited_for_before_the_snapshot_is_taken() {
     let (rows, decision) = task.await.unwrap().unwrap();
     assert_eq!(rows, [1], "{decision}");
     assert_eq!(decision.pod, "mysql-1");
-    assert!(matches!(decision.why, Why::WaitedForToken(_)), "{decision}");
+    assert!(matches!(decision.reason, RouteReason::WaitedForToken(_)), "{decision}");
 }

@@ -177,10 +177,10 @@ async fn f8_without_a_primary_a_write_fails_at_once_or_waits_for_one() {
     let error = run(&db, "INSERT INTO cart (id) VALUES (1)").await.unwrap_err();
     match &error {
         Error::NoWriter {
-            problem: WriterProblem::NoneWritable(pods),
+            problem: WriterProblem::NoneWritable { pods },
             ..
         } => {
-            let names: Vec<&str> = pods.iter().map(|(pod, _)| pod.as_str()).collect();
+            let names: Vec<&str> = pods.iter().map(|said| said.pod.as_str()).collect();
             assert_eq!(names, ["mysql-0", "mysql-1"]);
         }
         other => panic!("{other}"),

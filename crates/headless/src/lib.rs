@@ -36,7 +36,7 @@ mod view;
 pub use headless_core::{
     AbortHandle, Answer, AnswerBuilder, BoxFuture, Connect, Endpoint, EndpointKey, Event, Failure, FailureKind,
     FoundBy, IpFamily, Multiplexing, Negative, NegativeKind, Ordinal, Outcome, PeerMismatch, PodName, RefreshConfig,
-    Resolution, Resolve, Role, RoleRule, Route, Snapshot, StaticList, Target, VerifyPeer, policy,
+    Resolution, Resolve, Role, RoleRule, Route, Snapshot, StaticList, Target, Timestamp, VerifyPeer, policy,
 };
 #[cfg(feature = "dns")]
 #[doc(no_inline)]

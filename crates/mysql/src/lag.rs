@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use headless_core::Timestamp;
+use headless::Timestamp;
 
 use crate::gtid::Position;
 

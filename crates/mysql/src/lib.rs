@@ -117,31 +117,25 @@
 
 mod account;
 mod builder;
+mod causal;
 mod conn;
 mod connector;
 mod error;
-mod exchange;
-mod explain;
-mod faults;
+mod exchange_timeout;
 pub mod gtid;
 mod lag;
+mod link;
 mod monitor;
-mod options;
-mod patience;
-mod prepared;
 mod probe;
-mod reads;
 mod roles;
+mod router;
+mod routing;
 mod server;
-mod session;
-mod session_state;
 mod splitter;
 pub mod statement;
 #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
 mod tls;
 mod topology;
-mod transaction;
-mod writes;
 
 /// The driver: its traits for rows and values, its parameters.
 #[doc(no_inline)]
@@ -149,13 +143,14 @@ pub use mysql_async as driver;
 
 pub use crate::account::{Account, AccountError};
 pub use crate::builder::{SplitterBuilder, StartError};
-pub use crate::conn::Conn;
-pub use crate::connector::{Connector, ConnectorError, Link};
-pub use crate::error::{Error, Refusal};
-pub use crate::explain::{Candidate, Decision, Why};
-pub use crate::options::{ReadOptions, StalePolicy};
-pub use crate::session::{Causal, Session};
-pub use crate::splitter::{Mode, Splitter};
+pub use crate::causal::Causal;
+pub use crate::conn::{Conn, Mode, Session};
+pub use crate::connector::{Connector, ConnectorError};
+pub use crate::error::{DriverError, Error};
+pub use crate::link::Link;
+pub use crate::routing::{Candidate, Decision, ReadOptions, RouteReason, StalePolicy};
+pub use crate::splitter::Splitter;
+pub use crate::statement::Refusal;
 #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
 pub use crate::tls::Tls;
-pub use crate::topology::{Overview, PodStatus, Writer, WriterProblem};
+pub use crate::topology::{Overview, PodProblem, PodStatus, Writer, WriterProblem};

@@ -49,7 +49,7 @@ pub(super) enum Quoting {
         ansi_quotes: bool,
         backslash_escapes: bool,
     },
-    /// A mode in which the server speaks another language than this guard reads.
+    /// A mode in which the server speaks another language than this classifier reads.
     Foreign,
 }
 

@@ -3,8 +3,8 @@
 //! One pass, no allocation. Whatever two servers, or two settings of one, could read differently is an error ([`Doubt`]) and not
 //! a token, so that nothing behind it can be misread. The places where lexers of MySQL and MariaDB surprise are marked `WHY:`.
 
+use super::classification::Reason;
 use super::dialect::{Charset, Dialect, Quoting};
-use super::verdict::Reason;
 
 /// The rest of a text, and how to read it.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What may be done with a statement, and why.
 ///
-/// Its `Display` names the rule and the place, never the text: statements hold personal data, and verdicts are logged.
+/// Its `Display` names the rule and the place, never the text: statements hold personal data, and classifications are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Classification {
     pub(super) class: Class,
@@ -184,7 +184,7 @@ impl fmt::Debug for SessionUse {
     }
 }
 
-/// The rule behind a verdict.
+/// The rule behind a classification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {

@@ -27,36 +27,20 @@
 
 mod body;
 mod cache;
+mod classification;
+mod classifier;
 mod dialect;
 // By the rules for lists it would be one name a line, and 400 lines.
 #[rustfmt::skip]
 mod functions;
 mod head;
 mod scan;
-mod verdict;
 mod words;
 
+pub use body::classify;
 pub use cache::StatementCache;
 pub(crate) use cache::TextHasher;
+pub use classification::{Class, Classification, Control, Reason, SessionUse};
+pub use classifier::Refusal;
+pub(crate) use classifier::{Access, Classifier};
 pub use dialect::{Dialect, Server};
-pub use verdict::{Class, Classification, Control, Reason, SessionUse};
-
-/// Judges one statement, as it would be sent.
-///
-/// The same text gets the same verdict, whether it is sent as text or to be prepared. Takes time in proportion to the text,
-/// a microsecond for a usual one, and allocates nothing; [`StatementCache`] remembers the verdicts of texts that come often.
-///
-/// ```
-/// use headless_mysql::statement::{Class, Dialect, classify};
-///
-/// let read = classify("SELECT name FROM users WHERE id = ?", Dialect::UTF8);
-/// assert_eq!(read.class(), Class::Read);
-///
-/// let lock = classify("SELECT id FROM jobs LIMIT 1 FOR UPDATE SKIP LOCKED", Dialect::UTF8);
-/// assert_eq!(lock.class(), Class::Write);
-/// assert_eq!(lock.to_string(), "locking read (FOR UPDATE) at byte 28");
-/// ```
-#[must_use]
-pub fn classify(sql: &str, dialect: Dialect) -> Classification {
-    body::judge(sql, dialect)
-}
