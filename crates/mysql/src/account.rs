@@ -1,14 +1,15 @@
-//! [`Account`]: who connects, and how. Not which pod, and nothing about pools.
+//! [`Account`]: the login with which connections are opened. Pods and pools are not known here.
 
 use std::env;
 use std::fmt;
 
-/// The account of the application on every pod.
+/// The account of the application, the same on every pod.
 ///
-/// Give the application an account that cannot write to a read-only server: no `SUPER`, no `READ ONLY ADMIN` (MariaDB), no
-/// `CONNECTION_ADMIN` (MySQL). With such a privilege a write that goes astray is obeyed and breaks replication; a
-/// [`Splitter`](crate::Splitter) therefore refuses writes of such an account, unless
-/// [`allow_privileged`](crate::SplitterBuilder::allow_privileged) says otherwise.
+/// Give the application an account that cannot write to a read-only server: no `SUPER`, no
+/// `READ ONLY ADMIN` (MariaDB), no `CONNECTION_ADMIN` (MySQL). With such a privilege a write that
+/// goes astray is obeyed and breaks replication; a [`Splitter`](crate::Splitter) therefore refuses
+/// writes of such an account, unless [`allow_privileged`](crate::SplitterBuilder::allow_privileged)
+/// says otherwise.
 ///
 /// ```
 /// use headless_mysql::Account;
@@ -26,7 +27,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account with a password; no database chosen, no TLS.
+    /// Returns an account with a password, without a database and without TLS.
     #[must_use]
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
@@ -38,8 +39,8 @@ impl Account {
         }
     }
 
-    /// The account in the environment: `MYSQL_USER`, `MYSQL_PASSWORD`, and `MYSQL_DATABASE` if it is set. These are the names that
-    /// the images of MySQL and MariaDB use.
+    /// Reads the account from the environment: `MYSQL_USER`, `MYSQL_PASSWORD`, and `MYSQL_DATABASE`
+    /// if it is set. These are the names that the images of MySQL and MariaDB use.
     ///
     /// # Errors
     /// A variable is missing or is not Unicode; the error names it.
@@ -55,7 +56,7 @@ impl Account {
         }
     }
 
-    /// The database that statements mean when they name none. Default: none.
+    /// Sets the database that statements mean when they name none. Default: none.
     #[must_use]
     pub fn database(mut self, database: impl Into<String>) -> Self {
         self.database = Some(database.into());
@@ -81,7 +82,7 @@ impl fmt::Debug for Account {
     }
 }
 
-/// The environment does not describe an account.
+/// The environment does not describe an account: a variable is missing or is not Unicode.
 #[derive(Debug, thiserror::Error)]
 #[error("environment variable {name}: {problem}; set MYSQL_USER, MYSQL_PASSWORD and, if you like, MYSQL_DATABASE")]
 pub struct AccountError {

@@ -1,5 +1,5 @@
-//! [`SplitterBuilder`]: the settings of a [`Splitter`], checked before anything is made, and how one
-//! starts.
+//! [`SplitterBuilder`]: the settings of a [`Splitter`], checked before anything is made, and how
+//! one starts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -49,8 +49,8 @@ impl Splitter {
     /// Discovers the pods behind `service`, probes each of them, and returns a splitter with the
     /// default settings once the primary is known, or known to be missing.
     ///
-    /// `service` is the headless Service's name and port: `mysql-headless.default.svc:3306`. Its pods
-    /// must belong to a StatefulSet.
+    /// `service` is the headless Service's name and port: `mysql-headless.default.svc:3306`. Its
+    /// pods must belong to a StatefulSet.
     ///
     /// # Errors
     /// [`StartError`]: DNS, a wrong account or database, something that is not MySQL, pods without
@@ -96,8 +96,8 @@ impl SplitterBuilder {
         }
     }
 
-    /// Sets how far behind the primary a replica may be and still take reads. Default: 1 s. A replica
-    /// that was further behind comes back below 80 % of it. Must be longer than
+    /// Sets how far behind the primary a replica may be and still take reads. Default: 1 s. A
+    /// replica that was further behind comes back below 80 % of it. Must be longer than
     /// [`probe_interval`](Self::probe_interval), to which lag is measured.
     pub fn max_lag(mut self, lag: Duration) -> Self {
         self.settings.max_lag = lag;
@@ -118,15 +118,15 @@ impl SplitterBuilder {
         self
     }
 
-    /// Sets how many reads the primary takes at a time because no replica will do. Default: 32, enough
-    /// to serve on and too few to take the writes down with them. At least 1.
+    /// Sets how many reads the primary takes at a time because no replica will do. Default: 32,
+    /// enough to serve on and too few to take the writes down with them. At least 1.
     pub fn primary_reads(mut self, limit: usize) -> Self {
         self.settings.primary_reads = limit;
         self
     }
 
-    /// Sets how long a write waits for a primary when there is none. Default: zero, it fails at once.
-    /// At most 1000 writes wait at a time; further ones fail at once.
+    /// Sets how long a write waits for a primary when there is none. Default: zero, it fails at
+    /// once. At most 1000 writes wait at a time; further ones fail at once.
     pub fn wait_for_writer(mut self, wait: Duration) -> Self {
         self.settings.wait_for_writer = wait;
         self
@@ -139,15 +139,15 @@ impl SplitterBuilder {
         self
     }
 
-    /// Sets how often each pod is asked for its role and position. Default: 100 ms. Longer than zero.
-    /// Lag is measured to this interval, and a promotion is followed within it.
+    /// Sets how often each pod is asked for its role and position. Default: 100 ms. Longer than
+    /// zero. Lag is measured to this interval, and a promotion is followed within it.
     pub fn probe_interval(mut self, interval: Duration) -> Self {
         self.settings.probe_interval = interval;
         self
     }
 
-    /// Sets after how long without an answer a pod counts as hanging, so that reads leave it. Default:
-    /// 500 ms. Longer than zero.
+    /// Sets after how long without an answer a pod counts as hanging, so that reads leave it.
+    /// Default: 500 ms. Longer than zero.
     pub fn probe_timeout(mut self, limit: Duration) -> Self {
         self.settings.probe_timeout = limit;
         self
@@ -160,8 +160,8 @@ impl SplitterBuilder {
         self
     }
 
-    /// Sets how many connections each pod may have. Default: 16. At least 1; all clients together must
-    /// stay below the server's `max_connections`.
+    /// Sets how many connections each pod may have. Default: 16. At least 1; all clients together
+    /// must stay below the server's `max_connections`.
     pub fn max_connections_per_endpoint(mut self, limit: usize) -> Self {
         self.pool.max_connections_per_endpoint = limit;
         self
@@ -197,8 +197,8 @@ impl SplitterBuilder {
         self.start(Discovery::start(service).await?).await
     }
 
-    /// Probes each pod that `discovery` finds, and returns once the primary is known, or known to be
-    /// missing.
+    /// Probes each pod that `discovery` finds, and returns once the primary is known, or known to
+    /// be missing.
     ///
     /// # Errors
     /// As [`Splitter::connect`].

@@ -11,17 +11,20 @@ use crate::splitter::Splitter;
 /// A handle whose reads see the writes that were made through it, wherever they run: read your own
 /// writes.
 ///
-/// The token of a write is fetched when a read first needs it: a handle that only writes costs nothing
-/// more. For a write of another process, [`see`](Self::see) its token.
+/// The token of a write is fetched when a read first needs it: a handle that only writes costs
+/// nothing more. For a write of another process, [`see`](Self::see) its token.
 ///
 /// ```no_run
 /// # async fn run(db: headless_mysql::Splitter) -> Result<(), headless_mysql::Error> {
 /// let mut visitor = db.causal();
-/// visitor.write(async |c| c.exec_drop("UPDATE stock SET n = n - 1 WHERE id = ?", (7,)).await).await?;
+/// visitor
+///     .write(async |c| c.exec_drop("UPDATE stock SET n = n - 1 WHERE id = ?", (7,)).await)
+///     .await?;
 /// let left: Option<u32> = visitor
 ///     .read(async |c| c.exec_first("SELECT n FROM stock WHERE id = ?", (7,)).await)
 ///     .await?;
-/// let cookie = visitor.token().await?.to_string(); // for the visitor's next request, on any machine
+/// // For the visitor's next request, on any machine.
+/// let cookie = visitor.token().await?.to_string();
 /// # let _ = (left, cookie);
 /// # Ok(())
 /// # }
@@ -69,7 +72,8 @@ impl Causal {
     /// # Cancel safety
     /// As [`Splitter::write`]; what may have been written is seen by the following reads.
     pub async fn write<T, E: From<Error>>(&mut self, f: impl AsyncFnOnce(&mut Conn) -> Result<T, E>) -> Result<T, E> {
-        // Before, not after: a write that fails halfway, or whose future is dropped, may have happened.
+        // Before, not after: a write that fails halfway, or whose future is dropped, may have
+        // happened.
         self.state().wrote = true;
         self.db.write(f).await
     }
@@ -89,12 +93,12 @@ impl Causal {
         self.db.transaction(Mode::ReadWrite, f).await
     }
 
-    /// Runs `f` with a connection as [`Splitter::read`], to a pod that has everything written through
-    /// this handle.
+    /// Runs `f` with a connection as [`Splitter::read`], to a pod that has everything written
+    /// through this handle.
     ///
     /// # Errors
-    /// As [`Splitter::read`]. After [`Error::WriteLost`] the token is dropped: it was reported once,
-    /// and no wait would help.
+    /// As [`Splitter::read`]. After [`Error::WriteLost`] the token is dropped: it was reported
+    /// once, and no wait would help.
     ///
     /// # Cancel safety
     /// Safe; nothing is written.
@@ -111,8 +115,8 @@ impl Causal {
         }
     }
 
-    /// Returns the token of everything written through this handle and given to it: to be carried to
-    /// another process.
+    /// Returns the token of everything written through this handle and given to it: to be carried
+    /// to another process.
     ///
     /// # Errors
     /// As [`Splitter::write`], if the primary has to be asked and cannot be.

@@ -1,5 +1,6 @@
-//! [`Conn`]: a connection for a while, and the rules that hold meanwhile. Every statement passes here:
-//! it is classified and run, and what its failure means is decided. [`Session`]: one that is held.
+//! [`Conn`]: a connection for a while, and the rules that hold meanwhile. Every statement passes
+//! here: it is classified and run, and what its failure means is decided. [`Session`]: one that is
+//! held.
 //!
 //! Which pod the connection is to is decided in `router/`; how a statement is run is `link.rs`.
 
@@ -101,7 +102,9 @@ impl Conn {
     ///
     /// ```no_run
     /// # async fn run(db: headless_mysql::Splitter) -> Result<(), headless_mysql::Error> {
-    /// let items: Vec<(u32, String)> = db.read(async |c| c.query("SELECT id, name FROM items").await).await?;
+    /// let items: Vec<(u32, String)> = db
+    ///     .read(async |c| c.query("SELECT id, name FROM items").await)
+    ///     .await?;
     /// # let _ = items;
     /// # Ok(())
     /// # }
@@ -266,8 +269,8 @@ impl Conn {
         }
     }
 
-    /// Goes on at another replica, which the first one's failure does not concern: nothing was handed
-    /// out.
+    /// Goes on at another replica, which the first one's failure does not concern: nothing was
+    /// handed out.
     async fn move_on(&mut self, cause: DriverError) -> Result<(), Error> {
         let (pod, reason) = (self.pod(), self.reason().clone());
         debug!(target: "headless_mysql", %pod, %cause, "read moves to another pod");
@@ -287,8 +290,8 @@ impl Conn {
         Ok(())
     }
 
-    /// Says what a failed exchange means, and acts on what it shows of the pod. `writes`: it may have
-    /// changed something.
+    /// Says what a failed exchange means, and acts on what it shows of the pod. `writes`: it may
+    /// have changed something.
     fn meaning_of(&self, error: ExchangeError, writes: bool) -> Error {
         match (error, &self.target) {
             (ExchangeError::Server(error), Target::Placed(place))
@@ -386,11 +389,11 @@ impl fmt::Debug for Conn {
     }
 }
 
-/// A connection to the primary, held until it is dropped: for temporary tables, user variables, locks
-/// and transactions of the caller's own.
+/// A connection to the primary, held until it is dropped: for temporary tables, user variables,
+/// locks and transactions of the caller's own.
 ///
-/// Every statement is allowed on it. When it is dropped, what it left in the session is reset before
-/// another caller gets the connection; an open transaction is rolled back with it.
+/// Every statement is allowed on it. When it is dropped, what it left in the session is reset
+/// before another caller gets the connection; an open transaction is rolled back with it.
 ///
 /// ```no_run
 /// # async fn run(db: headless_mysql::Splitter) -> Result<(), headless_mysql::Error> {

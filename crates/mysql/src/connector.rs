@@ -1,5 +1,5 @@
-//! [`Connector`]: opens a connection to one pod. Which pod, and its role, are not known here: roles are
-//! verified by `probe.rs`.
+//! [`Connector`]: opens a connection to one pod. Which pod, and its role, are not known here: roles
+//! are verified by `probe.rs`.
 //!
 //! The first exchange on each connection asks which server answers (an address may have passed to
 //! another pod) and what its SQL mode and character set are, since both decide how a statement is
@@ -65,7 +65,8 @@ impl Connector {
             .user(Some(&self.account.user))
             .pass(Some(&self.account.password))
             .db_name(self.account.database.as_ref())
-            // The driver would leave for the Unix socket, and so for any pod that shares this machine.
+            // The driver would leave for the Unix socket, and so for any pod that shares this
+            // machine.
             .prefer_socket(false)
             .tcp_nodelay(true)
             .tcp_keepalive(Some(KEEPALIVE))
@@ -86,8 +87,8 @@ impl Connector {
         let authorities: Vec<_> = tls.authorities.iter().cloned().map(Into::into).collect();
         let identity = tls.identity.clone();
         mysql_async::SslOpts::default()
-            // It is not dangerous to ask for the pod's name: the driver knows the address only, which
-            // no certificate is for.
+            // It is not dangerous to ask for the pod's name: the driver knows the address only,
+            // which no certificate is for.
             .with_danger_tls_hostname_override(Some(name))
             .with_disable_built_in_roots(!authorities.is_empty())
             .with_root_certs(authorities)
@@ -114,8 +115,8 @@ impl Connect for Connector {
                 found: greeting.identity.to_string(),
             });
         }
-        // F1: a new connection to the primary shows at once whether it still is one. Any other pod may
-        // be writable or not.
+        // F1: a new connection to the primary shows at once whether it still is one. Any other pod
+        // may be writable or not.
         if let Err(problem) = &greeting.writable
             && pod.and_then(|pod| pod.role) == Some(Role::Primary)
         {

@@ -1,5 +1,6 @@
 //! [`Error`]: every way a statement can end without its result, told apart by what is known of its
-//! effect. [`ExchangeError`]: what one exchange with a server came to; `conn.rs` knows what it means.
+//! effect. [`ExchangeError`]: what one exchange with a server came to; `conn.rs` knows what it
+//! means.
 //!
 //! Error numbers: MySQL Error Message Reference (server and client), MariaDB Error Codes.
 
@@ -16,9 +17,10 @@ use crate::topology::WriterProblem;
 
 /// A statement, or a group of them, did not succeed.
 ///
-/// The first question after a failed write is whether it happened. [`is_not_sent`](Self::is_not_sent)
-/// says that it certainly did not; [`MaybeCommitted`](Self::MaybeCommitted) that this is not known;
-/// [`Server`](Self::Server) that the server refused it.
+/// The first question after a failed write is whether it happened.
+/// [`is_not_sent`](Self::is_not_sent) says that it certainly did not;
+/// [`MaybeCommitted`](Self::MaybeCommitted) that this is not known; [`Server`](Self::Server) that
+/// the server refused it.
 ///
 /// ```
 /// use headless_mysql::Error;
@@ -104,8 +106,8 @@ pub enum Error {
         /// The reason, and what to do.
         reason: Refusal,
     },
-    /// The primary does not have what the token asks for: the write was lost, in a failover to a pod
-    /// that did not have it yet. No wait would bring it back.
+    /// The primary does not have what the token asks for: the write was lost, in a failover to a
+    /// pod that did not have it yet. No wait would bring it back.
     #[error(
         "the primary {pod} does not have {missing}: the write was lost in a failover; read again without this token"
     )]
@@ -140,7 +142,8 @@ pub enum Error {
         /// What happened to the connection.
         cause: DriverError,
     },
-    /// A row does not have the shape that was asked for, or the parameters do not fit the statement.
+    /// A row does not have the shape that was asked for, or the parameters do not fit the
+    /// statement.
     #[error("{problem}")]
     Data {
         /// What does not fit.
@@ -149,7 +152,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns whether the statement certainly changed nothing, so that it may be sent again as it is.
+    /// Returns whether the statement certainly changed nothing, so that it may be sent again as it
+    /// is.
     #[must_use]
     pub const fn is_not_sent(&self) -> bool {
         matches!(

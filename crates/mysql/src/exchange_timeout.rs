@@ -1,8 +1,9 @@
-//! [`ExchangeTimeout`]: how long an exchange is waited for. What is exchanged, and what its failure means,
-//! is not known here.
+//! [`ExchangeTimeout`]: how long an exchange is waited for. What is exchanged, and what its failure
+//! means, is not known here.
 //!
-//! WHY it is kept with the connection, from one exchange to the next: a new timer and a new listener
-//! to a pod's health for each statement cost more than to find and check out its connection.
+//! WHY it is kept with the connection, from one exchange to the next: a new timer and a new
+//! listener to a pod's health for each statement cost more than to find and check out its
+//! connection.
 
 use std::future::poll_fn;
 use std::pin::Pin;

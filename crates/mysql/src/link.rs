@@ -1,14 +1,14 @@
 //! [`Link`]: a connection to one pod as the pool keeps it, and one exchange on it ([`Link::run`]).
 //! Whether a statement may run, and what its failure means for the caller, is `conn.rs`.
 //!
-//! [`SessionState`] decides what must happen before another caller gets the connection. It is a state
-//! machine over the server's status flags, and reads no SQL (T5):
+//! [`SessionState`] decides what must happen before another caller gets the connection. It is a
+//! state machine over the server's status flags, and reads no SQL (T5):
 //!
 //! | event | then |
 //! |---|---|
 //! | a statement begins | in the middle of it, until the server has answered |
 //! | an OK or the end of rows | the flags say whether a transaction is open and autocommit is on |
-//! | an error | no flags: an open transaction stays open (T4), except that a deadlock (1213) rolls it back |
+//! | an error | no flags: an open transaction stays open (T4), but a deadlock (1213) ends it |
 //! | a statement that leaves something in the session | dirty, until a reset (T7) |
 //! | the connection is lost, or a future was dropped (T6) | closed |
 
@@ -130,8 +130,8 @@ impl Link {
 
     /// Makes the session as it was when it was opened. Returns false if that cannot be done.
     ///
-    /// WHY the question: a reset leaves the default schema as it is (T7), and that has ways to change
-    /// that no text shows (`EXECUTE IMMEDIATE 'USE ...'`).
+    /// WHY the question: a reset leaves the default schema as it is (T7), and that has ways to
+    /// change that no text shows (`EXECUTE IMMEDIATE 'USE ...'`).
     pub(crate) async fn reset(&mut self) -> Result<bool, mysql_async::Error> {
         if !self.conn.reset().await? {
             return Ok(false);
@@ -222,7 +222,8 @@ struct Kept {
 }
 
 impl Prepared {
-    /// None yet. One is kept, whatever the capacity: to close a statement after each use takes a packet more.
+    /// None yet. One is kept, whatever the capacity: to close a statement after each use takes a
+    /// packet more.
     fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
@@ -346,7 +347,8 @@ impl SessionState {
         self.lost = true;
     }
 
-    /// Whether the next statement belongs to a transaction that is open already, or that it opens (T2).
+    /// Whether the next statement belongs to a transaction that is open already, or that it opens
+    /// (T2).
     pub(crate) const fn in_transaction(self) -> bool {
         self.transaction || !self.autocommit
     }

@@ -1,5 +1,6 @@
-//! [`Monitor`]: the one task that knows the pods' roles. It takes in what the probes report, decides, and
-//! publishes: roles to the balancer, an [`Overview`] to the router. The only writer of both.
+//! [`Monitor`]: the one task that knows the pods' roles. It takes in what the probes report,
+//! decides, and publishes: roles to the balancer, an [`Overview`] to the router. The only writer of
+//! both.
 //!
 //! The decisions are made in `roles.rs` and `lag.rs`; here is only what must be done about them.
 
@@ -46,7 +47,8 @@ struct Pod {
     probe: AbortHandle,
     health: Arc<Health>,
     gate: Gate,
-    /// Its answers, the newest last: as far back as a writer may have been asked whose answer is awaited.
+    /// Its answers, the newest last: as far back as a writer may have been
+    /// asked that has not answered yet.
     samples: Vec<Sample>,
     /// Why its last answer does not count, if so.
     problem: Option<String>,
@@ -83,8 +85,8 @@ impl Monitor {
         }
     }
 
-    /// Runs until it is aborted or the discovery ends. `first_probe` is told when each pod was probed
-    /// once, and `Err` if none of them answered.
+    /// Runs until it is aborted or the discovery ends. `first_probe` is told when each pod was
+    /// probed once, and `Err` if none of them answered.
     pub(crate) async fn run(mut self, first_probe: oneshot::Sender<Result<(), String>>) {
         let (reports, mut observations) = mpsc::channel(64);
         let mut probes = JoinSet::new();
@@ -158,7 +160,8 @@ impl Monitor {
                     return;
                 }
                 if pod.identity.as_ref() != Some(&sample.identity) {
-                    // What was known of the server before, and connections to it, say nothing of this one.
+                    // What was known of the server before, and connections to it, say nothing of
+                    // this one.
                     if pod.identity.is_some() {
                         warn!(
                             target: "headless_mysql", pod = %pod_name(&pod.endpoint), now = %sample.identity,
@@ -217,7 +220,8 @@ impl Monitor {
             roles.collect()
         };
         let now = roles(&overview);
-        // First the roles: a caller that has the overview may rely on reads and writes going accordingly.
+        // First the roles: a caller that has the overview may rely on reads and writes going
+        // accordingly.
         if now != roles(&before) {
             let rule = move |endpoint: &Endpoint| now.get(endpoint.key()).copied();
             self.balancer.set_roles(RoleRule::external(rule));
@@ -292,8 +296,8 @@ impl Pod {
         }
     }
 
-    /// Why the server behind the address is not taken for this pod (F10): it is another than before, and
-    /// DNS has not confirmed since then that the address is still the pod's.
+    /// Why the server behind the address is not taken for this pod (F10): it is another than
+    /// before, and DNS has not confirmed since then that the address is still the pod's.
     fn peer_mismatch(&mut self, sample: &Sample, now: Timestamp, discovery: &Discovery) -> Option<String> {
         let known = self.identity.as_ref()?;
         if sample.identity.is_same_server(known) {
@@ -369,7 +373,8 @@ impl Pod {
 }
 
 impl Sample {
-    /// What tokens are compared with: of the primary all that it has, of a replica what it has of the primary's.
+    /// What tokens are compared with: of the primary all that it has, of a replica what it has of
+    /// the primary's.
     fn replicated_or_executed(&self, is_primary: bool) -> Position {
         match is_primary {
             true => self.executed.clone(),

@@ -1,5 +1,5 @@
-//! [`Probe`]: asks one pod again and again for its role and position, on a connection of its own, and
-//! reports what it answers. What follows from it is `monitor.rs`.
+//! [`Probe`]: asks one pod again and again for its role and position, on a connection of its own,
+//! and reports what it answers. What follows from it is `monitor.rs`.
 //!
 //! A connection of its own, because a pod whose pool is busy must be probed all the same.
 

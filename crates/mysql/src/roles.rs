@@ -1,8 +1,8 @@
 //! Which pod writes: [`decide`], from what the pods answered. Pure; they are asked by `probe.rs`.
 //!
-//! An ordinal is a hint for people and no proof (F1). A pod is the primary if it alone says that it is
-//! writable, and has everything that the others have (F3, F4). In any other case no pod is the primary:
-//! a write that waits is better than one on the wrong side.
+//! An ordinal is a hint for people and no proof (F1). A pod is the primary if it alone says that it
+//! is writable, and has everything that the others have (F3, F4). In any other case no pod is the
+//! primary: a write that waits is better than one on the wrong side.
 
 use std::time::Duration;
 
@@ -47,8 +47,8 @@ impl<'a> PodSamples<'a> {
 
     /// The last answer that was there when the writer was asked.
     ///
-    /// WHY not a newer one: a replica may have what the primary wrote after it was asked. WHY not the
-    /// last that was asked for before that: an answer that takes long may be the newer one.
+    /// WHY not a newer one: a replica may have what the primary wrote after it was asked. WHY not
+    /// the last that was asked for before that: an answer that takes long may be the newer one.
     fn answered_before(&self, writer: &Sample) -> Option<&'a Sample> {
         let samples = self.samples.ok()?;
         samples.iter().rev().find(|sample| sample.answered <= writer.at)
@@ -97,9 +97,9 @@ pub(crate) fn decide(pods: &[PodSamples<'_>]) -> Writer {
     }
 }
 
-/// Whether another pod has more, and had not answered yet when the writer was asked: it may have got
-/// that from the writer since, or have had it before, which the next probe will tell. Its first answer
-/// since then counts: what it had before was no more than that.
+/// Whether another pod has more, and had not answered yet when the writer was asked: it may have
+/// got that from the writer since, or have had it before, which the next probe will tell. Its first
+/// answer since then counts: what it had before was no more than that.
 fn is_too_early(writer: &PodSamples<'_>, pods: &[PodSamples<'_>]) -> bool {
     let Some(own) = writer.newest() else { return false };
     pods.iter().any(|pod| match (pod.oldest(), pod.answered_before(own)) {
@@ -118,8 +118,8 @@ fn missing(writer: &PodSamples<'_>, pods: &[PodSamples<'_>]) -> Option<String> {
     })
 }
 
-/// Keeps one answer that is older than `window`, for a writer that takes so long to answer, and none
-/// before it.
+/// Keeps one answer that is older than `window`, for a writer that takes so long to answer, and
+/// none before it.
 pub(crate) fn forget(samples: &mut Vec<Sample>, now: Timestamp, window: Duration) {
     let old = samples.partition_point(|sample| now.since(sample.answered) > window);
     samples.drain(..old.saturating_sub(1));
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn f4_a_replica_that_was_asked_later_may_have_more() {
         let (primary, replica) = (sample(10, true, "0-1-5"), sample(11, false, "0-1-6"));
-        // PodSamples once only, nobody knows whether it had that before.
+        // With one answer only, it is not known whether it had that before.
         let pods = [("mysql-0", Ok(primary.clone())), ("mysql-1", Ok(replica.clone()))];
         assert_eq!(decide_on(&pods), Writer::Unavailable(WriterProblem::NotProbedYet));
         let decide_after = |replica: &[Sample]| {
@@ -238,10 +238,12 @@ mod tests {
             decide_after(&before),
             Writer::Unavailable(WriterProblem::Diverged { .. })
         ));
-        // A primary that takes long to answer is asked again, however often the others have answered since.
+        // A primary that takes long to answer is asked again, however often the others have
+        // answered since.
         let since = [replica, sample(12, false, "0-1-7"), sample(13, false, "0-1-8")];
         assert_eq!(decide_after(&since), Writer::Unavailable(WriterProblem::NotProbedYet));
-        // Unless the first of those answers says that there was nothing more: then the rest was written since.
+        // Unless the first of those answers says that there was nothing more: then the rest was
+        // written since.
         let written_since = [sample(11, false, "0-1-5"), sample(12, false, "0-1-9")];
         assert_eq!(decide_after(&written_since), Writer::Pod("mysql-0".to_owned()));
     }

@@ -1,5 +1,6 @@
-//! [`Router`]: what the clones of a splitter, and its connections, share; and [`Place`], the pod that
-//! a connection was routed to. Where a read goes is `router/reads.rs`, a write `router/writes.rs`.
+//! [`Router`]: what the clones of a splitter, and its connections, share; and [`Place`], the pod
+//! that a connection was routed to. Where a read goes is `router/reads.rs`, a write
+//! `router/writes.rs`.
 
 mod reads;
 mod writes;

@@ -11,8 +11,8 @@ use crate::topology::Overview;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum StalePolicy {
-    /// The primary takes the read, [a few at a time](crate::SplitterBuilder::primary_reads). This is
-    /// the default.
+    /// The primary takes the read, [a few at a time](crate::SplitterBuilder::primary_reads). This
+    /// is the default.
     ///
     /// If there is no primary either, the replica that is least behind takes the read, unless the
     /// read asks for a token or a lag. So reads go on while a primary is replaced.

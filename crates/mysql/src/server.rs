@@ -1,8 +1,8 @@
-//! What the servers say of themselves: the questions, and how the answers are read. Everything is found
-//! out by asking (F11): a version string decides nothing but which family of servers it is.
+//! What the servers say of themselves: the questions, and how the answers are read. Everything is
+//! found out by asking (F11): a version string decides nothing but which family of servers it is.
 //!
-//! The questions need no privilege; where one is denied, the answer is not known, and that is not the
-//! same as "no".
+//! The questions need no privilege; where one is denied, the answer is not known, and that is not
+//! the same as "no".
 
 use headless::Timestamp;
 use mysql_async::prelude::{FromValue, Queryable};
@@ -15,8 +15,8 @@ use crate::topology::ServerIdentity;
 
 /// What is asked on each new connection: which server answers, and how statements are read there.
 ///
-/// WHY `@@global.server_id`: a MariaDB session keeps the number that the server had when it began, so
-/// that an old connection and a new one would name two servers.
+/// WHY `@@global.server_id`: a MariaDB session keeps the number that the server had when it began,
+/// so that an old connection and a new one would name two servers.
 #[derive(Clone, Debug)]
 pub(crate) struct Greeting {
     pub(crate) identity: ServerIdentity,
@@ -143,7 +143,8 @@ impl Questions {
     }
 }
 
-/// What the account may do that lets it write to a read-only server (F2): from the lines of SHOW GRANTS.
+/// What the account may do that lets it write to a read-only server (F2): from the lines of SHOW
+/// GRANTS.
 pub(crate) async fn privileges(conn: &mut Conn) -> Result<Option<String>, Error> {
     let grants: Vec<String> = conn.query("SHOW GRANTS").await?;
     Ok(grants.iter().find_map(|grant| privileged(grant)))
@@ -172,8 +173,8 @@ const PRIVILEGES: &[&str] = &[
     "CONNECTION_ADMIN",
 ];
 
-/// `Err`: the variable says that the server takes no writes. MariaDB 12 has more values than two; all
-/// but OFF refuse.
+/// `Err`: the variable says that the server takes no writes. MariaDB 12 has more values than two;
+/// all but OFF refuse.
 fn writable_by(variable: &str, value: &str) -> Result<(), String> {
     match value.to_ascii_uppercase().as_str() {
         "0" | "OFF" => Ok(()),

@@ -19,8 +19,8 @@ use crate::routing::{ReadOptions, RouteReason};
 use crate::statement::{Access, Class, Refusal};
 use crate::topology::{Overview, pod_name};
 
-/// Reads and writes over the pods of a replicated database: writes on the verified primary, reads on
-/// replicas that are fresh enough.
+/// Reads and writes over the pods of a replicated database: writes on the verified primary, reads
+/// on replicas that are fresh enough.
 ///
 /// A clone is one reference count. There is no proxy and no channel between the caller and the pod.
 ///
@@ -39,11 +39,11 @@ use crate::topology::{Overview, pod_name};
 /// ```
 ///
 /// # The call says what is meant
-/// With [`read`](Self::read), [`write`](Self::write) and [`transaction`](Self::transaction) the caller
-/// says it, and the [statement classifier](crate::statement) only refuses what contradicts it. With
-/// [`query`](Self::query) and [`exec`](Self::exec) the classifier decides: what is provably a read goes
-/// to a replica, anything else to the primary. A read may be stale; a reader that must see a write
-/// reads through [`causal`](Self::causal) or with a [`Token`].
+/// With [`read`](Self::read), [`write`](Self::write) and [`transaction`](Self::transaction) the
+/// caller says it, and the [statement classifier](crate::statement) only refuses what contradicts
+/// it. With [`query`](Self::query) and [`exec`](Self::exec) the classifier decides: what is
+/// provably a read goes to a replica, anything else to the primary. A read may be stale; a reader
+/// that must see a write reads through [`causal`](Self::causal) or with a [`Token`].
 ///
 /// # What happens to errors
 /// A read whose pod is lost goes on at another, unless a row was handed out. A write is never sent
@@ -54,8 +54,8 @@ pub struct Splitter {
 }
 
 impl Splitter {
-    /// Runs `f` with a connection to a replica that is fresh enough, on which only reads are allowed,
-    /// each for itself.
+    /// Runs `f` with a connection to a replica that is fresh enough, on which only reads are
+    /// allowed, each for itself.
     ///
     /// ```no_run
     /// # async fn run(db: headless_mysql::Splitter) -> Result<(), headless_mysql::Error> {
@@ -139,8 +139,8 @@ impl Splitter {
     /// back: what `f` sends then, and the COMMIT, fail with the same error.
     ///
     /// # Cancel safety
-    /// Dropped before the COMMIT, nothing is written; during it, the outcome is open. The connection
-    /// is closed.
+    /// Dropped before the COMMIT, nothing is written; during it, the outcome is open. The
+    /// connection is closed.
     pub async fn transaction<T, E: From<Error>>(
         &self,
         mode: Mode,
@@ -151,8 +151,8 @@ impl Splitter {
 
     /// Runs `f` as [`transaction`](Self::transaction), with options for [`Mode::ReadOnly`].
     ///
-    /// The pod is chosen, and a token waited for, before the transaction begins, so that its snapshot
-    /// has it.
+    /// The pod is chosen, and a token waited for, before the transaction begins, so that its
+    /// snapshot has it.
     ///
     /// # Errors
     /// As [`transaction`](Self::transaction).
@@ -201,7 +201,9 @@ impl Splitter {
     ///
     /// ```no_run
     /// # async fn run(db: headless_mysql::Splitter) -> Result<(), headless_mysql::Error> {
-    /// let id: Option<u32> = db.on_pod("mysql-1", async |c| c.query_first("SELECT @@server_id").await).await?;
+    /// let id: Option<u32> = db
+    ///     .on_pod("mysql-1", async |c| c.query_first("SELECT @@server_id").await)
+    ///     .await?;
     /// # let _ = id;
     /// # Ok(())
     /// # }
@@ -299,7 +301,8 @@ impl Splitter {
         self.router.topology.current()
     }
 
-    /// Waits until the pods' roles or lags are others than in `since`, and returns the new overview.
+    /// Waits until the pods' roles or lags are others than in `since`, and returns the new
+    /// overview.
     ///
     /// # Cancel safety
     /// Safe: a change is seen by the next call.

@@ -80,7 +80,8 @@ impl Overview {
         self.pods.iter().find(|pod| pod.role == Some(Role::Primary))
     }
 
-    /// Returns the replicas that are fresh enough by the splitter's own settings, and so take reads.
+    /// Returns the replicas that are fresh enough by the splitter's own settings, and so take
+    /// reads.
     pub fn replicas(&self) -> impl Iterator<Item = &PodStatus> {
         self.pods.iter().filter(|pod| pod.role == Some(Role::Replica))
     }

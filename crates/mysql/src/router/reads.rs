@@ -1,5 +1,5 @@
-//! Where a read goes: [`Router::place_read`]. Fresh replicas first; for a token, one that has it, or
-//! waits for it; then what the policy allows. How the connection is used is `conn.rs`.
+//! Where a read goes: [`Router::place_read`]. Fresh replicas first; for a token, one that has it,
+//! or waits for it; then what the policy allows. How the connection is used is `conn.rs`.
 //!
 //! ```text
 //!   no token, usual lag ─────────────────────► any fresh replica, by the balancer's policy
@@ -8,7 +8,7 @@
 //!                    └─ none has it
 //!                       ├─ the nearest one reaches it within the wait ──► that one
 //!                       └─ the primary, if it has it ──► the primary;  it has not ──► write lost
-//!   none is fresh enough ── the policy: the primary (a few at a time), the least stale, or an error
+//!   none is fresh enough ── the policy: the primary (few at a time), the least stale, or an error
 //! ```
 
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl Router {
         }
         let lease = match options.token.is_empty() {
             true => self.acquire_from(&reached).await,
-            // A pod that has the token and cannot be connected to is no better than one that does not get it in time.
+            // A pod that has the token and cannot be connected to is no better than one that does
+            // not get it in time.
             false => match timeout(self.token_wait(options), self.acquire_from(&reached)).await {
                 Ok(Some(Ok(lease))) => Some(Ok(lease)),
                 Ok(Some(Err(_)) | None) | Err(_) => return self.place_for_token(options, &[], &overview).await,
@@ -72,8 +73,8 @@ impl Router {
         }
     }
 
-    /// An idle connection to the replica that the balancer would take, if that one will do. Most are
-    /// fresh and have the token, and a lease from certain replicas costs several times as much.
+    /// An idle connection to the replica that the balancer would take, if that one will do. Most
+    /// are fresh and have the token, and a lease from certain replicas costs several times as much.
     fn place_at_once(&self, options: &ReadOptions) -> Option<Place> {
         // More replicas would do than the balancer takes.
         if options.max_lag.is_some_and(|lag| lag > self.settings.max_lag) {
@@ -111,8 +112,8 @@ impl Router {
         Some(lease.map_err(Error::NotSent))
     }
 
-    /// No replica is known to have the token: the nearest one may have it in a moment; the primary has
-    /// it, unless it was lost.
+    /// No replica is known to have the token: the nearest one may have it in a moment; the primary
+    /// has it, unless it was lost.
     async fn place_for_token(
         &self,
         options: &ReadOptions,
@@ -146,8 +147,8 @@ impl Router {
         let Some(wait) = Wait::for_token(token, limit) else {
             return Ok(None);
         };
-        // Within the limit, too: a pod that refuses connections would hold the read up for as long as
-        // the pool waits for a connection.
+        // Within the limit, too: a pod that refuses connections would hold the read up for as long
+        // as the pool waits for a connection.
         let Ok(Some(Ok(lease))) = timeout(limit, self.acquire_from(std::slice::from_ref(&pod.key))).await else {
             return Ok(None);
         };
@@ -203,7 +204,8 @@ impl Router {
         let policy = options.when_stale.unwrap_or(self.settings.when_stale);
         match policy {
             StalePolicy::Primary => match self.primary_for_read(RouteReason::StaleReplicas).await {
-                // What holds for the token holds here too: only the primary can say that it was lost.
+                // What holds for the token holds here too: only the primary can say that it was
+                // lost.
                 Ok(place) if options.token.is_empty() => Ok(place),
                 Ok(place) => self.verify_on_primary(&options.token, place).await,
                 Err(Error::NoWriter { .. } | Error::AmbiguousWriter { .. } | Error::NotSent(_))

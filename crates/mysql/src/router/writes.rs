@@ -1,5 +1,5 @@
-//! Where a write goes: to the verified primary, or nowhere ([`Router::place_write`]). What became of
-//! it is `conn.rs`.
+//! Where a write goes: to the verified primary, or nowhere ([`Router::place_write`]). What became
+//! of it is `conn.rs`.
 
 use std::sync::Arc;
 
@@ -90,8 +90,8 @@ impl Router {
         }
     }
 
-    /// A pod has said that it is read-only although it was taken for the primary: its connections are
-    /// closed, and the roles are probed again.
+    /// A pod has said that it is read-only although it was taken for the primary: its connections
+    /// are closed, and the roles are probed again.
     pub(crate) fn demoted(&self, pod: &EndpointKey) {
         tracing::warn!(
             target: "headless_mysql", service = %self.service, pod = ?pod.pod(),

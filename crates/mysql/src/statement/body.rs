@@ -1,5 +1,5 @@
-//! [`classify`], and the rules for what stands inside a statement, whatever its kind ([`Analysis`]).
-//! `head.rs` tells the kinds apart.
+//! [`classify`], and the rules for what stands inside a statement, whatever its kind
+//! ([`Analysis`]). `head.rs` tells the kinds apart.
 //!
 //! Every token passes through [`Analysis::next`] exactly once, in order. A rule that depends on the
 //! next token is settled when that one comes; so nothing is read twice.
@@ -29,7 +29,8 @@ struct Last {
     end: usize,
     /// What stood before it: decides what a name before a parenthesis is.
     after: After,
-    /// A character set that is named before a string (`_gbk'..'`), and in which a backslash may be part of a letter.
+    /// A character set that is named before a string (`_gbk'..'`), and in which a backslash may be
+    /// part of a letter.
     odd_charset: bool,
 }
 
@@ -61,8 +62,9 @@ pub(super) enum Calls {
     AfterSelect,
 }
 
-/// A name before a parenthesis that no function has. It may still be a common table expression with its
-/// columns, as `c` in `WITH c (a, b) AS (SELECT ...)`, and is one exactly if it goes on like this.
+/// A name before a parenthesis that no function has. It may still be a common table expression with
+/// its columns, as `c` in `WITH c (a, b) AS (SELECT ...)`, and is one exactly if it goes on like
+/// this.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
     at: usize,
@@ -78,9 +80,10 @@ enum ColumnsPart {
 
 /// Classifies one statement, as it would be sent.
 ///
-/// The same text gets the same classification, whether it is sent as text or to be prepared. Takes time
-/// in proportion to the text, a microsecond for a usual one, and allocates nothing;
-/// [`StatementCache`](super::StatementCache) remembers the classifications of texts that come often.
+/// The same text gets the same classification, whether it is sent as text or to be prepared. Takes
+/// time in proportion to the text, a microsecond for a usual one, and allocates nothing;
+/// [`StatementCache`](super::StatementCache) remembers the classifications of texts that come
+/// often.
 ///
 /// ```
 /// use headless_mysql::statement::{Class, Dialect, classify};
@@ -99,7 +102,8 @@ pub fn classify(sql: &str, dialect: Dialect) -> Classification {
         analysis.statement()?;
         Ok(analysis.classification)
     });
-    // What was found before the doubt may be misread too; the doubt itself is what helps the reader.
+    // What was found before the doubt may be misread too; the doubt itself is what helps the
+    // reader.
     classified.unwrap_or_else(|Doubt { reason, at }| Classification {
         class: Class::Write,
         reason,
@@ -166,8 +170,8 @@ impl<'a> Analysis<'a> {
             Kind::Name => {
                 last.shape = Shape::Name;
                 let entry = words::find(token.text);
-                // WHY: all other meanings are lost in quotes, that of a function too: it is not taken for a
-                // built-in one.
+                // WHY: all other meanings are lost in quotes, that of a function too: it is not
+                // taken for a built-in one.
                 if last.after == After::Dot {
                     self.member(entry, &token);
                 } else if entry.role == Role::NodeSchema {
@@ -210,7 +214,8 @@ impl<'a> Analysis<'a> {
         Ok(())
     }
 
-    /// Something in the statement asks for at least this class. The first of the most careful ones is the reason.
+    /// Something in the statement asks for at least this class. The first of the most careful ones
+    /// is the reason.
     pub(super) fn object(&mut self, class: Class, reason: Reason, at: usize) {
         if class > self.classification.class {
             self.become_class(class, reason, at);
@@ -243,7 +248,8 @@ impl<'a> Analysis<'a> {
             Role::Into if token.kind != Kind::UserVariable => {
                 self.object(Class::Write, Reason::Into, self.last.at);
             }
-            // `REPLACE(` is a function, unless the statement itself begins here, as behind a common table expression.
+            // `REPLACE(` is a function, unless the statement itself begins here, as behind a common
+            // table expression.
             Role::ChangeOrFunction if !opens || self.last.after == After::Close => {
                 let reason = Reason::Contains(self.last.entry.name);
                 self.object(Class::Write, reason, self.last.at);
@@ -389,8 +395,8 @@ pub(super) fn is_end(token: &Token<'_>) -> bool {
     matches!(token.kind, Kind::End | Kind::Next)
 }
 
-/// Whether a string behind this word reads the same as without it. Any other word with an underscore before it may name a
-/// character set.
+/// Whether a string behind this word reads the same as without it. Any other word with an
+/// underscore before it may name a character set.
 fn is_plain_charset(word: &[u8]) -> bool {
     let plain: [&[u8]; 6] = [b"_utf8mb4", b"_utf8mb3", b"_utf8", b"_latin1", b"_ascii", b"_binary"];
     plain.iter().any(|known| known.eq_ignore_ascii_case(word))

@@ -1,9 +1,10 @@
-//! [`StatementCache`]: the classifications of texts that come often. How one is found is not known here.
+//! [`StatementCache`]: the classifications of texts that come often. How one is found is not known
+//! here.
 //!
-//! A program has some hundred texts and sends them all day. The cache is a fixed number of small sets; a
-//! text belongs to one set by its hash, and is found there by its whole length and every byte. So the
-//! hash needs to be fast only: a caller that forces collisions makes texts drive each other out of one
-//! set, and gets no wrong answer and no long search.
+//! A program has some hundred texts and sends them all day. The cache is a fixed number of small
+//! sets; a text belongs to one set by its hash, and is found there by its whole length and every
+//! byte. So the hash needs to be fast only: a caller that forces collisions makes texts drive each
+//! other out of one set, and gets no wrong answer and no long search.
 
 use std::fmt;
 use std::hash::Hasher;
@@ -17,9 +18,9 @@ use super::dialect::Dialect;
 
 /// Remembers classifications by text, for connections of one [`Dialect`].
 ///
-/// Bounded, shared by reference, and without waits: a caller that finds a part of it locked classifies
-/// the statement anew. It takes at most its capacity times 4 KiB, the longest text that it keeps; what
-/// is longer is classified each time.
+/// Bounded, shared by reference, and without waits: a caller that finds a part of it locked
+/// classifies the statement anew. It takes at most its capacity times 4 KiB, the longest text that
+/// it keeps; what is longer is classified each time.
 ///
 /// ```
 /// use headless_mysql::statement::{Class, Dialect, StatementCache};
@@ -35,8 +36,8 @@ pub struct StatementCache {
     sets: Box<[RwLock<Set>]>,
 }
 
-/// The texts that share a place. Which one makes room for a new one is decided by second chance: the
-/// hand moves on over those that were asked for since it was there last.
+/// The texts that share a place. Which one makes room for a new one is decided by second chance:
+/// the hand moves on over those that were asked for since it was there last.
 #[derive(Default)]
 struct Set {
     entries: [Option<Entry>; WAYS],
@@ -57,8 +58,8 @@ impl StatementCache {
     /// The number of texts that are kept by default: more than most programs have.
     pub const DEFAULT_CAPACITY: usize = 1024;
 
-    /// The length of the longest text that is kept, in bytes. A longer one is mostly a bulk insert, and
-    /// does not come twice.
+    /// The length of the longest text that is kept, in bytes. A longer one is mostly a bulk insert,
+    /// and does not come twice.
     pub const LONGEST_TEXT: usize = 4096;
 
     /// Returns an empty cache for [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY) texts.
@@ -67,8 +68,8 @@ impl StatementCache {
         Self::with_capacity(dialect, Self::DEFAULT_CAPACITY)
     }
 
-    /// Returns an empty cache for at least `capacity` texts: rounded up to a power of two, and not below
-    /// 4.
+    /// Returns an empty cache for at least `capacity` texts: rounded up to a power of two, and not
+    /// below 4.
     #[must_use]
     pub fn with_capacity(dialect: Dialect, capacity: usize) -> Self {
         let sets = capacity.div_ceil(WAYS).next_power_of_two();
@@ -91,7 +92,8 @@ impl StatementCache {
             return classify(sql, self.dialect);
         }
         let hash = hash(sql.as_bytes());
-        // The upper bits are the well mixed ones. The number of sets is a power of two, so no set is left out.
+        // The upper bits are the well mixed ones. The number of sets is a power of two, so no set
+        // is left out.
         let set = &self.sets[(hash >> 32) as usize & (self.sets.len() - 1)];
         if let Some(classification) = unlocked(set.try_read()).and_then(|set| set.find(hash, sql)) {
             return classification;
@@ -117,7 +119,8 @@ impl fmt::Debug for StatementCache {
 impl Set {
     fn find(&self, hash: u64, text: &str) -> Option<Classification> {
         let entry = self.entries.iter().flatten().find(|entry| entry.is(hash, text))?;
-        // Reading first: writing what is there already would take the cache line from all other cores.
+        // Reading first: writing what is there already would take the cache line from all other
+        // cores.
         if !entry.used.load(Relaxed) {
             entry.used.store(true, Relaxed);
         }
@@ -151,8 +154,8 @@ impl Entry {
     }
 }
 
-/// The lock, unless another thread has it. A panic with it leaves nothing half done: an entry is set in
-/// one piece.
+/// The lock, unless another thread has it. A panic with it leaves nothing half done: an entry is
+/// set in one piece.
 fn unlocked<G>(result: Result<G, TryLockError<G>>) -> Option<G> {
     match result {
         Ok(guard) => Some(guard),
@@ -161,7 +164,8 @@ fn unlocked<G>(result: Result<G, TryLockError<G>>) -> Option<G> {
     }
 }
 
-/// Eight bytes at a time; the last ones are read as if zeros followed, which the length tells apart.
+/// Eight bytes at a time; the last ones are read as if zeros followed, which the length tells
+/// apart.
 fn hash(text: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(ODD).rotate_left(29);
     let mut hash = text.len() as u64;
@@ -175,8 +179,8 @@ fn hash(text: &[u8]) -> u64 {
     hash.wrapping_mul(ODD)
 }
 
-/// The same for a map by text. The longer the map, the more a collision costs: for maps of a bounded
-/// length.
+/// The same for a map by text. The longer the map, the more a collision costs: for maps of a
+/// bounded length.
 #[derive(Default)]
 pub(crate) struct TextHasher(u64);
 
@@ -193,7 +197,8 @@ impl Hasher for TextHasher {
     }
 }
 
-/// 2^64 divided by the golden ratio: odd, with its bits well spread (Knuth, The Art of Computer Programming, 6.4).
+/// 2^64 divided by the golden ratio: odd, with its bits well spread (Knuth, The Art of Computer
+/// Programming, 6.4).
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Texts in one set.

@@ -101,8 +101,8 @@ pub enum Refusal {
     /// The text has more than one statement.
     #[error("{0}; send one statement at a time")]
     Multi(Classification),
-    /// The account can write to a read-only server, so a write that goes astray would be obeyed. The
-    /// value is the privilege.
+    /// The account can write to a read-only server, so a write that goes astray would be obeyed.
+    /// The value is the privilege.
     #[error(
         "the account has {0}, so that a replica would obey its writes; take the privilege away, or call \
          `allow_privileged`"

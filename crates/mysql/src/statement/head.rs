@@ -1,5 +1,5 @@
-//! Which kind of statement it is, by how it begins. What stands further inside is classified by `body.rs`,
-//! token by token, while the functions here walk over it.
+//! Which kind of statement it is, by how it begins. What stands further inside is classified by
+//! `body.rs`, token by token, while the functions here walk over it.
 
 use super::body::{Analysis, Calls, is_end};
 use super::classification::{Class, Control, Reason, SessionUse};
@@ -44,7 +44,8 @@ impl Analysis<'_> {
         self.uses(SessionUse::UNKNOWN);
     }
 
-    /// `EXPLAIN`, `DESCRIBE`: a query's plan, a table's columns. What changes data is found by the body.
+    /// `EXPLAIN`, `DESCRIBE`: a query's plan, a table's columns. What changes data is found by the
+    /// body.
     fn explain(&mut self, first: &Token<'_>) -> Step {
         let mut runs = false;
         loop {
@@ -86,7 +87,8 @@ impl Analysis<'_> {
         Ok(())
     }
 
-    /// What is in the schema, replicas know; what a server does, only itself; what a session did, only its connection.
+    /// What is in the schema, replicas know; what a server does, only itself; what a session did,
+    /// only its connection.
     fn show(&mut self, first: &Token<'_>) -> Step {
         let mut token = self.next()?;
         while is_word(&token, "FULL") || is_word(&token, "EXTENDED") {
@@ -117,7 +119,8 @@ impl Analysis<'_> {
             token = self.next()?;
         }
         let control = match entry.role {
-            // WHY: `BEGIN` with anything but `WORK` behind it begins a block of code, and `START` something else.
+            // WHY: `BEGIN` with anything but `WORK` behind it begins a block of code, and `START`
+            // something else.
             Role::Begin if is_end(&second) || is_word(&second, "WORK") => Control::Start,
             Role::Start if is_word(&second, "TRANSACTION") && read_only && !read_write => Control::StartReadOnly,
             Role::Start if is_word(&second, "TRANSACTION") => Control::Start,
@@ -184,8 +187,8 @@ impl Analysis<'_> {
         }
     }
 
-    /// A statement that is no query. What it does with the session still matters: another caller gets
-    /// its connection later.
+    /// A statement that is no query. What it does with the session still matters: another caller
+    /// gets its connection later.
     fn verb(&mut self, entry: &Entry, first: &Token<'_>) -> Step {
         self.become_class(Class::Write, Reason::Statement(entry.name), first.at);
         match entry.name {
