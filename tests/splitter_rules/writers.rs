@@ -1,5 +1,5 @@
-//! F2, F6, F8, F9 and F11 on real servers: who may write, what is tried again, and what is waited for. Servers that die, hang, change
-//! roles or lose their data are `splitter_faults.rs`.
+//! F2, F6, F8, F9 and F11 on real servers: which account may write, what is tried again, and what
+//! is waited for. Servers that die, hang, change roles or lose their data are `splitter_faults.rs`.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ async fn f1_a_new_connection_to_a_primary_that_is_none_any_more_carries_no_write
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f2_it_is_asked_once_for_each_connection_that_looks_and_not_for_each_write() {
+async fn f2_privileges_are_asked_once_for_each_probing_connection_and_not_for_each_write() {
     let Some(pods) = own(1).await else { return };
     let db = connect(&pods, settings()).await;
     let asked = async || {
@@ -160,7 +160,7 @@ async fn f5_a_write_whose_connection_is_lost_is_not_sent_again() {
     assert_eq!(
         root(&primary, "SELECT COUNT(*) FROM shop.f05").await,
         "0",
-        "killed before it wrote, and nobody sent it again"
+        "killed before it wrote, and not sent again"
     );
 }
 
@@ -169,9 +169,9 @@ async fn f8_without_a_primary_a_write_fails_at_once_or_waits_for_one() {
     let Some(pods) = own(2).await else { return };
     let db = connect(&pods, settings()).await;
     table(&pods, &db, "cart").await;
-    let patient = connect(&pods, settings().wait_for_writer(Duration::from_secs(20))).await;
+    let waiting = connect(&pods, settings().wait_for_writer(Duration::from_secs(20))).await;
     pod(&pods, 0).set_read_only(true).await.unwrap();
-    for db in [&db, &patient] {
+    for db in [&db, &waiting] {
         seen(db, "no primary", |pods| pods.primary().is_none()).await;
     }
     let error = run(&db, "INSERT INTO cart (id) VALUES (1)").await.unwrap_err();
@@ -197,13 +197,13 @@ async fn f8_without_a_primary_a_write_fails_at_once_or_waits_for_one() {
     );
 
     let waits = tokio::spawn({
-        let patient = patient.clone();
-        async move { run(&patient, "INSERT INTO cart (id) VALUES (2)").await }
+        let waiting = waiting.clone();
+        async move { run(&waiting, "INSERT INTO cart (id) VALUES (2)").await }
     });
-    // Two looks at all pods later it waits still.
-    let mut overview = patient.overview();
+    // Two probes of all pods later it still waits.
+    let mut overview = waiting.overview();
     for _ in 0..4 {
-        overview = patient.changed(&overview).await;
+        overview = waiting.changed(&overview).await;
     }
     assert!(!waits.is_finished());
     pod(&pods, 0).set_read_only(false).await.unwrap();
