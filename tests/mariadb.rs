@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use headless_core::{FoundBy, NegativeKind};
+use headless::{FoundBy, NegativeKind};
 use headless_dns::DnsResolver;
 use headless_testkit::mariadb::{Error, MariaDb, Pod, ProcessState, ServerStatus, Supervisor};
 use headless_testkit::{Address, Cluster};

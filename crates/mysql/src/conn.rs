@@ -209,6 +209,16 @@ impl Conn {
     }
 
     /// Returns why it leads to its pod: what was asked for, which pods there are, and what decided.
+    ///
+    /// ```no_run
+    /// # async fn run(db: headless_mysql::Splitter) -> Result<(), headless_mysql::Error> {
+    /// db.read(async |c| {
+    ///     println!("{}", c.explain()); // mysql-1: a fresh replica; mysql-0 primary, 0 ms behind; ...
+    ///     c.query_drop("SELECT 1").await
+    /// })
+    /// .await
+    /// # }
+    /// ```
     #[must_use]
     pub fn explain(&self) -> Decision {
         let overview = self.router.topology.current();

@@ -304,6 +304,16 @@ impl Splitter {
     /// Waits until the pods' roles or lags are others than in `since`, and returns the new
     /// overview.
     ///
+    /// ```no_run
+    /// # async fn run(db: headless_mysql::Splitter) {
+    /// // Wait for the end of a failover.
+    /// let mut overview = db.overview();
+    /// while overview.primary().is_none() {
+    ///     overview = db.changed(&overview).await;
+    /// }
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     /// Safe: a change is seen by the next call.
     pub async fn changed(&self, since: &Arc<Overview>) -> Arc<Overview> {
