@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use headless_mysql::{Account, Error, Refusal, Splitter, WriterProblem};
+use headless_mysql::{Account, Error, Refusal, Splitter, StalePolicy, WriterProblem};
 use headless_testkit::mariadb::DATABASE;
 
 use crate::scene::{closed, connect, own, pod, root, run, seen, settings, shared, table, under_way};
@@ -139,6 +139,27 @@ async fn f6_a_read_whose_connection_is_lost_goes_on_elsewhere_unless_rows_were_h
             (_, other) => panic!("handed out: {handed_out}; {other:?}"),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f6_a_read_that_finds_no_other_pod_says_so_from_then_on() {
+    let Some(pods) = own(2).await else { return };
+    let db = connect(&pods, settings().when_stale(StalePolicy::Error)).await;
+    seen(&db, "a replica", |pods| pods.replicas().count() == 1).await;
+    let read = tokio::spawn(async move {
+        let read = db.read(async |c| {
+            let first = c.query_drop("SELECT SLEEP(30) /* f06_alone */").await;
+            let second = c.query_drop("SELECT 1").await;
+            assert!(matches!(second, Err(Error::Lost { .. })), "{second:?}");
+            assert_eq!((c.pod().as_str(), c.affected_rows()), ("mysql-1", 0));
+            first
+        });
+        read.await
+    });
+    let (lost, id) = under_way(&pods, "f06_alone").await;
+    root(&lost, &format!("KILL CONNECTION {id}")).await;
+    let error = read.await.unwrap().unwrap_err();
+    assert!(matches!(&error, Error::Lost { pod, .. } if pod == "mysql-1"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
