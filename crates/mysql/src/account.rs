@@ -1,4 +1,4 @@
-//! [`Account`]: the user, the database and the TLS of connections. It knows no pod and no pool.
+//! [`Account`]: the login with which connections are opened. Pods and pools are not known here.
 
 use std::env;
 use std::fmt;
@@ -28,7 +28,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Makes an account with a password, no database and no TLS.
+    /// Returns an account with a password, without a database and without TLS.
     #[must_use]
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Account {
         }
     }
 
-    /// Sets the database that statements use when they name none. Default: none.
+    /// Sets the database that statements mean when they name none. Default: none.
     #[must_use]
     pub fn database(mut self, database: impl Into<String>) -> Self {
         self.database = Some(database.into());
@@ -102,7 +102,7 @@ impl fmt::Debug for Account {
     }
 }
 
-/// The environment does not describe an account.
+/// The environment does not describe an account: a variable is missing or is not Unicode.
 #[derive(Debug, thiserror::Error)]
 #[error("environment variable {name}: {problem}; set MYSQL_USER, MYSQL_PASSWORD and, if you like, MYSQL_DATABASE")]
 pub struct AccountError {

@@ -1,10 +1,20 @@
-//! [`Classification`]: what the guard says of a statement. Values and their words only; nothing is decided here.
+//! [`Classification`]: what the classifier says of a statement. Values and their words only;
+//! nothing is decided here.
 
 use std::fmt;
 
 /// What may be done with a statement, and why.
 ///
-/// Its `Display` names the rule and the place, never the text: statements hold personal data, and verdicts are logged.
+/// Its `Display` names the rule and the place, never the text: statements hold personal data, and
+/// classifications are logged.
+///
+/// ```
+/// use headless_mysql::statement::{Class, Dialect, Reason, SessionUse, classify};
+///
+/// let set = classify("SET @a = 1", Dialect::UTF8);
+/// assert_eq!((set.class(), set.reason()), (Class::Session, Reason::Set));
+/// assert!(set.needs_session() && set.session().contains(SessionUse::USER_VARIABLES));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Classification {
     pub(super) class: Class,
@@ -14,31 +24,32 @@ pub struct Classification {
 }
 
 impl Classification {
-    /// Where the statement may run.
+    /// Returns where the statement may run.
     #[must_use]
     pub const fn class(&self) -> Class {
         self.class
     }
 
-    /// The rule that gave it this class: the first of those that ask for the most care.
+    /// Returns the rule that gave it this class: the first of those that ask for the most care.
     #[must_use]
     pub const fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// Where in the text that rule was met, in bytes from 0.
+    /// Returns where in the text that rule applied, in bytes from 0.
     #[must_use]
     pub const fn offset(&self) -> usize {
         self.offset as usize
     }
 
-    /// What the statement does with the session of its connection.
+    /// Returns what the statement does with the session of its connection.
     #[must_use]
     pub const fn session(&self) -> SessionUse {
         self.session
     }
 
-    /// Whether the statement provably changes no data: a server that is read-only would run it.
+    /// Returns whether the statement provably changes no data: a server that is read-only would run
+    /// it.
     ///
     /// Not every replica may: see [`Class::NodeRead`] and [`Class::SessionRead`].
     #[must_use]
@@ -46,7 +57,8 @@ impl Classification {
         matches!(self.class, Class::Read | Class::NodeRead | Class::SessionRead)
     }
 
-    /// Whether the statement makes sense only on a connection that the caller holds before and after it.
+    /// Returns whether the statement makes sense only on a connection that the caller holds before
+    /// and after it.
     #[must_use]
     pub const fn needs_session(&self) -> bool {
         matches!(self.class, Class::SessionRead | Class::Session | Class::Transaction(_)) || self.session.is_meant()
@@ -59,20 +71,23 @@ impl fmt::Display for Classification {
     }
 }
 
-/// Where a statement may run, from the least to the most care. The parts of a statement are judged one by one; the most
-/// careful of them counts.
+/// Where a statement may run, from the least to the most care. The parts of a statement are
+/// classified one by one; the most careful of them counts.
 ///
-/// Complete on purpose: whoever routes must handle each, so a new one has to break the build.
+/// Complete on purpose: code that routes must handle each, so a new one has to break the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "code that routes must handle each class")]
 pub enum Class {
     /// A read that any replica answers alike, as far as it has caught up.
     Read,
-    /// A read whose answer is about the server that gives it (`SHOW STATUS`, `@@server_id`, `information_schema`): the caller
-    /// must say which.
+    /// A read whose answer is about the server that gives it (`SHOW STATUS`, `@@server_id`,
+    /// `information_schema`): the caller must say which.
     NodeRead,
-    /// A read whose answer depends on what this connection did before (`LAST_INSERT_ID()`, `@v`, `SHOW WARNINGS`).
+    /// A read whose answer depends on what this connection did before (`LAST_INSERT_ID()`, `@v`,
+    /// `SHOW WARNINGS`).
     SessionRead,
-    /// Changes the session and no data (`SET`, `USE`, `SELECT ... INTO @v`): only on a connection that the caller holds.
+    /// Changes the session and no data (`SET`, `USE`, `SELECT ... INTO @v`): only on a connection
+    /// that the caller holds.
     Session,
     /// Begins or ends a transaction, or a part of one.
     Transaction(Control),
@@ -82,8 +97,8 @@ pub enum Class {
     Multi,
 }
 
-/// What a statement does to the transaction. Whether one is open afterwards, the server's status flags tell; the text does not
-/// (`COMMIT AND CHAIN`, DDL, `SET autocommit`).
+/// What a statement does to the transaction. Whether one is open afterwards, the server's status
+/// flags tell; the text does not (`COMMIT AND CHAIN`, DDL, `SET autocommit`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Control {
@@ -103,8 +118,8 @@ pub enum Control {
 
 /// What a statement does with the session of its connection: a set of the constants below.
 ///
-/// Only what the text shows. Triggers, procedures and stored functions can do all of it unseen; where the text calls one, the
-/// set says [`UNKNOWN`](Self::UNKNOWN).
+/// Only what the text shows. Triggers, procedures and stored functions can do all of it unseen;
+/// where the text calls one, the set says [`UNKNOWN`](Self::UNKNOWN).
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct SessionUse(u16);
 
@@ -119,8 +134,8 @@ impl SessionUse {
     pub const TEMPORARY_TABLES: Self = Self(1 << 2);
     /// Sets a system variable, a role, an isolation level.
     pub const SETTINGS: Self = Self(1 << 3);
-    /// Sets what decides how the next text is read (`sql_mode`, `SET NAMES`): the connection's [`Dialect`](super::Dialect) is no
-    /// longer known.
+    /// Sets what decides how the next text is read (`sql_mode`, `SET NAMES`): the connection's
+    /// [`Dialect`](super::Dialect) is no longer known.
     pub const DIALECT: Self = Self(1 << 4);
     /// Changes the default schema.
     pub const SCHEMA: Self = Self(1 << 5);
@@ -133,13 +148,13 @@ impl SessionUse {
     /// May do any of it: the text does not tell.
     pub const UNKNOWN: Self = Self(1 << 9);
 
-    /// Whether all of `other` is in this set.
+    /// Returns whether all of `other` is in this set.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Both sets together.
+    /// Returns both sets together.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -150,7 +165,8 @@ impl SessionUse {
         self.0 & (Self::DIALECT.0 | Self::SCHEMA.0 | Self::UNKNOWN.0) != 0
     }
 
-    /// Whether the connection must be reset before somebody else gets it, should the statement run.
+    /// Returns whether the connection must be reset before another caller gets it, should the
+    /// statement run.
     #[must_use]
     pub const fn leaves_traces(self) -> bool {
         self.0 & !Self::READS.0 != 0
@@ -184,7 +200,7 @@ impl fmt::Debug for SessionUse {
     }
 }
 
-/// The rule behind a verdict.
+/// The rule behind a classification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
@@ -224,7 +240,8 @@ pub enum Reason {
     UnknownStatement,
     /// Nothing but blanks and comments.
     Empty,
-    /// `UPDATE`, `DELETE`, `INSERT` or `REPLACE` somewhere inside, as after `WITH` or `EXPLAIN ANALYZE`.
+    /// `UPDATE`, `DELETE`, `INSERT` or `REPLACE` somewhere inside, as after `WITH` or
+    /// `EXPLAIN ANALYZE`.
     Contains(&'static str),
     /// A locking read, by these words.
     LockingRead(&'static str),
@@ -260,7 +277,7 @@ pub enum Reason {
     DoubtfulQuoting,
     /// A number that runs into a word.
     DoubtfulNumber,
-    /// A byte that no statement of this guard's has in such a place.
+    /// A byte that no statement that is known here has in such a place.
     StrangeByte,
     /// The character set of the connection or of a string: any byte may be part of a letter.
     UnknownCharset,

@@ -1,26 +1,27 @@
-//! Where a write goes: to the verified primary, or nowhere. What became of it is `conn.rs`.
+//! Where a write goes: to the verified primary, or nowhere ([`Router::place_write`]). What became
+//! of it is `conn.rs`.
 
 use std::sync::Arc;
 
 use headless::{AcquireError, EndpointKey, Route};
 use tokio::time::timeout;
 
-use crate::conn::{Conn, Place};
-use crate::error::{Error, Refusal};
-use crate::explain::Why;
-use crate::gtid::{Flavor, Position};
-use crate::splitter::Shared;
+use super::{Place, Router};
+use crate::error::Error;
+use crate::routing::RouteReason;
+use crate::statement::Refusal;
 use crate::topology::{Overview, Writer, WriterProblem};
 
-impl Shared {
-    /// A connection to the primary. Fails at once if there is none, unless the settings say to wait for one.
-    pub(crate) async fn place_write(self: &Arc<Self>, why: Why) -> Result<Place, Error> {
+impl Router {
+    /// A connection to the primary. Fails at once if there is none, unless the settings say to wait
+    /// for one.
+    pub(crate) async fn place_write(&self, reason: RouteReason) -> Result<Place, Error> {
         let mut overview = self.topology.current();
         if overview.primary().is_none() {
             self.wait_for_writer().await?;
             overview = self.topology.current();
         }
-        if why == Why::Primary
+        if reason == RouteReason::Primary
             && !self.settings.allow_privileged
             && let Some(privileges) = &overview.privileged
         {
@@ -28,17 +29,17 @@ impl Shared {
             return Err(Error::Refused { reason });
         }
         if let Some(lease) = self.balancer.try_acquire(Route::write()) {
-            return Ok(self.place(lease, &overview, why));
+            return Ok(self.place(lease, &overview, reason));
         }
         let demoted = |overview: &Overview| overview.primary().is_none();
         match self.unless(demoted, self.balancer.acquire(Route::write())).await {
-            Some(Ok(lease)) => Ok(self.place(lease, &overview, why)),
+            Some(Ok(lease)) => Ok(self.place(lease, &overview, reason)),
             Some(Err(AcquireError::NoSuchRole { .. })) => {
                 // The balancer is told a moment before the overview is published that says why.
                 let mut overviews = self.topology.subscribe();
-                let said = overviews.wait_for(|overview| demoted(overview));
+                let told = overviews.wait_for(|overview| demoted(overview));
                 // Dropped at once: it locks the overview.
-                drop(timeout(self.settings.probe_interval, said).await);
+                drop(timeout(self.settings.probe_interval, told).await);
                 Err(self.no_writer(&self.topology.current()))
             }
             Some(Err(error)) => Err(Error::NotSent(error)),
@@ -70,7 +71,7 @@ impl Shared {
     }
 
     /// Why there is no primary, as an error.
-    pub(crate) fn no_writer(&self, overview: &Overview) -> Error {
+    pub(super) fn no_writer(&self, overview: &Overview) -> Error {
         let service = Arc::clone(&self.service);
         match &overview.writer {
             Writer::Ambiguous(pods) => Error::AmbiguousWriter {
@@ -81,31 +82,22 @@ impl Shared {
                 service,
                 problem: problem.clone(),
             },
-            // It was found this very moment: as good as not looked at.
+            // It was found this very moment: as good as not probed.
             Writer::Pod(_) => Error::NoWriter {
                 service,
-                problem: WriterProblem::NotLookedAtYet,
+                problem: WriterProblem::NotProbedYet,
             },
         }
     }
 
-    /// A pod has said that it is read-only although it was taken for the primary: its connections go, and roles are looked at again.
+    /// A pod has said that it is read-only although it was taken for the primary: its connections
+    /// are closed, and the roles are probed again.
     pub(crate) fn demoted(&self, pod: &EndpointKey) {
-        tracing::warn!(target: "headless_mysql", service = %self.service, pod = ?pod.pod(), "the primary says that it is read-only");
+        tracing::warn!(
+            target: "headless_mysql", service = %self.service, pod = ?pod.pod(),
+            "the primary says that it is read-only"
+        );
         self.balancer.evict(pod);
-        self.look_again.notify_waiters();
-    }
-
-    /// What the server behind `conn` has committed.
-    pub(crate) async fn position_of(&self, conn: &mut Conn) -> Result<Position, Error> {
-        let sql = match self.flavor() {
-            Flavor::MariaDb => "SELECT CONCAT_WS(',', NULLIF(@@gtid_binlog_pos, ''), NULLIF(@@gtid_slave_pos, ''))",
-            Flavor::MySql => "SELECT @@global.gtid_executed",
-        };
-        let row = conn.own(sql).await.map_err(|fault| conn.meaning_of(fault, false))?;
-        let text: Option<String> = row.and_then(|mut row| row.take(0)).unwrap_or(None);
-        text.unwrap_or_default().parse().map_err(|error| Error::Data {
-            problem: format!("the primary's GTID position: {error}"),
-        })
+        self.probe_now.notify_waiters();
     }
 }
