@@ -25,7 +25,8 @@ use std::time::Duration;
 use headless_core::{FailureKind, FoundBy, IpFamily, NegativeKind, Resolve, Target};
 use headless_dns::{ConfigError, DnsResolver, DnsResolverBuilder, Naming};
 use headless_testkit::{
-    Address, App, BareSrv, Cluster, ClusterBuilder, Error, Fault, Lie, Query, RecordType, Roll, Transport, Workload,
+    Address, App, BareSrv, Cluster, ClusterBuilder, Error, Fault, ForgedAnswer, Query, RecordType, Roll, Transport,
+    Workload,
 };
 use headless_tests::support::looks::{NAMESPACE, ZONE, builder, built, failed, found, lines, nobody, resolver, says};
 
@@ -140,7 +141,7 @@ impl Way {
     }
 
     fn settings(self, cluster: &Cluster) -> DnsResolverBuilder {
-        let server = cluster.nameserver();
+        let server = cluster.dns_addr();
         match self {
             Self::NamedPort => builder(server, "web:http"),
             Self::ServiceSrv | Self::Reverse => builder(server, "web:8080"),

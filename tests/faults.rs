@@ -12,8 +12,8 @@ use headless::dns::{DnsResolver, DnsResolverBuilder};
 use headless::{Discovery, Event, IpFamily, OnStart, RefreshConfig};
 use headless_http::Client;
 use headless_testkit::{
-    Address, App, BareSrv, Cluster, ClusterBuilder, Failure, Fault, Lie, Phase, Pod, RecordType, Roll, Transport,
-    Workload,
+    Address, App, BareSrv, Cluster, ClusterBuilder, Failure, Fault, ForgedAnswer, Phase, Pod, RecordType, Roll,
+    Transport, Workload,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -361,8 +361,8 @@ async fn a_malformed_answer_keeps_the_pods() {
 
 #[tokio::test]
 async fn an_unexpected_alias_is_refused() {
-    let elsewhere = Lie::new().cname("web.shop.example.com");
-    is_a_failure(Fault::Lie(elsewhere), "CNAME").await;
+    let elsewhere = ForgedAnswer::new().cname("web.shop.example.com");
+    is_a_failure(Fault::Forge(elsewhere), "CNAME").await;
 }
 
 #[tokio::test]
@@ -546,15 +546,15 @@ async fn an_answer_cut_short_adds_and_never_removes() {
     scene.load.was_fine().await;
 }
 
-fn most_of_five() -> Lie {
-    Lie::new().omit("web-1").omit("web-2").omit("web-4")
+fn most_of_five() -> ForgedAnswer {
+    ForgedAnswer::new().omit("web-1").omit("web-2").omit("web-4")
 }
 
 #[tokio::test]
 async fn most_pods_forgotten_once_are_kept() {
     let scene = Scene::new(5).await;
     let generation = scene.watch.0.snapshot().generation();
-    scene.cluster.dns().fail(Fault::Lie(most_of_five()).times(1));
+    scene.cluster.dns().fail(Fault::Forge(most_of_five()).times(1));
     scene.watch.counts(Event::ShrinkHeld, 1).await;
     scene.watch.looks(1).await;
     assert_eq!(scene.watch.0.snapshot().generation(), generation, "they never left");
@@ -578,7 +578,7 @@ async fn most_pods_forgotten_twice_are_gone() {
 async fn all_pods_replaced_by_pods_that_do_not_work_yet() {
     let cluster = cluster().start().await.unwrap();
     let web = stateful_set(&cluster, "web", "web", 6).await;
-    let hide = |pods: [&str; 3]| pods.into_iter().fold(Lie::new(), Lie::omit);
+    let hide = |pods: [&str; 3]| pods.into_iter().fold(ForgedAnswer::new(), ForgedAnswer::omit);
     let (old, new) = (["web-0", "web-1", "web-2"], ["web-3", "web-4", "web-5"]);
     let before = cluster.dns().fail(hide(new));
     let scene = Scene::over(cluster, web, quick(), "web:http", |resolver| resolver).await;

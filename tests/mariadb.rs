@@ -279,7 +279,7 @@ async fn a_delayed_replica_says_so_and_can_be_promoted() {
     let late = pod(&db, 1);
     late.delay(3600).await.expect("a replica");
     put(&pod(&db, 0), 1).await.expect("the primary accepts it");
-    assert_eq!(server(&late).await.replica.expect("a replica").delay, 3600);
+    assert_eq!(server(&late).await.replica.expect("a replica").delay_seconds, 3600);
     assert!(cart(&late).await.is_empty(), "an hour is not over");
     promote(&db, 1).await;
     assert_eq!(cart(&late).await, [1], "with the promotion the delay ended");

@@ -12,7 +12,9 @@ use std::time::{Duration, SystemTime};
 use headless::dns::DnsResolver;
 use headless::{Discovery, RefreshConfig};
 use headless_http::Client;
-use headless_testkit::{Address, App, Cluster, Failure, Fault, FaultRule, Lie, Phase, RecordType, Roll, Workload};
+use headless_testkit::{
+    Address, App, Cluster, Failure, Fault, FaultRule, ForgedAnswer, Phase, RecordType, Roll, Workload,
+};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -218,7 +220,7 @@ fn fault(random: &mut Random, web: &Workload) -> FaultRule {
         5 => Fault::NoData.into(),
         6 => Fault::Truncate { keep: 1 }.into(),
         7 => Fault::Delay(Duration::from_millis(random.below(60))).into(),
-        8 => Lie::new().cname("web.shop.example.com").into(),
+        8 => ForgedAnswer::new().cname("web.shop.example.com").into(),
         9 => Fault::NxDomain.on_type(RecordType::Srv),
         10 => Fault::ServFail.times(1),
         _ => {
@@ -226,7 +228,7 @@ fn fault(random: &mut Random, web: &Workload) -> FaultRule {
             random
                 .some(pods)
                 .iter()
-                .fold(Lie::new(), |lie, pod| lie.omit(pod))
+                .fold(ForgedAnswer::new(), |forged, pod| forged.omit(pod))
                 .into()
         }
     }

@@ -103,19 +103,16 @@ async fn a_service_that_does_not_exist_or_is_elsewhere() -> Result<(), Error> {
         ("wbe", "wbe.shop.svc.cluster.local."),
         ("web.shpo:http", "web.shpo.svc.cluster.local."),
     ] {
-        let negative = nobody(&resolver(cluster.nameserver(), target)).await;
+        let negative = nobody(&resolver(cluster.dns_addr(), target)).await;
         assert_eq!(negative.kind, NegativeKind::NoSuchName);
         assert!(negative.to_string().contains(name), "{negative}");
     }
     // A name outside of the cluster domain.
-    let foreign = resolver(cluster.nameserver(), "web.shop.svc.example.com:http");
+    let foreign = resolver(cluster.dns_addr(), "web.shop.svc.example.com:http");
     says(
         &failed(&foreign).await,
         FailureKind::Refused,
-        &[
-            &cluster.nameserver().to_string(),
-            "_http._tcp.web.shop.svc.example.com.",
-        ],
+        &[&cluster.dns_addr().to_string(), "_http._tcp.web.shop.svc.example.com."],
     );
     Ok(())
 }
@@ -129,7 +126,7 @@ async fn a_port_name_that_the_service_does_not_have() -> Result<(), Error> {
         .port("http", 8080)
         .port("admin", 9090);
     let set = set.replicas(2).app(App::none()).start().await?;
-    let resolver = resolver(cluster.nameserver(), "web:grpc");
+    let resolver = resolver(cluster.dns_addr(), "web:grpc");
     let parts = [
         "Service web.shop.svc.cluster.local has no port named `grpc`",
         "its pods publish ports 8080, 9090",
@@ -156,7 +153,7 @@ async fn a_port_name_where_ports_have_no_names_or_are_not_listed() -> Result<(),
         .replicas(2);
     let _set = set.app(App::none()).start().await?;
     says(
-        &failed(&resolver(cluster.nameserver(), "web:http")).await,
+        &failed(&resolver(cluster.dns_addr(), "web:http")).await,
         FailureKind::Misconfigured,
         &[
             "has no port named `http`",
@@ -165,7 +162,7 @@ async fn a_port_name_where_ports_have_no_names_or_are_not_listed() -> Result<(),
         ],
     );
     says(
-        &failed(&resolver(cluster.nameserver(), "web")).await,
+        &failed(&resolver(cluster.dns_addr(), "web")).await,
         FailureKind::Misconfigured,
         &[
             "no port was given for Service web.shop.svc.cluster.local",
@@ -175,7 +172,7 @@ async fn a_port_name_where_ports_have_no_names_or_are_not_listed() -> Result<(),
     );
     says(
         &failed(&built(
-            builder(cluster.nameserver(), "web:8080").naming(Naming::ServiceSrv),
+            builder(cluster.dns_addr(), "web:8080").naming(Naming::ServiceSrv),
         ))
         .await,
         FailureKind::Misconfigured,

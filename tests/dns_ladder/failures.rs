@@ -15,7 +15,7 @@ async fn each_failure_is_told_for_what_it_is() -> Result<(), Error> {
             let silent = fault == Fault::Drop;
             let timeout = if silent { SHORT } else { Duration::from_secs(1) };
             let resolver = built(way.settings(&cluster).timeout(timeout));
-            let server = cluster.nameserver().to_string();
+            let server = cluster.dns_addr().to_string();
             let question = if way == Way::NamedPort { NAMED } else { SERVICE };
             // On the first look, and when it has learnt how the names are found.
             for _ in 0..2 {
@@ -33,7 +33,7 @@ async fn each_failure_is_told_for_what_it_is() -> Result<(), Error> {
 #[tokio::test]
 async fn a_few_lost_or_late_packets_are_no_failure() -> Result<(), Error> {
     let (cluster, set) = web(settings(), 2).await?;
-    let resolver = resolver(cluster.nameserver(), "web:http");
+    let resolver = resolver(cluster.dns_addr(), "web:http");
     for rule in [
         Fault::Drop.times(1),
         Fault::ServFail.times(1),
@@ -49,7 +49,7 @@ async fn a_few_lost_or_late_packets_are_no_failure() -> Result<(), Error> {
 #[tokio::test]
 async fn an_answer_that_comes_too_late_is_a_timeout() -> Result<(), Error> {
     let (cluster, _set) = web(settings(), 2).await?;
-    let resolver = built(builder(cluster.nameserver(), "web:http").timeout(SHORT));
+    let resolver = built(builder(cluster.dns_addr(), "web:http").timeout(SHORT));
     cluster.dns().fail(Fault::Delay(SHORT * 10));
     assert_eq!(failed(&resolver).await.kind, FailureKind::Timeout);
     Ok(())
@@ -96,9 +96,9 @@ async fn a_reverse_name_that_does_not_lead_back_is_not_believed() -> Result<(), 
 async fn a_server_that_refuses_srv_only_is_asked_for_addresses() -> Result<(), Error> {
     let (cluster, set) = web(settings(), 2).await?;
     cluster.dns().fail(Fault::Refused.on_type(RecordType::Srv));
-    let answer = found(&resolver(cluster.nameserver(), "web:8080")).await;
+    let answer = found(&resolver(cluster.dns_addr(), "web:8080")).await;
     assert_eq!((lines(&answer), answer.found_by), (pods(&set, 8080), FoundBy::Reverse));
-    let failure = failed(&resolver(cluster.nameserver(), "web:http")).await;
+    let failure = failed(&resolver(cluster.dns_addr(), "web:http")).await;
     assert_eq!(failure.kind, FailureKind::Refused, "addresses do not tell the port");
     Ok(())
 }
@@ -128,7 +128,7 @@ async fn a_server_that_answers_srv_no_more_is_asked_for_addresses_at_the_second_
         (Fault::Drop, FailureKind::Timeout),
     ] {
         let (cluster, set) = web(settings(), 2).await?;
-        let resolver = built(builder(cluster.nameserver(), "web:8080").timeout(SHORT));
+        let resolver = built(builder(cluster.dns_addr(), "web:8080").timeout(SHORT));
         cluster.dns().fail(fault.on_type(RecordType::Srv));
         assert_eq!(failed(&resolver).await.kind, kind, "it may have been a lost packet");
         let answer = found(&resolver).await;

@@ -42,7 +42,7 @@ async fn a_dual_stack_deployment_is_counted_once_and_asked_once() -> Result<(), 
             (IpFamily::PreferV6, v6.clone()),
             (IpFamily::V6Only, v6.clone()),
         ] {
-            let answer = found(&built(builder(cluster.nameserver(), target).family(family))).await;
+            let answer = found(&built(builder(cluster.dns_addr(), target).family(family))).await;
             assert_eq!(sorted(lines(&answer)), expected, "{target}, {family:?}");
             assert_eq!(
                 questions.per_type(),

@@ -10,7 +10,7 @@ async fn an_alias_is_about_another_name() -> Result<(), Error> {
         let (cluster, set) = web(way.cluster(), 2).await?;
         let resolver = way.resolver(&cluster);
         found(&resolver).await;
-        cluster.dns().fail(Lie::new().cname("web.shop.example.com"));
+        cluster.dns().fail(ForgedAnswer::new().cname("web.shop.example.com"));
         says(
             &failed(&resolver).await,
             FailureKind::Foreign,
@@ -30,8 +30,8 @@ async fn an_alias_is_about_another_name() -> Result<(), Error> {
 #[tokio::test]
 async fn an_alias_is_followed_where_that_is_allowed() -> Result<(), Error> {
     let (cluster, set) = web(settings(), 2).await?;
-    cluster.dns().fail(Lie::new().cname("web.shop.example.com"));
-    let allowed = builder(cluster.nameserver(), "web:8080")
+    cluster.dns().fail(ForgedAnswer::new().cname("web.shop.example.com"));
+    let allowed = builder(cluster.dns_addr(), "web:8080")
         .naming(Naming::Addresses)
         .allow_external_name(true);
     let expected: Vec<String> = set.pods().iter().map(|pod| format!("{}:8080", pod.ip())).collect();
@@ -43,10 +43,10 @@ async fn an_alias_is_followed_where_that_is_allowed() -> Result<(), Error> {
 async fn addresses_that_no_pod_can_have_are_left_out() -> Result<(), Error> {
     for way in Way::ALL {
         let (cluster, set) = web(way.cluster(), 2).await?;
-        let lie = Lie::new()
-            .also(Ipv4Addr::UNSPECIFIED.into())
-            .also(Ipv4Addr::BROADCAST.into());
-        cluster.dns().fail(lie.also(Ipv4Addr::new(224, 0, 0, 1).into()));
+        let forged = ForgedAnswer::new()
+            .add(Ipv4Addr::UNSPECIFIED.into())
+            .add(Ipv4Addr::BROADCAST.into());
+        cluster.dns().fail(forged.add(Ipv4Addr::new(224, 0, 0, 1).into()));
         assert_eq!(
             lines(&found(&way.resolver(&cluster)).await),
             pods(&set, 8080),
@@ -59,9 +59,9 @@ async fn addresses_that_no_pod_can_have_are_left_out() -> Result<(), Error> {
 #[tokio::test]
 async fn a_partial_answer_is_an_answer() -> Result<(), Error> {
     let (cluster, set) = web(settings(), 3).await?;
-    cluster.dns().fail(Lie::new().omit("web-1"));
+    cluster.dns().fail(ForgedAnswer::new().omit("web-1"));
     let all = pods(&set, 8080);
-    let answer = found(&resolver(cluster.nameserver(), "web:http")).await;
+    let answer = found(&resolver(cluster.dns_addr(), "web:http")).await;
     assert_eq!(lines(&answer), [all[0].clone(), all[2].clone()]);
     Ok(())
 }
@@ -85,21 +85,21 @@ async fn what_is_refused_leaves_the_good_set_as_it_was() -> Result<(), Error> {
         };
         let good = look(&mut refresh).await;
         assert_eq!(good.len(), set.ready().len());
-        let no_pods = Lie::new().omit("web-0").omit("web-1").omit("web-2");
-        for lie in [
-            Fault::Lie(Lie::new().cname("web.shop.example.com")),
+        let no_pods = ForgedAnswer::new().omit("web-0").omit("web-1").omit("web-2");
+        for forged in [
+            Fault::Forge(ForgedAnswer::new().cname("web.shop.example.com")),
             Fault::Malformed,
             Fault::Truncate { keep: 0 },
             Fault::Truncate { keep: 1 },
             // A negative answer, where nothing of it is a pod: not believed at once either.
-            Fault::Lie(no_pods.also(Ipv4Addr::BROADCAST.into())),
+            Fault::Forge(no_pods.add(Ipv4Addr::BROADCAST.into())),
         ] {
-            cluster.dns().fail(lie.clone());
+            cluster.dns().fail(forged.clone());
             for _ in 0..2 {
-                assert_eq!(look(&mut refresh).await, good, "{way:?}, {lie:?}");
+                assert_eq!(look(&mut refresh).await, good, "{way:?}, {forged:?}");
             }
             cluster.dns().heal();
-            assert_eq!(look(&mut refresh).await, good, "{way:?}, after {lie:?}");
+            assert_eq!(look(&mut refresh).await, good, "{way:?}, after {forged:?}");
         }
     }
     Ok(())

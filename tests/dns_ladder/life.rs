@@ -107,7 +107,7 @@ async fn another_pod_at_the_same_address_is_another_endpoint() -> Result<(), Err
 #[tokio::test]
 async fn a_crashed_pod_is_listed_until_someone_notices() -> Result<(), Error> {
     let (cluster, set) = web(settings(), 2).await?;
-    let resolver = resolver(cluster.nameserver(), "web:http");
+    let resolver = resolver(cluster.dns_addr(), "web:http");
     set.kill("web-0").await?;
     assert_eq!(found(&resolver).await.endpoints.len(), 2);
     set.evict("web-0").await?;
@@ -126,7 +126,7 @@ async fn pods_that_are_not_ready_are_listed_where_the_service_publishes_them() -
     let set = set.app(App::none()).publish_not_ready_addresses().start().await?;
     let all = pods(&set, 8080);
     set.set_ready("web-0", false)?;
-    assert_eq!(lines(&found(&resolver(cluster.nameserver(), "web:http")).await), all);
+    assert_eq!(lines(&found(&resolver(cluster.dns_addr(), "web:http")).await), all);
     Ok(())
 }
 
@@ -164,7 +164,7 @@ async fn no_pods_and_no_service_are_nxdomain() -> Result<(), Error> {
 #[tokio::test]
 async fn more_denials_in_a_row_than_the_dns_library_bears_do_not_make_it_deaf() -> Result<(), Error> {
     let (cluster, set) = web(settings(), 0).await?;
-    let resolver = resolver(cluster.nameserver(), "web:http");
+    let resolver = resolver(cluster.dns_addr(), "web:http");
     for _ in 0..50 {
         nobody(&resolver).await;
     }
@@ -181,7 +181,7 @@ async fn more_denials_in_a_row_than_the_dns_library_bears_do_not_make_it_deaf() 
 #[tokio::test]
 async fn the_ttl_is_what_a_cache_has_left_of_it() -> Result<(), Error> {
     let (cluster, set) = web(settings().ttl(30).dns_cache(true), 2).await?;
-    let resolver = resolver(cluster.nameserver(), "web:http");
+    let resolver = resolver(cluster.dns_addr(), "web:http");
     assert_eq!(found(&resolver).await.ttl, Duration::from_secs(30));
     let old = pods(&set, 8080);
     set.replace("web-1", Address::New).await?;

@@ -11,7 +11,7 @@ async fn two() -> Result<[(Cluster, Workload); 2], Error> {
 async fn the_second_server_answers_when_the_first_one_fails() -> Result<(), Error> {
     let [(first, first_set), (second, second_set)] = two().await?;
     for fault in [Fault::ServFail, Fault::Refused, Fault::Drop] {
-        let resolver = builder(first.nameserver(), "web:http").nameserver(second.nameserver());
+        let resolver = builder(first.dns_addr(), "web:http").nameserver(second.dns_addr());
         let resolver = built(resolver.timeout(Duration::from_millis(200)));
         assert_eq!(
             lines(&found(&resolver).await),
@@ -39,7 +39,7 @@ async fn the_second_server_answers_when_the_first_one_fails() -> Result<(), Erro
 async fn a_dead_first_server_costs_its_time_once() -> Result<(), Error> {
     let (cluster, set) = web(settings(), 2).await?;
     let dead = Dead::new();
-    let resolver = builder(dead.addr, "web:http").nameserver(cluster.nameserver());
+    let resolver = builder(dead.addr, "web:http").nameserver(cluster.dns_addr());
     let resolver = built(resolver.timeout(Duration::from_millis(200)));
     for _ in 0..3 {
         assert_eq!(lines(&found(&resolver).await), pods(&set, 8080));
@@ -51,7 +51,7 @@ async fn a_dead_first_server_costs_its_time_once() -> Result<(), Error> {
 async fn a_denial_is_an_answer_and_is_not_put_to_the_next_server() -> Result<(), Error> {
     let [(first, first_set), (second, _second_set)] = two().await?;
     first_set.scale(0).await?;
-    let resolver = built(builder(first.nameserver(), "web:http").nameserver(second.nameserver()));
+    let resolver = built(builder(first.dns_addr(), "web:http").nameserver(second.dns_addr()));
     assert_eq!(nobody(&resolver).await.kind, NegativeKind::NoSuchName);
     assert_eq!(second.dns().total(), 0);
     Ok(())
@@ -62,14 +62,14 @@ async fn when_all_servers_fail_each_is_named() -> Result<(), Error> {
     let [(first, _first_set), (second, _second_set)] = two().await?;
     first.dns().fail(Fault::Refused);
     second.dns().fail(Fault::ServFail);
-    let resolver = built(builder(first.nameserver(), "web:http").nameserver(second.nameserver()));
+    let resolver = built(builder(first.dns_addr(), "web:http").nameserver(second.dns_addr()));
     says(
         &failed(&resolver).await,
         FailureKind::ServFail,
         &[
-            &first.nameserver().to_string(),
+            &first.dns_addr().to_string(),
             "efused",
-            &second.nameserver().to_string(),
+            &second.dns_addr().to_string(),
             "SERVFAIL",
         ],
     );

@@ -10,7 +10,7 @@ use super::*;
 #[tokio::test]
 async fn what_has_outgrown_udp_is_asked_over_tcp_at_once() -> Result<(), Error> {
     let (cluster, set) = web(settings(), 100).await?;
-    let resolver = resolver(cluster.nameserver(), "web:http");
+    let resolver = resolver(cluster.dns_addr(), "web:http");
     let mut questions = Questions::from_now(&cluster);
     let udp = "SRV _http._tcp.web";
     let tcp = "SRV _http._tcp.web over TCP";
@@ -49,7 +49,7 @@ async fn what_has_outgrown_udp_is_asked_over_tcp_at_once() -> Result<(), Error> 
 #[tokio::test]
 async fn where_tcp_fails_udp_is_asked_again() -> Result<(), Error> {
     let (cluster, set) = web(settings(), 100).await?;
-    let resolver = resolver(cluster.nameserver(), "web:http");
+    let resolver = resolver(cluster.dns_addr(), "web:http");
     found(&resolver).await;
     for fault in [Fault::ServFail, Fault::Malformed, Fault::Refused] {
         cluster.dns().fail(fault.clone().over(Transport::Tcp).times(1));
@@ -109,7 +109,7 @@ fn is_a_part(answer: &Answer, all: &[String], count: Range<usize>) {
 async fn of_more_pods_than_a_message_can_list_a_part_is_used() -> Result<(), Error> {
     let (cluster, set) = web(settings(), 4200).await?;
     for target in ["web:http", "web"] {
-        let resolver = resolver(cluster.nameserver(), target);
+        let resolver = resolver(cluster.dns_addr(), target);
         let mut questions = Questions::from_now(&cluster);
         let first = found(&resolver).await;
         is_a_part(&first, &pods(&set, 8080), 128..4200);
@@ -118,7 +118,7 @@ async fn of_more_pods_than_a_message_can_list_a_part_is_used() -> Result<(), Err
         let second = found(&resolver).await;
         assert_ne!(lines(&first), lines(&second), "the others have their turn");
     }
-    let addresses = built(builder(cluster.nameserver(), "web:8080").naming(Naming::Addresses));
+    let addresses = built(builder(cluster.dns_addr(), "web:8080").naming(Naming::Addresses));
     let answer = found(&addresses).await;
     let all: Vec<String> = set.ready().iter().map(|pod| format!("{}:8080", pod.ip())).collect();
     is_a_part(&answer, &all, 4000..4200);

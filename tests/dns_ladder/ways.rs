@@ -57,7 +57,7 @@ fn reverse_question(ip: Ipv4Addr) -> String {
 async fn addresses_alone_when_no_way_gives_names() -> Result<(), Error> {
     let (cluster, set) = web(Way::Reverse.cluster(), 3).await?;
     let answer = found(&built(
-        builder(cluster.nameserver(), "web:8080").naming(Naming::Addresses),
+        builder(cluster.dns_addr(), "web:8080").naming(Naming::Addresses),
     ))
     .await;
     let expected: Vec<String> = set.pods().iter().map(|pod| format!("{}:8080", pod.ip())).collect();
@@ -65,7 +65,7 @@ async fn addresses_alone_when_no_way_gives_names() -> Result<(), Error> {
     assert_eq!(answer.found_by, FoundBy::Addresses);
     // No reverse zone: asked once, and then left alone.
     cluster.dns().fail(Fault::NxDomain.on_type(RecordType::Ptr));
-    let resolver = resolver(cluster.nameserver(), "web:8080");
+    let resolver = resolver(cluster.dns_addr(), "web:8080");
     let mut questions = Questions::from_now(&cluster);
     let answer = found(&resolver).await;
     assert_eq!((lines(&answer), answer.found_by), (expected, FoundBy::Addresses));
@@ -78,12 +78,12 @@ async fn addresses_alone_when_no_way_gives_names() -> Result<(), Error> {
 #[tokio::test]
 async fn a_server_that_answers_service_srv_with_port_zero_gives_names_all_the_same() -> Result<(), Error> {
     let (cluster, set) = web(settings().bare_srv(BareSrv::PortZero), 2).await?;
-    let answer = found(&resolver(cluster.nameserver(), "web:8080")).await;
+    let answer = found(&resolver(cluster.dns_addr(), "web:8080")).await;
     assert_eq!(
         (lines(&answer), answer.found_by),
         (pods(&set, 8080), FoundBy::ServiceSrv)
     );
-    let failure = failed(&resolver(cluster.nameserver(), "web")).await;
+    let failure = failed(&resolver(cluster.dns_addr(), "web")).await;
     says(
         &failure,
         FailureKind::Misconfigured,
@@ -102,7 +102,7 @@ async fn names_are_written_in_four_lengths() -> Result<(), Error> {
         "WEB.shop.svc.cluster.local.:http",
     ] {
         assert_eq!(
-            lines(&found(&resolver(cluster.nameserver(), target)).await),
+            lines(&found(&resolver(cluster.dns_addr(), target)).await),
             pods(&set, 8080),
             "{target}"
         );
@@ -121,10 +121,10 @@ async fn several_ports() -> Result<(), Error> {
         .unnamed_port(7070);
     let set = set.replicas(2).app(App::none()).start().await?;
     for (port, number) in [("http", 8080), ("admin", 9090), ("8080", 8080), ("7070", 7070)] {
-        let answer = found(&resolver(cluster.nameserver(), &format!("web:{port}"))).await;
+        let answer = found(&resolver(cluster.dns_addr(), &format!("web:{port}"))).await;
         assert_eq!(lines(&answer), pods(&set, number), "{port}");
     }
-    let failure = failed(&resolver(cluster.nameserver(), "web")).await;
+    let failure = failed(&resolver(cluster.dns_addr(), "web")).await;
     says(
         &failure,
         FailureKind::Misconfigured,
@@ -146,7 +146,7 @@ async fn the_only_port_need_not_be_given() -> Result<(), Error> {
         .unnamed_port(7070)
         .replicas(2);
     let set = set.app(App::none()).start().await?;
-    let answer = found(&resolver(cluster.nameserver(), "web")).await;
+    let answer = found(&resolver(cluster.dns_addr(), "web")).await;
     assert_eq!(
         (lines(&answer), answer.found_by),
         (pods(&set, 7070), FoundBy::ServiceSrv)
@@ -164,7 +164,7 @@ async fn a_deployment_has_dashed_names_and_no_ordinals() -> Result<(), Error> {
         let cluster = settings().bare_srv(bare_srv).start().await?;
         let api = cluster.deployment("api").service("api").port("http", 8080).replicas(3);
         let api = api.app(App::none()).start().await?;
-        let answer = found(&resolver(cluster.nameserver(), target)).await;
+        let answer = found(&resolver(cluster.dns_addr(), target)).await;
         assert_eq!(sorted(lines(&answer)), dashed(&api), "{target}, {bare_srv:?}");
         assert!(answer.endpoints.iter().all(|endpoint| endpoint.ordinal().is_none()));
     }
@@ -177,11 +177,11 @@ async fn only_the_governing_service_gives_ordinals() -> Result<(), Error> {
     cluster.service("web-read").selects(&set).port("http", 8080).create()?;
     for target in ["web-read:http", "web-read:8080"] {
         assert_eq!(
-            sorted(lines(&found(&resolver(cluster.nameserver(), target)).await)),
+            sorted(lines(&found(&resolver(cluster.dns_addr(), target)).await)),
             dashed(&set),
             "{target}"
         );
-        let of_set = built(builder(cluster.nameserver(), target).stateful_set("web"));
+        let of_set = built(builder(cluster.dns_addr(), target).stateful_set("web"));
         says(
             &failed(&of_set).await,
             FailureKind::Misconfigured,
@@ -204,12 +204,12 @@ async fn two_sets_under_one_service_keep_their_ordinals_apart() -> Result<(), Er
         .port("http", 8080)
         .replicas(2);
     let blue = blue.app(App::none()).first_ordinal(5).start().await?;
-    let all = found(&resolver(cluster.nameserver(), "web:http")).await;
+    let all = found(&resolver(cluster.dns_addr(), "web:http")).await;
     assert_eq!(
         sorted(lines(&all)),
         sorted([pods(&web, 8080), pods(&blue, 8080)].concat())
     );
-    let one = found(&built(builder(cluster.nameserver(), "web:http").stateful_set("blue"))).await;
+    let one = found(&built(builder(cluster.dns_addr(), "web:http").stateful_set("blue"))).await;
     let with_ordinal: Vec<String> = lines(&one).into_iter().filter(|line| line.contains('#')).collect();
     assert_eq!((one.endpoints.len(), with_ordinal), (4, pods(&blue, 8080)));
     assert!(lines(&one)[0].starts_with("blue-5 "), "{:?}", lines(&one));

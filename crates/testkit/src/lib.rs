@@ -1,8 +1,4 @@
-//! A Kubernetes-like cluster in one process, for tests of whatever talks to headless Services.
-//!
-//! StatefulSets and Deployments whose pods listen on loopback addresses of their own (`127.a.b.c`, the same port for each), an
-//! authoritative DNS server that answers as CoreDNS does for headless Services, and the life of pods between them: readiness,
-//! scaling, rolling updates, crashes, reused addresses, and a name server that fails in every way a client has to survive.
+//! A Kubernetes-like cluster in one process, for tests of clients of headless Services.
 //!
 //! ```
 //! use headless_testkit::{App, Cluster, RecordType, Roll};
@@ -31,15 +27,23 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Nothing in a test has to sleep: operations return when they are done, [`Cluster::events`] tells what happened, and each waiting
-//! helper gives up after 10 s with an error that says what did not happen. A seed makes shuffles and generated names repeat.
+//! It has StatefulSets and Deployments, with pods that listen on loopback addresses of their own
+//! (`127.a.b.c`, the same port for each); an authoritative DNS server that answers as CoreDNS does
+//! for headless Services; and the life of pods between them: readiness, scaling, rolling updates,
+//! crashes, reused addresses, and every kind of DNS failure that a client has to survive.
 //!
-//! Several clusters can live at once, in threads and processes: each reserves a /16 of 127.0.0.0/8 for itself. Linux only, because
-//! other systems do not answer on all of 127.0.0.0/8.
+//! Nothing in a test has to sleep: operations return when they are done, [`Cluster::events`] tells
+//! what happened, and each waiting helper gives up after 10 s with an error that says what did not
+//! happen. A seed makes shuffles and generated names repeat.
 //!
-//! With the feature `mariadb`, the module of that name has pods that are real database servers, with replication between them.
+//! Several clusters can live at once, in threads and processes: each reserves a /16 of 127.0.0.0/8
+//! for itself. Linux only, because other systems do not answer on all of 127.0.0.0/8.
 //!
-//! What is not simulated: ClusterIP Services, network policies, several namespaces, probes, and IPv6 sockets.
+//! With the feature `mariadb`, the module of that name has pods that are real database servers,
+//! with replication between them.
+//!
+//! What is not simulated: ClusterIP Services, network policies, several namespaces, probes, and
+//! IPv6 sockets.
 
 mod addr;
 mod app;
@@ -52,13 +56,13 @@ mod fault;
 mod http;
 mod life;
 mod listen;
+mod lock;
 #[cfg(feature = "mariadb")]
 pub mod mariadb;
 mod names;
 mod pod;
 mod pod_core;
 mod registry;
-mod rng;
 mod rollout;
 mod service;
 mod spec;
@@ -71,8 +75,8 @@ pub use self::{
     dns::{BareSrv, Dns, FaultId, Query, RecordType, Transport},
     error::Error,
     event::{Event, Events, PodRef},
-    fault::{Failure, Fault, FaultRule, Lie},
-    pod::{EndpointStats, Phase, Pod, Termination},
+    fault::{Failure, Fault, FaultRule, ForgedAnswer},
+    pod::{Phase, Pod, PodStats, Termination},
     service::ServiceBuilder,
     spec::WorkloadBuilder,
     workload::{Address, Roll, Workload},

@@ -1,12 +1,12 @@
-//! What the handles of one instance share: per pod its process, its files and its place in the cluster. Must not live here: what is done
-//! with them (`pod`, `replication`).
+//! One running StatefulSet, shared by its handles: per pod its process, its files and its place in
+//! the cluster. Must not live here: operations on them (`pod`, `replication`).
 
 use std::{
     fmt, mem,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -17,11 +17,11 @@ use super::{
     client::{Client, Login},
     error::Error,
     install::{self, Programs},
-    proxy::Cut,
+    proxy::CutAnswer,
     replication::Following,
     server::{Boot, Server, Slot, until},
 };
-use crate::{pod_core::PodCore, workload::Workload};
+use crate::{lock::lock, pod_core::PodCore, workload::Workload};
 
 /// Where a server listens when a proxy has its port.
 pub(super) const BEHIND: u16 = 3307;
@@ -29,8 +29,9 @@ pub(super) const BEHIND: u16 = 3307;
 /// Servers recover after a kill, on a machine that may be busy.
 const START_UP: Duration = Duration::from_secs(60);
 
+/// The state of one MariaDB StatefulSet.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct Instance {
     pub(super) programs: Programs,
     pub(super) template: PathBuf,
     pub(super) workload: Workload,
@@ -50,14 +51,14 @@ pub(super) struct Member {
     log: PathBuf,
     slot: Mutex<Slot>,
     /// Held while the process starts or ends, or its files are replaced.
-    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    pub(super) operation: Arc<tokio::sync::Mutex<()>>,
     core: Mutex<Arc<PodCore>>,
     pub(super) following: Mutex<Following>,
-    pub(super) cut: Arc<Cut>,
+    pub(super) cut: Arc<CutAnswer>,
     was_wiped: AtomicBool,
 }
 
-impl Shared {
+impl Instance {
     pub(super) fn new(
         programs: Programs,
         template: PathBuf,
@@ -77,7 +78,7 @@ impl Shared {
     }
 
     pub(super) fn primary(&self) -> u32 {
-        // ORDERING: Relaxed: a number that stands for itself; whoever decides by it holds `roles`.
+        // ORDERING: Relaxed: the number alone; code that decides by it holds `roles`.
         self.primary.load(Ordering::Relaxed)
     }
 
@@ -92,7 +93,7 @@ impl Shared {
         (member.core().ip, port).into()
     }
 
-    /// Starts the server, unless it runs; returns when it answers. The caller holds the member's turn.
+    /// Starts the server, unless it runs; returns when it answers. The caller holds `operation`.
     pub(super) async fn boot(&self, member: &Member) -> Result<(), Error> {
         member.spawn(&self.programs.server, self.server_addr(member))?;
         let client = self.client(member);
@@ -101,7 +102,7 @@ impl Shared {
                 return Some(Err(Error::Ended {
                     what: format!("the server of {}", member.name),
                     status,
-                    log: member.last_words(),
+                    log: member.log_tail(),
                 }));
             }
             let answer = client.rows(Login::Root, "SELECT 1").await;
@@ -111,7 +112,7 @@ impl Shared {
             format!(
                 "the server of {} to answer; it says:\n{}",
                 member.name,
-                member.last_words()
+                member.log_tail()
             )
         };
         until(what, START_UP, ready).await
@@ -127,14 +128,14 @@ impl Shared {
 }
 
 impl Member {
-    pub(super) fn new(core: Arc<PodCore>, ordinal: u32, home: &Path, cut: Arc<Cut>) -> Self {
+    pub(super) fn new(core: Arc<PodCore>, ordinal: u32, home: &Path, cut: Arc<CutAnswer>) -> Self {
         Self {
             name: core.name.clone(),
             ordinal,
             data: home.join(&core.name),
             log: home.join(format!("{}.log", core.name)),
             slot: Mutex::new(Slot::Down),
-            turn: Arc::default(),
+            operation: Arc::default(),
             core: Mutex::new(core),
             following: Mutex::default(),
             cut,
@@ -143,16 +144,16 @@ impl Member {
     }
 
     pub(super) fn core(&self) -> Arc<PodCore> {
-        Arc::clone(&self.core.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&lock(&self.core))
     }
 
     /// The pod has begun a new life, at an address that may be another.
     pub(super) fn move_to(&self, core: Arc<PodCore>) {
-        *self.core.lock().unwrap_or_else(PoisonError::into_inner) = core;
+        *lock(&self.core) = core;
     }
 
     pub(super) fn following(&self) -> MutexGuard<'_, Following> {
-        self.following.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.following)
     }
 
     /// What the server is started with.
@@ -162,7 +163,8 @@ impl Member {
 
     /// The volume was emptied once.
     pub(super) fn was_wiped(&self) -> bool {
-        // ORDERING: Relaxed: written by `wipe`, before the server is started whose role asks for it; the turn orders the two.
+        // ORDERING: Relaxed: written by `wipe`, before the server is started whose role reads it;
+        // `operation` orders the two.
         self.was_wiped.load(Ordering::Relaxed)
     }
 
@@ -173,10 +175,10 @@ impl Member {
         self.renew(template)
     }
 
-    /// Looks at the server that runs, or does something to it.
-    pub(super) fn server<T>(&self, look: impl FnOnce(&mut Server) -> T) -> Result<T, Error> {
+    /// Calls `action` with the running server.
+    pub(super) fn server<T>(&self, action: impl FnOnce(&mut Server) -> T) -> Result<T, Error> {
         match self.slot().server() {
-            Some(server) => Ok(look(server)),
+            Some(server) => Ok(action(server)),
             None => Err(Error::Down { pod: self.name.clone() }),
         }
     }
@@ -245,12 +247,12 @@ impl Member {
         }
     }
 
-    fn last_words(&self) -> String {
+    fn log_tail(&self) -> String {
         install::last_lines(&std::fs::read_to_string(&self.log).unwrap_or_default())
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.slot)
     }
 }
 

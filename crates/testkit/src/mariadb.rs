@@ -1,8 +1,10 @@
-//! Real MariaDB servers as the pods of a StatefulSet: replication, a planned change of the primary, and the ways in which it fails.
+//! Real MariaDB servers as the pods of a StatefulSet: replication, a planned change of the primary,
+//! and the ways in which it fails.
 //!
-//! The StatefulSet is `mysql`, its headless Service `mysql-headless` with the unnamed port 3306, and its DNS that of a
-//! [`Cluster`]. Pod 0 begins as the primary, the others are its replicas (GTID, `gtid_strict_mode`). Servers are started with
-//! `read_only`, always, and become writable only when they are told so: a dead primary that comes back is no second writer.
+//! The StatefulSet is `mysql`, its headless Service `mysql-headless` with the unnamed port 3306,
+//! and its DNS that of a [`Cluster`]. Pod 0 begins as the primary, the others are its replicas
+//! (GTID, `gtid_strict_mode`). Servers are started with `read_only`, always, and become writable
+//! only when they are told so: a dead primary that comes back is no second writer.
 //!
 //! ```no_run
 //! use headless_testkit::mariadb::MariaDb;
@@ -10,8 +12,10 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), headless_testkit::mariadb::Error> {
 //! let db = MariaDb::start().await?;
-//! // A client under test asks db.cluster().dns_addr() for the pods of `mysql-headless.default.svc:3306`.
-//! db.pod(0)?.app_sql("CREATE TABLE cart (id INT PRIMARY KEY); INSERT INTO cart VALUES (7)").await?;
+//! // A client under test asks db.cluster().dns_addr() for the pods of db.service().
+//! let primary = db.pod(0)?;
+//! primary.app_sql("CREATE TABLE cart (id INT PRIMARY KEY)").await?;
+//! primary.app_sql("INSERT INTO cart VALUES (7)").await?;
 //! db.replicated().await?;
 //! assert_eq!(db.pod(2)?.app_sql("SELECT id FROM cart").await?, [["7"]]);
 //!
@@ -21,21 +25,22 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Each instance has addresses, a DNS server and a directory of its own, so several can run at once. All of it goes with the value, or with the
-//! process, even one that was killed.
+//! Each instance has addresses, a DNS server and a directory of its own, so several can run at
+//! once. All of it is removed with the value, or when the process ends, even by SIGKILL.
 //!
-//! It needs the programs `mariadbd`, `mariadb` and `mariadb-install-db`, of 10.5 or later. What is not simulated: TLS, MySQL's own server, Galera.
+//! It needs the programs `mariadbd`, `mariadb` and `mariadb-install-db`, of 10.5 or later. What is
+//! not simulated: TLS, MySQL's own server, Galera.
 
 mod builder;
 mod client;
 mod control;
 mod error;
 mod install;
+mod instance;
 mod pod;
 mod proxy;
 mod replication;
 mod server;
-mod shared;
 mod status;
 
 use std::sync::Arc;
@@ -49,7 +54,7 @@ pub use self::{
     pod::Pod,
     status::{PodStatus, ProcessState, ReplicaStatus, ServerStatus},
 };
-use self::{install::Home, shared::Shared};
+use self::{install::Home, instance::Instance};
 use crate::Cluster;
 
 /// The name of the StatefulSet.
@@ -60,37 +65,38 @@ pub const SERVICE: &str = "mysql-headless";
 pub const PORT: u16 = 3306;
 /// The schema of the application.
 pub const DATABASE: &str = "shop";
-/// The application's account: from 127.0.0.0/8, with the privileges on its schema that an application has, and no others. It can neither write to
-/// a read-only server nor ask for the replication's status.
+/// The application's account: from 127.0.0.0/8, with the privileges of an application on its
+/// schema. It can neither write to a read-only server nor read the replication's status.
 pub const USER: &str = "app";
 /// The password of [`USER`].
 pub const PASSWORD: &str = "app";
 
-/// A running StatefulSet of MariaDB servers. Dropped, it kills them, which blocks for some milliseconds, and removes their data.
+/// A running StatefulSet of MariaDB servers. Dropped, it kills them, which blocks for some
+/// milliseconds, and removes their data.
 #[derive(Debug)]
 pub struct MariaDb {
-    shared: Arc<Shared>,
+    instance: Arc<Instance>,
     // Dropped in this order: the servers' files, then the addresses.
     _home: Home,
     cluster: Cluster,
 }
 
 impl MariaDb {
-    fn new(shared: Arc<Shared>, cluster: Cluster, home: Home) -> Self {
+    fn new(instance: Arc<Instance>, cluster: Cluster, home: Home) -> Self {
         Self {
-            shared,
+            instance,
             _home: home,
             cluster,
         }
     }
 
-    /// Settings for new pods.
+    /// Returns the settings of new pods.
     #[must_use]
     pub fn builder() -> MariaDbBuilder {
         MariaDbBuilder::default()
     }
 
-    /// Three pods with the settings of [`builder`](Self::builder).
+    /// Starts three pods with the settings of [`builder`](Self::builder).
     ///
     /// # Errors
     /// As [`MariaDbBuilder::start`].
@@ -101,19 +107,19 @@ impl MariaDb {
         Self::builder().start().await
     }
 
-    /// What clients connect to: `mysql-headless.default.svc:3306`.
+    /// Returns the Service that clients connect to: `mysql-headless.default.svc:3306`.
     #[must_use]
     pub fn service(&self) -> String {
         format!("{SERVICE}.{}.svc:{PORT}", self.cluster.namespace())
     }
 
-    /// The cluster around the pods: its DNS, and what can be done to it.
+    /// Returns the cluster around the pods, with its DNS.
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// A pod.
+    /// Returns the pod of this ordinal.
     ///
     /// # Errors
     /// [`Error::NoPod`].
@@ -122,7 +128,7 @@ impl MariaDb {
         found.ok_or_else(|| Error::NoPod {
             ordinal,
             last: self
-                .shared
+                .instance
                 .members
                 .iter()
                 .map(|member| member.ordinal)
@@ -131,21 +137,21 @@ impl MariaDb {
         })
     }
 
-    /// All pods, by ordinal.
+    /// Returns all pods, by ordinal.
     pub fn pods(&self) -> impl Iterator<Item = Pod> + '_ {
-        (0..self.shared.members.len()).map(|index| Pod {
-            shared: Arc::clone(&self.shared),
+        (0..self.instance.members.len()).map(|index| Pod {
+            instance: Arc::clone(&self.instance),
             index,
         })
     }
 
-    /// The ordinal of the pod that was appointed to take the writes, dead or alive.
+    /// Returns the ordinal of the appointed primary, dead or alive.
     #[must_use]
     pub fn primary(&self) -> u32 {
-        self.shared.primary()
+        self.instance.primary()
     }
 
-    /// What each pod says of itself.
+    /// Returns the status of each pod.
     ///
     /// # Cancel safety
     /// Safe.
@@ -157,7 +163,8 @@ impl MariaDb {
     /// Waits until every replica that runs has applied all that the primary has committed by now.
     ///
     /// # Errors
-    /// [`Error::Cluster`] after 10 s, with what the replica says; [`Error::Down`] or [`Error::Paused`] for the primary.
+    /// [`Error::Cluster`] after 10 s, with the replica's status; [`Error::Down`] or
+    /// [`Error::Paused`] for the primary.
     ///
     /// # Cancel safety
     /// Safe.
@@ -169,21 +176,25 @@ impl MariaDb {
         Ok(())
     }
 
-    /// Makes another pod the primary; returns when it accepts writes and all others that run follow it. Its delay and its stopped applier, if it
-    /// had them, are over.
+    /// Makes another pod the primary; returns when it accepts writes and all others that run follow
+    /// it.
     ///
-    /// With the primary alive this is a planned change: it refuses writes first, then the new one applies what it lacks. With the primary
-    /// dead, the new one must have received as much as any other pod that runs; what the dead one alone had is lost, and keeps it from
-    /// replicating when it comes back.
+    /// Its delay and its stopped applier, if it had them, end.
+    ///
+    /// With the primary alive this is a planned change: it refuses writes first, then the new one
+    /// applies what it lacks. With the primary dead, the new one must have received as much as any
+    /// other pod that runs; what only the dead one had is lost, and keeps it from replicating when
+    /// it comes back.
     ///
     /// # Errors
-    /// [`Error::Paused`] if any pod is, since a frozen primary may wake up as a second writer; [`Error::Down`]; [`Error::Behind`]; [`Error::Cluster`] if
-    /// the new primary does not catch up within 10 s. Then there may be no writer; promoting the old one again brings it back.
+    /// [`Error::Paused`] if any pod is, since a frozen primary may wake up as a second writer;
+    /// [`Error::Down`]; [`Error::Behind`]; [`Error::Cluster`] if the new primary does not catch up
+    /// within 10 s. Then there may be no writer; promoting the old one again brings it back.
     ///
     /// # Cancel safety
     /// There may be no writer; promoting again ends that.
     pub async fn promote(&self, ordinal: u32) -> Result<(), Error> {
-        let _roles = self.shared.roles.lock().await;
+        let _roles = self.instance.roles.lock().await;
         let new = self.pod(ordinal)?;
         new.member().must_run()?;
         let mut others = Vec::new();
@@ -207,7 +218,7 @@ impl MariaDb {
             }
         }
         replication::lead(&new).await?;
-        self.shared.appoint(ordinal);
+        self.instance.appoint(ordinal);
         for pod in &others {
             replication::follow(pod, &new).await?;
         }
@@ -217,7 +228,7 @@ impl MariaDb {
 
 impl Drop for MariaDb {
     fn drop(&mut self) {
-        for member in &self.shared.members {
+        for member in &self.instance.members {
             member.close();
         }
     }

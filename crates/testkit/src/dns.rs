@@ -1,6 +1,7 @@
-//! The cluster's DNS: what it answers (`zone`), how it writes it (`wire`), how it is made to fail, and what it was asked.
+//! The cluster's DNS: its answers (`zone`), their encoding (`wire`), its faults, and its query log.
 //!
-//! Must not live here: which pods are ready; `registry` makes a `zone::Zone` of them whenever something changed.
+//! Must not live here: which pods are ready; `registry` makes a `zone::Zone` of them whenever
+//! something changed.
 
 mod cache;
 pub(crate) mod endpoint;
@@ -20,7 +21,7 @@ pub use self::{
     zone::BareSrv,
 };
 pub(crate) use self::{responder::Responder, server::Sockets};
-use crate::{error::Error, event::patiently, fault::FaultRule};
+use crate::{error::Error, event::with_timeout, fault::FaultRule};
 
 /// Handle to the cluster's DNS server: faults, the cache's clock, and the query log.
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ pub struct Dns {
     responder: Arc<Responder>,
 }
 
-/// Which fault to [`remove`](Dns::remove).
+/// The id of a fault, for [`remove`](Dns::remove).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FaultId(u64);
 
@@ -37,11 +38,13 @@ impl Dns {
         Self { responder }
     }
 
-    /// Makes matching queries fail from now on. The oldest rule that matches wins; delays add up.
+    /// Adds a fault for matching queries from now on. The oldest rule that matches applies; delays
+    /// add up.
     ///
     /// ```
     /// # use headless_testkit::{Cluster, Fault, RecordType};
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), headless_testkit::Error> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), headless_testkit::Error> {
     /// # let cluster = Cluster::builder().start().await?;
     /// cluster.dns().fail(Fault::ServFail.on_type(RecordType::Srv).times(3));
     /// let silence = cluster.dns().fail(Fault::Drop);
@@ -56,7 +59,7 @@ impl Dns {
         FaultId(id)
     }
 
-    /// Ends one fault. `false`: it had already ended.
+    /// Ends one fault. Returns `false` if it had already ended.
     pub fn remove(&self, id: FaultId) -> bool {
         let mut state = self.responder.state();
         let before = state.rules.len();
@@ -69,7 +72,8 @@ impl Dns {
         self.responder.state().rules.clear();
     }
 
-    /// Answers from the cluster as it is now until [`thaw`](Self::thaw): a name server that no longer hears from the API server.
+    /// Answers from the cluster's current state until [`thaw`](Self::thaw): a name server without
+    /// updates from the API server.
     pub fn freeze(&self) {
         let zone = self.responder.registry.zone();
         self.responder.state().frozen = Some(zone);
@@ -80,49 +84,51 @@ impl Dns {
         self.responder.state().frozen = None;
     }
 
-    /// Moves the cache's clock ahead, so that cached answers age without a test having to wait.
+    /// Advances the cache's clock, so that cached answers age without waiting.
     ///
-    /// Without [`ClusterBuilder::dns_cache`](crate::ClusterBuilder::dns_cache) there is no cache, and nothing happens.
+    /// Without [`ClusterBuilder::dns_cache`](crate::ClusterBuilder::dns_cache) there is no cache,
+    /// and nothing happens.
     pub fn age_cache(&self, by: Duration) {
         if let Some(cache) = &mut self.responder.state().cache {
             cache.advance(by);
         }
     }
 
-    /// Forgets all cached answers.
+    /// Removes all cached answers.
     pub fn flush_cache(&self) {
         if let Some(cache) = &mut self.responder.state().cache {
             cache.clear();
         }
     }
 
-    /// The last 10,000 queries, oldest first.
+    /// Returns the last 10,000 queries, oldest first.
     pub fn queries(&self) -> Vec<Query> {
         self.responder.state().log.recent()
     }
 
-    /// How often each (name, type, transport) was asked.
+    /// Returns how often each (name, type, transport) was queried.
     pub fn counts(&self) -> BTreeMap<Query, u64> {
         self.responder.state().log.counts()
     }
 
-    /// How many queries so far were as `wanted` says.
+    /// Returns the number of queries so far that `wanted` accepts.
     pub fn count(&self, wanted: impl Fn(&Query) -> bool) -> u64 {
         self.responder.state().log.count(wanted)
     }
 
-    /// How many queries so far asked for this name and type, over UDP and TCP.
+    /// Returns the number of queries so far for this name and type, over UDP and TCP.
     pub fn count_of(&self, name: &str, rtype: RecordType) -> u64 {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         self.count(|query| query.name == name && query.rtype == rtype)
     }
 
-    /// How many queries arrived so far.
+    /// Returns the number of queries so far.
     pub fn total(&self) -> u64 {
         *self.responder.arrived.borrow()
     }
 
-    /// Waits until at least `count` queries have arrived in all: `total() + 1` waits for the next one.
+    /// Waits until at least `count` queries have arrived in total: `total() + 1` waits for the next
+    /// one.
     ///
     /// # Errors
     /// [`Error::NotSeen`] after 10 s.
@@ -136,10 +142,10 @@ impl Dns {
             waited.map(|_| ()).map_err(|_| Error::Stopped)
         };
         let so_far = self.total();
-        patiently(|| format!("DNS query {count} ({so_far} so far)"), reached).await
+        with_timeout(|| format!("DNS query {count} ({so_far} so far)"), reached).await
     }
 
-    /// Waits until `wanted` has been asked at least `count` times in all.
+    /// Waits until at least `count` queries that `wanted` accepts have arrived in total.
     ///
     /// # Errors
     /// [`Error::NotSeen`] after 10 s.
@@ -148,13 +154,14 @@ impl Dns {
     /// Safe.
     pub async fn wait_count(&self, count: u64, wanted: impl Fn(&Query) -> bool) -> Result<(), Error> {
         let mut arrived = self.responder.arrived.subscribe();
-        // WHY not `wait_for`: its closure would take the log's lock while it holds the watch's, and the server does the reverse.
+        // WHY not `wait_for`: its closure would take the log's lock while it holds the watch's, and
+        // the server takes them in the other order.
         let reached = async {
             while self.count(&wanted) < count {
                 arrived.changed().await.map_err(|_| Error::Stopped)?;
             }
             Ok(())
         };
-        patiently(|| format!("{count} DNS queries of a kind"), reached).await
+        with_timeout(|| format!("{count} DNS queries of a kind"), reached).await
     }
 }
