@@ -44,9 +44,9 @@ async fn addresses_that_no_pod_can_have_are_left_out() -> Result<(), Error> {
     for way in Way::ALL {
         let (cluster, set) = web(way.cluster(), 2).await?;
         let forged = ForgedAnswer::new()
-            .add(Ipv4Addr::UNSPECIFIED.into())
-            .add(Ipv4Addr::BROADCAST.into());
-        cluster.dns().fail(forged.add(Ipv4Addr::new(224, 0, 0, 1).into()));
+            .add_address(Ipv4Addr::UNSPECIFIED.into())
+            .add_address(Ipv4Addr::BROADCAST.into());
+        cluster.dns().fail(forged.add_address(Ipv4Addr::new(224, 0, 0, 1).into()));
         assert_eq!(
             lines(&found(&way.resolver(&cluster)).await),
             pods(&set, 8080),
@@ -92,7 +92,7 @@ async fn what_is_refused_leaves_the_good_set_as_it_was() -> Result<(), Error> {
             Fault::Truncate { keep: 0 },
             Fault::Truncate { keep: 1 },
             // A negative answer, where nothing of it is a pod: not believed at once either.
-            Fault::Forge(no_pods.add(Ipv4Addr::BROADCAST.into())),
+            Fault::Forge(no_pods.add_address(Ipv4Addr::BROADCAST.into())),
         ] {
             cluster.dns().fail(forged.clone());
             for _ in 0..2 {

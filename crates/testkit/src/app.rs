@@ -36,7 +36,7 @@ impl App {
     ///
     /// | path | answer |
     /// |---|---|
-    /// | `/echo` | lines `method:`, `host:`, `path:`, `version:`, `body:` (its length), as received |
+    /// | `/echo` | lines `method:`, `host:`, `path:`, `version:`, `body:` (its length) |
     /// | `/stream?chunks=3&bytes=10` | a body of so many chunks of so many bytes |
     /// | `/stream?chunks=3&bytes=10&step` | the same, by [`Pod::release_chunks`] |
     /// | other | the pod's name and a line feed |

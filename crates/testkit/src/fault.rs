@@ -142,7 +142,7 @@ impl ForgedAnswer {
 
     /// Adds an address that belongs to no pod.
     #[must_use]
-    pub fn add(mut self, ip: IpAddr) -> Self {
+    pub fn add_address(mut self, ip: IpAddr) -> Self {
         self.add.push(ip);
         self
     }

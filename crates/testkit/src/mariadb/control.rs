@@ -96,7 +96,7 @@ impl Supervisor {
 /// | request | |
 /// |---|---|
 /// | `status` | no change |
-/// | `kill N`, `start N`, `pause N`, `resume N`, `wipe N`, `evict N` | as [`Pod`](super::Pod) has it |
+/// | `kill N`, `start N`, `pause N`, `resume N`, `wipe N`, `evict N` | see [`Pod`](super::Pod) |
 /// | `lag N SECONDS` | [`Pod::delay`](super::Pod::delay) |
 /// | `promote N` | [`MariaDb::promote`] |
 /// | `where` | the Service and the address of its DNS |
