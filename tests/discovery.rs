@@ -1,4 +1,5 @@
-//! `Discovery` and `Balancer` on real sockets: starting, following, and every bad start with the text a person will read.
+//! `Discovery` and `Balancer` on real sockets: starting, following, and every bad start with the
+//! text a person will read.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 use std::time::Duration;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use headless::Discovery;
 use headless_mysql::{Account, Error, Mode, ReadOptions, Splitter, SplitterBuilder};
 use headless_testkit::mariadb::{self, MariaDb};
-use headless_tests::support::looks::{builder, built};
 use headless_tests::support::mariadb::start;
+use headless_tests::support::resolution::{builder, built};
 
 /// Three pods, a table, and a splitter on them.
 async fn shop() -> Option<(MariaDb, Splitter)> {

@@ -1,4 +1,5 @@
-//! Real MariaDB pods for a scenario, or word that it is left out. What can be done to them is the testkit's.
+//! Real MariaDB pods for a scenario, or word that it is left out. What can be done to them is the
+//! testkit's.
 
 use headless_testkit::mariadb::{Error, MariaDb, MariaDbBuilder};
 

@@ -124,7 +124,9 @@ async fn lies() {
     let (cluster, set, name) = web().await;
     let foreign: IpAddr = "10.9.9.9".parse().unwrap();
     let omitted: IpAddr = set.pod("web-1").unwrap().ip().into();
-    cluster.dns().fail(ForgedAnswer::new().omit("web-1").add_address(foreign));
+    cluster
+        .dns()
+        .fail(ForgedAnswer::new().omit("web-1").add_address(foreign));
     let found = addresses(&udp(&cluster, &name, RecordType::A).await);
     assert_eq!(found.len(), 4);
     assert!(found.contains(&foreign) && !found.contains(&omitted));

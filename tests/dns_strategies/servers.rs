@@ -1,4 +1,4 @@
-//! Several name servers: who is asked, in which order, and after what.
+//! Several name servers: which one is queried, in which order, and after what.
 
 use super::*;
 
@@ -22,7 +22,10 @@ async fn the_second_server_answers_when_the_first_one_fails() -> Result<(), Erro
         assert_eq!(lines(&found(&resolver).await), pods(&second_set, 8080), "{fault:?}");
         let mut questions = Questions::from_now(&first);
         assert_eq!(lines(&found(&resolver).await), pods(&second_set, 8080), "{fault:?}");
-        assert!(questions.since().is_empty(), "who answered last is asked first");
+        assert!(
+            questions.since().is_empty(),
+            "the server that answered last is queried first"
+        );
         assert!(first.dns().remove(id));
         let id = second.dns().fail(fault.clone());
         assert_eq!(
@@ -48,11 +51,11 @@ async fn a_dead_first_server_costs_its_time_once() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_denial_is_an_answer_and_is_not_put_to_the_next_server() -> Result<(), Error> {
+async fn a_negative_answer_is_not_sent_to_the_next_server() -> Result<(), Error> {
     let [(first, first_set), (second, _second_set)] = two().await?;
     first_set.scale(0).await?;
     let resolver = built(builder(first.dns_addr(), "web:http").nameserver(second.dns_addr()));
-    assert_eq!(nobody(&resolver).await.kind, NegativeKind::NoSuchName);
+    assert_eq!(no_endpoints(&resolver).await.kind, NegativeKind::NoSuchName);
     assert_eq!(second.dns().total(), 0);
     Ok(())
 }
@@ -76,7 +79,7 @@ async fn when_all_servers_fail_each_is_named() -> Result<(), Error> {
     Ok(())
 }
 
-/// A server that was there: over UDP nobody reads, and TCP is refused.
+/// A dead server: over UDP it never answers, and TCP is refused.
 struct Dead {
     addr: SocketAddr,
     _socket: UdpSocket,

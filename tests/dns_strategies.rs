@@ -1,40 +1,42 @@
-//! The whole discovery ladder against the testkit's DNS, which answers as CoreDNS does: every way to ordinals, the life of
-//! pods, every way DNS can fail, and how many questions all of it takes.
+//! Every discovery strategy against the testkit's DNS, which answers as CoreDNS does: ordinals, the
+//! life of pods, every failure of DNS, and the number of queries.
 
-#[path = "dns_ladder/bad_input.rs"]
+#[path = "dns_strategies/bad_input.rs"]
 mod bad_input;
-#[path = "dns_ladder/failures.rs"]
+#[path = "dns_strategies/failures.rs"]
 mod failures;
-#[path = "dns_ladder/families.rs"]
+#[path = "dns_strategies/families.rs"]
 mod families;
-#[path = "dns_ladder/lies.rs"]
-mod lies;
-#[path = "dns_ladder/life.rs"]
+#[path = "dns_strategies/forged.rs"]
+mod forged;
+#[path = "dns_strategies/life.rs"]
 mod life;
-#[path = "dns_ladder/servers.rs"]
+#[path = "dns_strategies/ordinals.rs"]
+mod ordinals;
+#[path = "dns_strategies/servers.rs"]
 mod servers;
-#[path = "dns_ladder/sizes.rs"]
+#[path = "dns_strategies/sizes.rs"]
 mod sizes;
-#[path = "dns_ladder/ways.rs"]
-mod ways;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use headless_core::{FailureKind, FoundBy, IpFamily, NegativeKind, Resolve, Target};
-use headless_dns::{ConfigError, DnsResolver, DnsResolverBuilder, Naming};
+use headless::dns::{ConfigError, DnsResolver, DnsResolverBuilder, Naming};
+use headless::{FailureKind, FoundBy, IpFamily, NegativeKind, Resolve, Target};
 use headless_testkit::{
     Address, App, BareSrv, Cluster, ClusterBuilder, Error, Fault, ForgedAnswer, Query, RecordType, Roll, Transport,
     Workload,
 };
-use headless_tests::support::looks::{NAMESPACE, ZONE, builder, built, failed, found, lines, nobody, resolver, says};
+use headless_tests::support::resolution::{
+    NAMESPACE, Strategy, ZONE, builder, built, failed, found, lines, no_endpoints, resolver, says,
+};
 
 const SERVICE: &str = "web.shop.svc.cluster.local.";
 const NAMED: &str = "_http._tcp.web.shop.svc.cluster.local.";
-/// TTL of all records, in seconds. Not the default, so that it is seen to be read.
+/// TTL of all records, in seconds. Not the default, so that a test shows that it is read.
 const TTL: u32 = 7;
-/// How long one attempt waits where silence is expected.
+/// Timeout of an attempt that gets no answer.
 const SHORT: Duration = Duration::from_millis(150);
 
 fn settings() -> ClusterBuilder {
@@ -49,7 +51,7 @@ async fn web(cluster: ClusterBuilder, pods: u32) -> Result<(Cluster, Workload), 
     Ok((cluster, set))
 }
 
-/// What a look at `set` finds: all ready pods, by ordinal.
+/// The lines of an answer for `set`: all ready pods, by ordinal.
 fn pods(set: &Workload, port: u16) -> Vec<String> {
     let line = |pod: &headless_testkit::Pod| {
         let ordinal = pod.ordinal().expect("a StatefulSet's pods have ordinals");
@@ -58,7 +60,7 @@ fn pods(set: &Workload, port: u16) -> Vec<String> {
     set.ready().iter().map(line).collect()
 }
 
-/// What a look finds where the pods are known by their addresses.
+/// The lines of an answer where the pods are named after their addresses.
 fn dashed(workload: &Workload) -> Vec<String> {
     let line = |ip: Ipv4Addr| format!("{} ({ip}:8080)", ip.to_string().replace('.', "-"));
     sorted(workload.ready().iter().map(|pod| line(pod.ip())).collect())
@@ -69,8 +71,8 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// The questions that reached the server since the last time, without the Service's domain: `SRV _http._tcp.web`, and
-/// how often if not once, and `over TCP`.
+/// The queries that reached the server since the last time, without the Service's domain:
+/// `SRV _http._tcp.web`, with `x2` if there were two, and `over TCP`.
 struct Questions<'a> {
     cluster: &'a Cluster,
     before: BTreeMap<Query, u64>,
@@ -106,7 +108,7 @@ impl<'a> Questions<'a> {
         lines
     }
 
-    /// How many of each type.
+    /// The number of each type.
     fn per_type(&mut self) -> BTreeMap<String, u64> {
         let counts = self.cluster.dns().counts();
         let mut types = BTreeMap::new();
@@ -121,53 +123,19 @@ impl<'a> Questions<'a> {
     }
 }
 
-/// The four ways to ordinals: what the server offers, and what the user says.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Way {
-    NamedPort,
-    ServiceSrv,
-    PodNames,
-    Reverse,
+/// A cluster with the records of this strategy, and none of one before it.
+fn cluster_for(strategy: Strategy) -> ClusterBuilder {
+    settings().bare_srv(match strategy {
+        Strategy::ServiceSrv => BareSrv::AllPorts,
+        Strategy::NamedPort | Strategy::PodNames | Strategy::Reverse => BareSrv::Off,
+    })
 }
 
-impl Way {
-    const ALL: [Self; 4] = [Self::NamedPort, Self::ServiceSrv, Self::PodNames, Self::Reverse];
-
-    fn cluster(self) -> ClusterBuilder {
-        settings().bare_srv(match self {
-            Self::ServiceSrv => BareSrv::AllPorts,
-            Self::NamedPort | Self::PodNames | Self::Reverse => BareSrv::Off,
-        })
-    }
-
-    fn settings(self, cluster: &Cluster) -> DnsResolverBuilder {
-        let server = cluster.dns_addr();
-        match self {
-            Self::NamedPort => builder(server, "web:http"),
-            Self::ServiceSrv | Self::Reverse => builder(server, "web:8080"),
-            Self::PodNames => builder(server, "web:8080").stateful_set("web"),
-        }
-    }
-
-    fn resolver(self, cluster: &Cluster) -> DnsResolver {
-        built(self.settings(cluster))
-    }
-
-    fn found_by(self) -> FoundBy {
-        match self {
-            Self::NamedPort => FoundBy::NamedPort,
-            Self::ServiceSrv => FoundBy::ServiceSrv,
-            Self::PodNames => FoundBy::PodNames,
-            Self::Reverse => FoundBy::Reverse,
-        }
-    }
-
-    /// What one look asks once the names are known.
-    fn steady(self) -> &'static [&'static str] {
-        match self {
-            Self::NamedPort => &["SRV _http._tcp.web"],
-            Self::ServiceSrv => &["SRV web"],
-            Self::PodNames | Self::Reverse => &["A web", "AAAA web"],
-        }
+/// The queries of a resolution once the names are known.
+fn steady(strategy: Strategy) -> &'static [&'static str] {
+    match strategy {
+        Strategy::NamedPort => &["SRV _http._tcp.web"],
+        Strategy::ServiceSrv => &["SRV web"],
+        Strategy::PodNames | Strategy::Reverse => &["A web", "AAAA web"],
     }
 }

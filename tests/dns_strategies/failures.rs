@@ -1,29 +1,37 @@
-//! DNS that does not say: every failure told for what it is, and what is lost and late made up for.
+//! DNS failures: each is reported as what it is, and lost or late packets are made up for.
 
 use super::*;
 
 #[tokio::test]
-async fn each_failure_is_told_for_what_it_is() -> Result<(), Error> {
+async fn each_failure_is_reported_as_what_it_is() -> Result<(), Error> {
     for (fault, kind, text) in [
         (Fault::ServFail, FailureKind::ServFail, "SERVFAIL"),
         (Fault::Refused, FailureKind::Refused, "efused"),
         (Fault::Drop, FailureKind::Timeout, "no answer in time"),
         (Fault::Malformed, FailureKind::Malformed, ""),
     ] {
-        for way in Way::ALL {
-            let (cluster, set) = web(way.cluster(), 2).await?;
+        for strategy in Strategy::ALL {
+            let (cluster, set) = web(cluster_for(strategy), 2).await?;
             let silent = fault == Fault::Drop;
             let timeout = if silent { SHORT } else { Duration::from_secs(1) };
-            let resolver = built(way.settings(&cluster).timeout(timeout));
+            let resolver = built(strategy.settings(cluster.dns_addr()).timeout(timeout));
             let server = cluster.dns_addr().to_string();
-            let question = if way == Way::NamedPort { NAMED } else { SERVICE };
-            // On the first look, and when it has learnt how the names are found.
+            let question = if strategy == Strategy::NamedPort {
+                NAMED
+            } else {
+                SERVICE
+            };
+            // In the first resolution, and once the resolver knows its strategy.
             for _ in 0..2 {
                 let id = cluster.dns().fail(fault.clone());
                 let failure = failed(&resolver).await;
                 says(&failure, kind, &[&server, question, text]);
                 assert!(cluster.dns().remove(id));
-                assert_eq!(lines(&found(&resolver).await), pods(&set, 8080), "{fault:?}, {way:?}");
+                assert_eq!(
+                    lines(&found(&resolver).await),
+                    pods(&set, 8080),
+                    "{fault:?}, {strategy:?}"
+                );
             }
         }
     }
@@ -56,12 +64,12 @@ async fn an_answer_that_comes_too_late_is_a_timeout() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn where_names_cannot_be_asked_for_addresses_are_still_told() -> Result<(), Error> {
-    let (cluster, set) = web(Way::Reverse.cluster(), 3).await?;
+async fn where_names_cannot_be_queried_addresses_are_still_returned() -> Result<(), Error> {
+    let (cluster, set) = web(cluster_for(Strategy::Reverse), 3).await?;
     for fault in [Fault::ServFail, Fault::Refused, Fault::NoData] {
         let id = cluster.dns().fail(fault.clone().on_type(RecordType::Ptr));
         let mut questions = Questions::from_now(&cluster);
-        let resolver = Way::Reverse.resolver(&cluster);
+        let resolver = Strategy::Reverse.resolver(cluster.dns_addr());
         for _ in 0..3 {
             let answer = found(&resolver).await;
             assert_eq!(
@@ -74,16 +82,19 @@ async fn where_names_cannot_be_asked_for_addresses_are_still_told() -> Result<()
         assert!(asked["PTR"] <= 6, "a server that fails is not hammered: {asked:?}");
         assert!(cluster.dns().remove(id));
     }
-    assert_eq!(lines(&found(&Way::Reverse.resolver(&cluster)).await), pods(&set, 8080));
+    assert_eq!(
+        lines(&found(&Strategy::Reverse.resolver(cluster.dns_addr())).await),
+        pods(&set, 8080)
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn a_reverse_name_that_does_not_lead_back_is_not_believed() -> Result<(), Error> {
-    let (cluster, set) = web(Way::Reverse.cluster(), 2).await?;
+async fn a_reverse_name_that_does_not_lead_back_is_not_used() -> Result<(), Error> {
+    let (cluster, set) = web(cluster_for(Strategy::Reverse), 2).await?;
     let own = format!("web-1.{SERVICE}");
     cluster.dns().fail(Fault::NxDomain.on_name(&own));
-    let answer = found(&Way::Reverse.resolver(&cluster)).await;
+    let answer = found(&Strategy::Reverse.resolver(cluster.dns_addr())).await;
     let unnamed = format!("{}:8080", set.pod("web-1")?.ip());
     assert_eq!(
         sorted(lines(&answer)),
@@ -105,8 +116,8 @@ async fn a_server_that_refuses_srv_only_is_asked_for_addresses() -> Result<(), E
 
 #[tokio::test]
 async fn one_family_failing_is_not_the_other_family_gone() -> Result<(), Error> {
-    let (cluster, set) = web(Way::Reverse.cluster().dual_stack(true), 2).await?;
-    let resolver = Way::Reverse.resolver(&cluster);
+    let (cluster, set) = web(cluster_for(Strategy::Reverse).dual_stack(true), 2).await?;
+    let resolver = Strategy::Reverse.resolver(cluster.dns_addr());
     let id = cluster
         .dns()
         .fail(Fault::ServFail.on_type(RecordType::A).on_name(SERVICE));

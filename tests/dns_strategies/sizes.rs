@@ -1,9 +1,9 @@
-//! Many pods: TCP, the step from SRV to A, and the end of what DNS can list.
+//! Many pods: TCP, the step from SRV to A, and the limits of what DNS can list.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use headless_core::Answer;
+use headless::Answer;
 
 use super::*;
 
@@ -15,7 +15,7 @@ async fn what_has_outgrown_udp_is_asked_over_tcp_at_once() -> Result<(), Error> 
     let udp = "SRV _http._tcp.web";
     let tcp = "SRV _http._tcp.web over TCP";
     // To this node's own server UDP takes 4096 bytes, about 50 pods; back to it from half of that.
-    for (pods_now, looks) in [
+    for (pods_now, resolutions) in [
         (100, [vec![udp, tcp], vec![tcp], vec![tcp]]),
         (25, [vec![tcp], vec![tcp], vec![tcp]]),
         (5, [vec![tcp], vec![udp], vec![udp]]),
@@ -31,16 +31,16 @@ async fn what_has_outgrown_udp_is_asked_over_tcp_at_once() -> Result<(), Error> 
         ),
     ] {
         set.scale(pods_now).await?;
-        for (look, expected) in looks.into_iter().enumerate() {
+        for (round, expected) in resolutions.into_iter().enumerate() {
             if pods_now == 0 {
-                nobody(&resolver).await;
+                no_endpoints(&resolver).await;
             } else {
                 let answer = found(&resolver).await;
                 assert_eq!(lines(&answer), pods(&set, 8080));
                 assert!(!answer.truncated);
             }
             let expected = sorted(expected.into_iter().map(str::to_owned).collect());
-            assert_eq!(questions.since(), expected, "look {look} at {pods_now} pods");
+            assert_eq!(questions.since(), expected, "resolution {round} at {pods_now} pods");
         }
     }
     Ok(())
@@ -67,34 +67,34 @@ async fn where_tcp_fails_udp_is_asked_again() -> Result<(), Error> {
 
 #[tokio::test]
 async fn a_thousand_pods_are_too_many_for_srv_and_not_for_addresses() -> Result<(), Error> {
-    for (way, bare_srv) in [
-        (Way::Reverse, BareSrv::AllPorts),
-        (Way::Reverse, BareSrv::Off),
-        (Way::PodNames, BareSrv::AllPorts),
+    for (strategy, bare_srv) in [
+        (Strategy::Reverse, BareSrv::AllPorts),
+        (Strategy::Reverse, BareSrv::Off),
+        (Strategy::PodNames, BareSrv::AllPorts),
     ] {
         let (cluster, set) = web(settings().bare_srv(bare_srv), 1000).await?;
-        let named = Way::NamedPort.resolver(&cluster);
+        let named = Strategy::NamedPort.resolver(cluster.dns_addr());
         is_a_part(&found(&named).await, &pods(&set, 8080), 500..1000);
-        let resolver = way.resolver(&cluster);
+        let resolver = strategy.resolver(cluster.dns_addr());
         let answer = found(&resolver).await;
-        assert_eq!(answer.found_by, way.found_by(), "{bare_srv:?}");
-        assert_eq!(lines(&answer), pods(&set, 8080), "{way:?}, {bare_srv:?}");
+        assert_eq!(answer.found_by, strategy.found_by(), "{bare_srv:?}");
+        assert_eq!(lines(&answer), pods(&set, 8080), "{strategy:?}, {bare_srv:?}");
         let mut questions = Questions::from_now(&cluster);
         found(&resolver).await;
         assert_eq!(
             questions.since(),
             ["A web over TCP", "AAAA web"],
-            "{way:?}: no name is asked for again"
+            "{strategy:?}: no name is asked for again"
         );
         set.replace("web-500", Address::New).await?;
-        assert_eq!(lines(&found(&resolver).await), pods(&set, 8080), "{way:?}");
+        assert_eq!(lines(&found(&resolver).await), pods(&set, 8080), "{strategy:?}");
         let asked = questions.since().len();
         assert!(asked <= 3 + 2 * 4, "one new pod takes a few questions, not {asked}");
     }
     Ok(())
 }
 
-/// Some of `all`, and it says so.
+/// A truncated answer with some of `all`.
 fn is_a_part(answer: &Answer, all: &[String], count: Range<usize>) {
     assert!(answer.truncated, "a part must not be taken for the whole");
     let all: BTreeSet<&str> = all.iter().map(String::as_str).collect();
@@ -116,7 +116,7 @@ async fn of_more_pods_than_a_message_can_list_a_part_is_used() -> Result<(), Err
         let asked = questions.per_type();
         assert!(asked["A"] <= 128, "{asked:?}: not one question for each pod");
         let second = found(&resolver).await;
-        assert_ne!(lines(&first), lines(&second), "the others have their turn");
+        assert_ne!(lines(&first), lines(&second), "the next resolution returns others");
     }
     let addresses = built(builder(cluster.dns_addr(), "web:8080").naming(Naming::Addresses));
     let answer = found(&addresses).await;
@@ -128,14 +128,14 @@ async fn of_more_pods_than_a_message_can_list_a_part_is_used() -> Result<(), Err
 
 #[tokio::test]
 async fn a_truncated_packet_is_never_taken_for_the_answer() -> Result<(), Error> {
-    for way in Way::ALL {
-        let (cluster, set) = web(way.cluster(), 10).await?;
-        let resolver = way.resolver(&cluster);
+    for strategy in Strategy::ALL {
+        let (cluster, set) = web(cluster_for(strategy), 10).await?;
+        let resolver = strategy.resolver(cluster.dns_addr());
         cluster.dns().fail(Fault::Truncate { keep: 4 }.over(Transport::Udp));
         assert_eq!(
             lines(&found(&resolver).await),
             pods(&set, 8080),
-            "{way:?}: TCP has it all"
+            "{strategy:?}: TCP has it all"
         );
         cluster.dns().heal();
         cluster.dns().fail(Fault::Truncate { keep: 4 });

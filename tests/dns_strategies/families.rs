@@ -1,11 +1,11 @@
-//! IPv4 and IPv6: a pod is one endpoint, whatever it has of them.
+//! IPv4 and IPv6: a pod is one endpoint, whichever addresses it has.
 
 use super::*;
 
 #[tokio::test]
 async fn both_families_of_a_pod_are_one_endpoint() -> Result<(), Error> {
-    for way in Way::ALL {
-        let (cluster, set) = web(way.cluster().dual_stack(true), 3).await?;
+    for strategy in Strategy::ALL {
+        let (cluster, set) = web(cluster_for(strategy).dual_stack(true), 3).await?;
         let v6: Vec<String> = set
             .pods()
             .iter()
@@ -18,9 +18,9 @@ async fn both_families_of_a_pod_are_one_endpoint() -> Result<(), Error> {
             (IpFamily::PreferV6, v6.clone()),
             (IpFamily::V6Only, v6.clone()),
         ] {
-            let answer = found(&built(way.settings(&cluster).family(family))).await;
-            assert_eq!(lines(&answer), expected, "{way:?}, {family:?}");
-            assert_eq!(answer.found_by, way.found_by());
+            let answer = found(&built(strategy.settings(cluster.dns_addr()).family(family))).await;
+            assert_eq!(lines(&answer), expected, "{strategy:?}, {family:?}");
+            assert_eq!(answer.found_by, strategy.found_by());
         }
     }
     Ok(())
@@ -56,13 +56,13 @@ async fn a_dual_stack_deployment_is_counted_once_and_asked_once() -> Result<(), 
 
 #[tokio::test]
 async fn a_family_that_the_cluster_does_not_have_is_no_data() -> Result<(), Error> {
-    for way in Way::ALL {
-        let (cluster, _set) = web(way.cluster(), 2).await?;
-        let negative = nobody(&built(way.settings(&cluster).family(IpFamily::V6Only))).await;
-        assert_eq!(negative.kind, NegativeKind::NoData, "{way:?}: {negative}");
+    for strategy in Strategy::ALL {
+        let (cluster, _set) = web(cluster_for(strategy), 2).await?;
+        let negative = no_endpoints(&built(strategy.settings(cluster.dns_addr()).family(IpFamily::V6Only))).await;
+        assert_eq!(negative.kind, NegativeKind::NoData, "{strategy:?}: {negative}");
         let mut questions = Questions::from_now(&cluster);
-        found(&built(way.settings(&cluster).family(IpFamily::V4Only))).await;
-        assert_eq!(questions.per_type().get("AAAA"), None, "{way:?}");
+        found(&built(strategy.settings(cluster.dns_addr()).family(IpFamily::V4Only))).await;
+        assert_eq!(questions.per_type().get("AAAA"), None, "{strategy:?}");
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ fn settings_that_do_not_go_together() {
 
 #[test]
 fn no_name_server_and_no_namespace_to_be_found() -> std::io::Result<()> {
-    let dir = std::env::temp_dir().join(format!("headless-dns-ladder-{}", std::process::id()));
+    let dir = std::env::temp_dir().join(format!("headless-dns-strategies-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
     let missing = dir.join("missing");
     let empty = dir.join("empty");
@@ -103,7 +103,7 @@ async fn a_service_that_does_not_exist_or_is_elsewhere() -> Result<(), Error> {
         ("wbe", "wbe.shop.svc.cluster.local."),
         ("web.shpo:http", "web.shpo.svc.cluster.local."),
     ] {
-        let negative = nobody(&resolver(cluster.dns_addr(), target)).await;
+        let negative = no_endpoints(&resolver(cluster.dns_addr(), target)).await;
         assert_eq!(negative.kind, NegativeKind::NoSuchName);
         assert!(negative.to_string().contains(name), "{negative}");
     }
@@ -136,9 +136,9 @@ async fn a_port_name_that_the_service_does_not_have() -> Result<(), Error> {
     says(&failed(&resolver).await, FailureKind::Misconfigured, &parts);
     set.scale(0).await?;
     assert_eq!(
-        nobody(&resolver).await.kind,
+        no_endpoints(&resolver).await.kind,
         NegativeKind::NoSuchName,
-        "without pods nobody can tell"
+        "without pods DNS does not tell"
     );
     Ok(())
 }
@@ -183,13 +183,13 @@ async fn a_port_name_where_ports_have_no_names_or_are_not_listed() -> Result<(),
 
 #[tokio::test]
 async fn an_unknown_stateful_set() -> Result<(), Error> {
-    for way in Way::ALL {
-        let (cluster, _set) = web(way.cluster(), 3).await?;
-        let resolver = built(way.settings(&cluster).stateful_set("wbe"));
-        let seen = match way {
-            Way::NamedPort | Way::ServiceSrv => "DNS lists 3 pods (web-0, web-1, web-2)",
-            // With a set's name given, its pods' names are asked for.
-            Way::PodNames | Way::Reverse => "DNS lists 3 addresses, `wbe-0` to",
+    for strategy in Strategy::ALL {
+        let (cluster, _set) = web(cluster_for(strategy), 3).await?;
+        let resolver = built(strategy.settings(cluster.dns_addr()).stateful_set("wbe"));
+        let seen = match strategy {
+            Strategy::NamedPort | Strategy::ServiceSrv => "DNS lists 3 pods (web-0, web-1, web-2)",
+            // With a set's name given, its pods' names are queried.
+            Strategy::PodNames | Strategy::Reverse => "DNS lists 3 addresses, `wbe-0` to",
         };
         let parts = [
             "no pod of StatefulSet `wbe` found",
@@ -202,7 +202,7 @@ async fn an_unknown_stateful_set() -> Result<(), Error> {
         says(&failed(&resolver).await, FailureKind::Misconfigured, &parts);
         assert!(
             questions.since().len() <= 3,
-            "{way:?}: the names are not asked for again at once"
+            "{strategy:?}: the names are not asked for again at once"
         );
     }
     Ok(())

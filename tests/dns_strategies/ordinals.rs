@@ -1,14 +1,14 @@
-//! Every way to pods and their ordinals, what each asks, and pods that have no ordinals.
+//! Every strategy to find pods and their ordinals, its queries, and pods without ordinals.
 
 use super::*;
 
 #[tokio::test]
-async fn ordinals_by_each_of_the_four_ways() -> Result<(), Error> {
-    for way in Way::ALL {
-        let (cluster, set) = web(way.cluster(), 3).await?;
-        let answer = found(&way.resolver(&cluster)).await;
-        assert_eq!(lines(&answer), pods(&set, 8080), "{way:?}");
-        assert_eq!(answer.found_by, way.found_by());
+async fn ordinals_by_each_of_the_four_strategies() -> Result<(), Error> {
+    for strategy in Strategy::ALL {
+        let (cluster, set) = web(cluster_for(strategy), 3).await?;
+        let answer = found(&strategy.resolver(cluster.dns_addr())).await;
+        assert_eq!(lines(&answer), pods(&set, 8080), "{strategy:?}");
+        assert_eq!(answer.found_by, strategy.found_by());
         assert_eq!(answer.ttl, Duration::from_secs(u64::from(TTL)));
         assert!(!answer.truncated);
     }
@@ -16,24 +16,24 @@ async fn ordinals_by_each_of_the_four_ways() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn the_first_look_asks_what_its_way_needs_and_the_next_ones_one_question() -> Result<(), Error> {
-    for way in Way::ALL {
-        let (cluster, set) = web(way.cluster(), 2).await?;
+async fn the_first_resolution_asks_what_its_strategy_needs_and_the_next_ones_one_question() -> Result<(), Error> {
+    for strategy in Strategy::ALL {
+        let (cluster, set) = web(cluster_for(strategy), 2).await?;
         let mut questions = Questions::from_now(&cluster);
-        let resolver = way.resolver(&cluster);
+        let resolver = strategy.resolver(cluster.dns_addr());
         assert!(questions.since().is_empty(), "building a resolver sends nothing");
         found(&resolver).await;
         let first = questions.since();
         let reverse: Vec<String> = set.pods().iter().map(|pod| reverse_question(pod.ip())).collect();
         let first: Vec<&str> = first.iter().map(String::as_str).collect();
-        match way {
-            Way::NamedPort => assert_eq!(first, ["SRV _http._tcp.web"]),
-            Way::ServiceSrv => assert_eq!(first, ["SRV web"]),
-            Way::PodNames => {
+        match strategy {
+            Strategy::NamedPort => assert_eq!(first, ["SRV _http._tcp.web"]),
+            Strategy::ServiceSrv => assert_eq!(first, ["SRV web"]),
+            Strategy::PodNames => {
                 assert!(first.starts_with(&["A web", "A web-0.web", "A web-1.web"]), "{first:?}");
                 assert!(first.ends_with(&["SRV web"]) && first.len() <= 3 + 2 * 4, "{first:?}");
             }
-            Way::Reverse => {
+            Strategy::Reverse => {
                 let mut expected = vec!["A web", "A web-0.web", "A web-1.web", "AAAA web", "SRV web"];
                 expected.extend(reverse.iter().map(String::as_str));
                 expected.sort_unstable();
@@ -42,7 +42,7 @@ async fn the_first_look_asks_what_its_way_needs_and_the_next_ones_one_question()
         }
         for _ in 0..3 {
             found(&resolver).await;
-            assert_eq!(questions.since(), way.steady(), "{way:?}");
+            assert_eq!(questions.since(), steady(strategy), "{strategy:?}");
         }
     }
     Ok(())
@@ -54,8 +54,8 @@ fn reverse_question(ip: Ipv4Addr) -> String {
 }
 
 #[tokio::test]
-async fn addresses_alone_when_no_way_gives_names() -> Result<(), Error> {
-    let (cluster, set) = web(Way::Reverse.cluster(), 3).await?;
+async fn addresses_alone_when_no_strategy_gives_names() -> Result<(), Error> {
+    let (cluster, set) = web(cluster_for(Strategy::Reverse), 3).await?;
     let answer = found(&built(
         builder(cluster.dns_addr(), "web:8080").naming(Naming::Addresses),
     ))
@@ -63,7 +63,7 @@ async fn addresses_alone_when_no_way_gives_names() -> Result<(), Error> {
     let expected: Vec<String> = set.pods().iter().map(|pod| format!("{}:8080", pod.ip())).collect();
     assert_eq!(lines(&answer), expected);
     assert_eq!(answer.found_by, FoundBy::Addresses);
-    // No reverse zone: asked once, and then left alone.
+    // No reverse zone: queried once, and not again.
     cluster.dns().fail(Fault::NxDomain.on_type(RecordType::Ptr));
     let resolver = resolver(cluster.dns_addr(), "web:8080");
     let mut questions = Questions::from_now(&cluster);
@@ -218,7 +218,7 @@ async fn two_sets_under_one_service_keep_their_ordinals_apart() -> Result<(), Er
 
 #[tokio::test]
 async fn ordinals_need_not_begin_at_zero() -> Result<(), Error> {
-    let cluster = Way::PodNames.cluster().start().await?;
+    let cluster = cluster_for(Strategy::PodNames).start().await?;
     let set = cluster
         .stateful_set("web")
         .service("web")
@@ -226,7 +226,7 @@ async fn ordinals_need_not_begin_at_zero() -> Result<(), Error> {
         .replicas(3)
         .first_ordinal(100);
     let set = set.app(App::none()).start().await?;
-    let resolver = built(Way::PodNames.settings(&cluster).first_ordinal(100));
+    let resolver = built(Strategy::PodNames.settings(cluster.dns_addr()).first_ordinal(100));
     let answer = found(&resolver).await;
     assert_eq!((lines(&answer), answer.found_by), (pods(&set, 8080), FoundBy::PodNames));
     Ok(())
