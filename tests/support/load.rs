@@ -120,7 +120,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// GETs `/`. The answer must arrive whole, from the pod that was meant where its name is known.
+/// GETs `/`. The answer must arrive whole; where the endpoint has a name, it must be that pod's.
 ///
 /// # Errors
 /// Otherwise.

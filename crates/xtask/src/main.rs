@@ -1,7 +1,7 @@
 //! The project's commands: `cargo xtask test`, `lint`, `ci`, `bench`, `counts`, `mysql`.
 //!
-//! Here: dispatch and exit codes. What is run lives in one file per command, how it is run in `steps`. Standard library
-//! only, so that the first command in a fresh clone starts at once.
+//! Here: dispatch and exit codes. What is run lives in one file per command, how it is run in `steps`.
+//! Standard library only, so that the first command in a fresh clone starts at once.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
 
 mod args;
