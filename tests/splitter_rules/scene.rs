@@ -8,7 +8,7 @@ use headless::{Discovery, PoolConfig};
 use headless_mysql::{Conn, Error, Overview, Splitter, SplitterBuilder, StartError};
 use headless_testkit::Cluster;
 use headless_testkit::mariadb::{self, MariaDb, Pod};
-use headless_tests::support::looks::{builder, built};
+use headless_tests::support::resolution::{builder, built};
 use headless_tests::support::mariadb::{overview_when, start};
 
 pub use headless_tests::support::mariadb::account;

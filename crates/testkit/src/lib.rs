@@ -1,13 +1,14 @@
 #![doc = include_str!("../README.md")]
-//! Nothing in a test has to sleep: operations return when they are done, [`Cluster::events`] tells what happened, and each waiting
-//! helper gives up after 10 s with an error that says what did not happen. A seed makes shuffles and generated names repeat.
 //!
-//! Several clusters can live at once, in threads and processes: each reserves a /16 of 127.0.0.0/8 for itself. Linux only, because
-//! other systems do not answer on all of 127.0.0.0/8.
+//! Nothing in a test has to sleep: operations return when they are done, [`Cluster::events`] tells
+//! what happened, and each waiting helper gives up after 10 s with an error that says what did not
+//! happen. A seed makes shuffles and generated names repeat.
 //!
-//! With the feature `mariadb`, the module of that name has pods that are real database servers, with replication between them.
+//! Several clusters can live at once, in threads and processes: each reserves a /16 of 127.0.0.0/8
+//! for itself. Linux only, because other systems do not answer on all of 127.0.0.0/8.
 //!
-//! What is not simulated: ClusterIP Services, network policies, several namespaces, probes, and IPv6 sockets.
+//! What is not simulated: ClusterIP Services, network policies, several namespaces, probes, and
+//! IPv6 sockets.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod addr;
@@ -21,13 +22,13 @@ mod fault;
 mod http;
 mod life;
 mod listen;
+mod lock;
 #[cfg(feature = "mariadb")]
 pub mod mariadb;
 mod names;
 mod pod;
 mod pod_core;
 mod registry;
-mod rng;
 mod rollout;
 mod service;
 mod spec;
@@ -40,8 +41,8 @@ pub use self::{
     dns::{BareSrv, Dns, FaultId, Query, RecordType, Transport},
     error::Error,
     event::{Event, Events, PodRef},
-    fault::{Failure, Fault, FaultRule, Lie},
-    pod::{EndpointStats, Phase, Pod, Termination},
+    fault::{Failure, Fault, FaultRule, ForgedAnswer},
+    pod::{Phase, Pod, PodStats, Termination},
     service::ServiceBuilder,
     spec::WorkloadBuilder,
     workload::{Address, Roll, Workload},

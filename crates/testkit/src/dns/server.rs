@@ -1,7 +1,8 @@
 //! The sockets of the DNS server: one UDP socket and one TCP listener on the same port.
 //!
-//! Built on hickory-server: its streams do the framing and the idle time-out, its `Request` does the parsing.
-//! WHY not its `Server` loop as well: that loop sends only what hickory's own encoder made, and `wire` says why that will not do.
+//! Built on hickory-server: its streams do the framing and the idle time-out, its `Request` does
+//! the parsing. WHY not its `Server` loop as well: that loop sends only what hickory's own encoder
+//! made, and `wire` says why that will not do.
 
 use std::{net::Ipv4Addr, net::SocketAddr, sync::Arc};
 
@@ -116,7 +117,8 @@ async fn connection(stream: tokio::net::TcpStream, peer: SocketAddr, responder: 
     }
 }
 
-/// Answers at once, or from a task of its own if the answer is to be late, so that later queries do not wait behind it.
+/// Answers at once, or from a task of its own if the answer is to be late, so that later queries do
+/// not wait behind it.
 fn handle(
     message: SerialMessage,
     protocol: Protocol,
