@@ -1,4 +1,4 @@
-//! The example `quickstart`, run as its users run it: what it prints, and that every promise in it is kept.
+//! The demo `quickstart`, run as its users run it: what it prints, and that every promise in it is kept.
 
 use std::process::Output;
 
@@ -131,7 +131,7 @@ async fn a_service_of_any_name_server_is_called() {
 fn a_wrong_command_line_is_told_from_a_failure() {
     let output = quickstart(&["--sevice", "web:http"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("`--sevice` is not known"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("unexpected argument '--sevice' found"));
     let help = quickstart(&["--help"]);
     assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--nameserver"));
 }

@@ -1,4 +1,4 @@
-//! The example `watch`, run as its users run it: the table, the events, and that nothing is connected to without load.
+//! The demo `watch`, run as its users run it: the table, the events, and that nothing is connected to without load.
 
 use std::process::Output;
 
@@ -100,10 +100,10 @@ async fn a_real_service_is_watched_without_a_connection() {
 fn a_wrong_command_line_is_told_from_a_failure() {
     let output = run(EXAMPLE, &["--json"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("`--json` goes with `--once`"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("required arguments were not provided:\n  --once"));
     let output = run(EXAMPLE, &["--help"]);
     let help = succeeded(&output);
-    for flag in ["NAME:PORT", "\n  --load", "\n  --nameserver"] {
+    for flag in ["[NAME:PORT]", "\n      --load <N>", "\n      --nameserver <IP[:PORT]>"] {
         assert!(help.contains(flag), "`{flag}` is missing in:\n{help}");
     }
 }
