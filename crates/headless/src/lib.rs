@@ -35,7 +35,7 @@ mod view;
 #[doc(no_inline)]
 pub use headless_core::{
     AbortHandle, Answer, AnswerBuilder, BoxFuture, Connect, Endpoint, EndpointKey, Event, Failure, FailureKind,
-    FoundBy, Identify, Impostor, IpFamily, Negative, NegativeKind, Ordinal, Outcome, PodName, RefreshConfig,
+    FoundBy, Identify, Impostor, IpFamily, Load, Negative, NegativeKind, Ordinal, Outcome, PodName, RefreshConfig,
     Resolution, Resolve, Role, RoleRule, Route, Sharing, Snapshot, StaticList, Target, policy,
 };
 #[cfg(feature = "dns")]

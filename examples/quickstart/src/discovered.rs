@@ -32,7 +32,7 @@ impl Discovered {
             .ttl
             .map_or_else(String::new, |ttl| format!(", TTL {} s", ttl.as_secs()));
         let mut text = format!(
-            "  {}: {} pods, found by {}{ttl}",
+            "  {}\n  {} pods, found by {}{ttl}",
             self.service,
             self.pods.len(),
             self.found_by

@@ -107,7 +107,7 @@ async fn demo(json: bool) -> Result<bool, Box<dyn Error>> {
     screen.title(&format!(
         "5  Replace all six, one after the other, while {CALLERS} callers GET and POST"
     ));
-    screen.line("  The last answer after its deletion began, and the first of its replacement once ready:");
+    screen.line("  The last answer of a pod that is deleted, and the first of its replacement:");
     let restart = embedded.web.roll(Roll::default());
     let rolling_restart = rollout::follow(&embedded, &client, &mut screen, restart).await?;
 

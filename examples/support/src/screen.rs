@@ -51,7 +51,10 @@ impl Screen {
     /// Shows these lines, above those that change. What is too long goes on in the next line.
     pub fn line(&mut self, text: &str) {
         let columns = self.size().1;
-        let lines: Vec<_> = text.split('\n').flat_map(|line| wrap(line, columns)).collect();
+        let lines: Vec<_> = text
+            .split('\n')
+            .flat_map(|line| wrap(line, columns, usize::MAX))
+            .collect();
         self.show(&lines, 0);
     }
 
@@ -107,15 +110,21 @@ fn size_of(term: &Term) -> (usize, usize) {
     })
 }
 
-/// Breaks a line at `columns`. What follows is indented as the line is, and a bit more.
-pub fn wrap(line: &str, columns: usize) -> Vec<String> {
+/// Breaks a line at `columns` into `most` lines, and cuts what is left. What follows is indented as the line is, and a bit more.
+pub fn wrap(line: &str, columns: usize, most: usize) -> Vec<String> {
     if measure_text_width(line) <= columns {
         return vec![line.to_owned()];
     }
     let indent = " ".repeat(line.len() - line.trim_start().len() + 4);
     let options = Options::new(columns).subsequent_indent(&indent);
     let options = options.word_splitter(WordSplitter::NoHyphenation);
-    textwrap::wrap(line, options).into_iter().map(Into::into).collect()
+    let mut lines: Vec<String> = textwrap::wrap(line, options).into_iter().map(Into::into).collect();
+    if lines.len() > most {
+        lines.truncate(most);
+        let last = lines.pop().unwrap_or_default();
+        lines.push(truncate_str(&(last + " …"), columns, "…").into_owned());
+    }
+    lines
 }
 
 /// Cuts the front of a name that is longer than `columns`: its end tells more.
@@ -133,8 +142,10 @@ mod tests {
 
     #[test]
     fn long_lines_go_on_below() {
-        let lines = wrap("  12.3 s  a reason that is too long for one line", 30);
+        let lines = wrap("  12.3 s  a reason that is too long for one line", 30, 9);
         assert_eq!(lines, ["  12.3 s  a reason that is too", "      long for one line"]);
+        let lines = wrap("a reason that is too long for a line", 12, 2);
+        assert_eq!(lines, ["a reason", "    that is…"]);
     }
 
     #[test]

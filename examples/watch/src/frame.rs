@@ -14,7 +14,9 @@ use crate::status;
 /// How many events are shown below the table, unless there is less room.
 const EVENTS: usize = 12;
 /// Lines for events, however many pods there are.
-const FEW: usize = 6;
+const FEW: usize = 4;
+/// Lines for one of them, and for one of the status.
+const BRIEF: usize = 2;
 
 /// Where frames come from.
 pub(crate) struct Frames {
@@ -70,26 +72,31 @@ impl Frames {
 impl Frame {
     /// The status and the table, without the events, in `columns` columns.
     pub(crate) fn table(&self, columns: usize) -> Vec<String> {
-        self.lines(usize::MAX, columns)
+        self.lines(usize::MAX, columns, usize::MAX)
     }
 
     /// The table, and the last events below it; `rows` lines at most. If that is not enough, there are fewer events, then
     /// fewer pods.
     pub(crate) fn picture(&self, rows: usize, columns: usize) -> Vec<String> {
-        let events: Vec<_> = self.events.iter().flat_map(|event| event.lines(columns)).collect();
-        let mut lines = self.lines(rows.saturating_sub(events.len().min(FEW) + 1), columns);
+        // Of a long reason, enough to tell what it is; without a screen to fit into, all of it.
+        let most = if rows == usize::MAX { rows } else { BRIEF };
+        let events = self.events.iter();
+        let events: Vec<_> = events
+            .flat_map(|event| wrap(&event.to_string(), columns, most))
+            .collect();
+        let mut lines = self.lines(rows.saturating_sub(events.len().min(FEW) + 1), columns, most);
         let shown = rows.saturating_sub(lines.len() + 1).min(events.len());
         lines.push(String::new());
         lines.extend_from_slice(&events[events.len() - shown..]);
         lines
     }
 
-    fn lines(&self, rows: usize, columns: usize) -> Vec<String> {
+    fn lines(&self, rows: usize, columns: usize, most: usize) -> Vec<String> {
         let mut lines = vec![style(&self.status.service).bold().to_string()];
         let status = status::lines(&self.status)
             .into_iter()
             .chain([format!("load     {}", self.load)]);
-        lines.extend(status.flat_map(|line| wrap(&line, columns)));
+        lines.extend(status.flat_map(|line| wrap(&line, columns, most)));
         lines.push(String::new());
         let pods = table(&self.rows, columns);
         let mut left = self.rows.len() + 1;

@@ -5,7 +5,6 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use demo_support::wrap;
 use tokio::time::Instant;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -81,11 +80,10 @@ impl Log {
     }
 }
 
-impl Entry {
-    /// When, by what source, and what, in lines of `columns` columns.
-    pub(crate) fn lines(&self, columns: usize) -> Vec<String> {
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at, source, text } = self;
-        wrap(&format!("{:>8.2} s  {source:<8}  {text}", at.as_secs_f64()), columns)
+        write!(f, "{:>8.2} s  {source:<8}  {text}", at.as_secs_f64())
     }
 }
 

@@ -40,46 +40,50 @@ struct Pool {
 struct Column {
     title: &'static str,
     is_number: bool,
+    /// Columns that are kept free even for shorter cells, so that the table does not jump.
+    least: usize,
     cell: fn(&Row) -> String,
 }
 
 /// The columns in their order.
 const COLUMNS: [Column; 10] = [
-    text("pod", |row| row.pod.clone().unwrap_or_else(dash)),
-    number("ord", |row| {
+    text("pod", 5, |row| row.pod.clone().unwrap_or_else(dash)),
+    number("ord", 3, |row| {
         row.ordinal.map_or_else(dash, |ordinal| ordinal.to_string())
     }),
-    text("address", |row| row.address.clone()),
-    text("state", |row| row.state.to_owned()),
-    number("flight", |row| row.in_flight.to_string()),
-    number("latency", |row| {
+    text("address", 14, |row| row.address.clone()),
+    text("state", 9, |row| row.state.to_owned()),
+    number("flight", 6, |row| row.in_flight.to_string()),
+    number("latency", 8, |row| {
         let latency = row.pool.as_ref().and_then(|pool| pool.latency);
         latency.map_or_else(dash, |time| format!("{:.1} ms", time.as_secs_f64() * 1000.0))
     }),
-    number("busy", |row| row.of_pool(|pool| pool.busy + pool.dialling)),
-    number("idle", |row| row.of_pool(|pool| pool.idle)),
-    number("opened", |row| {
+    number("busy", 4, |row| row.of_pool(|pool| pool.busy + pool.dialling)),
+    number("idle", 4, |row| row.of_pool(|pool| pool.idle)),
+    number("opened", 6, |row| {
         row.of_pool(|pool| usize::try_from(pool.opened).unwrap_or(usize::MAX))
     }),
-    number("age", |row| format!("{} s", row.age.as_secs())),
+    number("age", 5, |row| format!("{} s", row.age.as_secs())),
 ];
 /// What is left out if there is no room, the first first: what another column tells too, then what is least needed.
 const DISPENSABLE: [&str; 5] = ["ord", "opened", "age", "latency", "address"];
 /// A pod's name is cut before a column is left out, but not below this.
 const SHORTEST_NAME: usize = 12;
 
-const fn text(title: &'static str, cell: fn(&Row) -> String) -> Column {
+const fn text(title: &'static str, least: usize, cell: fn(&Row) -> String) -> Column {
     Column {
         title,
         is_number: false,
+        least,
         cell,
     }
 }
 
-const fn number(title: &'static str, cell: fn(&Row) -> String) -> Column {
+const fn number(title: &'static str, least: usize, cell: fn(&Row) -> String) -> Column {
     Column {
         title,
         is_number: true,
+        least,
         cell,
     }
 }
@@ -100,24 +104,20 @@ pub(crate) fn table(rows: &[Row], room: usize) -> Vec<Vec<String>> {
     }
     let titles = line(&columns, |column| column.title.to_owned(), None);
     let rows = rows.iter().map(|row| {
-        let mut lines = vec![line(&columns, column_of(row), Some(row))];
+        let mut lines = vec![line(&columns, |column| (column.cell)(row), Some(row))];
         let reason = row
             .reason
             .iter()
-            .flat_map(|reason| wrap(&format!("  └ {reason}"), room));
+            .flat_map(|reason| wrap(&format!("  └ {reason}"), room, 2));
         lines.extend(reason.map(|line| style(line).dim().to_string()));
         lines
     });
     std::iter::once(vec![titles]).chain(rows).collect()
 }
 
-fn column_of(row: &Row) -> impl Fn(&Column) -> String {
-    |column| (column.cell)(row)
-}
-
 fn width(column: &Column, rows: &[Row]) -> usize {
     let cells = rows.iter().map(|row| (column.cell)(row).chars().count());
-    cells.chain([column.title.len()]).max().unwrap_or_default()
+    cells.chain([column.least]).max().unwrap_or_default()
 }
 
 fn line(columns: &[(&Column, usize)], cell: impl Fn(&Column) -> String, row: Option<&Row>) -> String {

@@ -52,10 +52,7 @@ impl<'a> View<'a> {
     fn show_events(&mut self) {
         let (new, seen) = self.log.after(self.seen);
         self.seen = seen;
-        let columns = self.screen.size().1;
-        for entry in new {
-            self.screen.line(&entry.lines(columns).join("\n"));
-        }
+        new.iter().for_each(|entry| self.screen.line(&entry.to_string()));
     }
 
     /// Set off from the events around it.
