@@ -29,7 +29,7 @@ pub fn endpoints(n: usize) -> Vec<Endpoint> {
 
 /// A balancer over so many pods, none of them connected to yet, and the route to ask it for: reads, if the policy knows roles.
 pub async fn balancer(n: usize, policy: impl Policy) -> (Balancer<Nothing>, Route) {
-    let discovery = Discovery::with(StaticList::new("web", endpoints(n))).start();
+    let discovery = Discovery::builder(StaticList::new("web", endpoints(n))).start();
     let builder = Balancer::builder(discovery.await.unwrap(), Nothing).policy(policy);
     let balancer = builder.build().unwrap();
     let route = if balancer.is_role_aware() {
@@ -45,12 +45,12 @@ pub async fn balancer(n: usize, policy: impl Policy) -> (Balancer<Nothing>, Rout
 /// WHY one pod after the other, and not by the policy until each has had its turn: the instructions of two runs are compared, and this must
 /// take the same number in both.
 pub async fn connect(balancer: &Balancer<Nothing>, route: Route, idle: usize) {
-    let pods = balancer.stats().pods.into_iter();
+    let pods = balancer.stats().endpoints.into_iter();
     for pod in pods.filter(|pod| route.role().is_none() || pod.role == route.role()) {
         let only = [pod.endpoint.key().clone()];
         let mut held = Vec::new();
         for _ in 0..idle {
-            held.push(balancer.acquire_among(route, &only).await.unwrap());
+            held.push(balancer.acquire_from(route, &only).await.unwrap());
         }
         held.into_iter().for_each(|lease| lease.finish(Outcome::Success));
     }

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use headless::policy::{Candidate, LeastLoaded, PickArgs, Policy, PowerOfTwo, Random, RoleAware, RoundRobin, Tried};
+use headless::policy::{Candidate, Excluded, LeastLoaded, PickArgs, Policy, PowerOfTwo, Random, RoleAware, RoundRobin};
 use headless::tower::DiscoveryLayer;
 use headless::{Balancer, Connect, Discovery, Endpoint, Outcome, Role, Route, StaticList};
 use headless_core::{Load, Timestamp};
@@ -53,7 +53,7 @@ fn a_pick_allocates_nothing() {
                 .map(|k| {
                     let role = if k == 0 { Role::Primary } else { Role::Replica };
                     let candidate = Candidate::new(Arc::new(pod(k)), Arc::new(Load::new())).with_role(Some(role));
-                    candidate.load.set_avoided(k % 3 == 1);
+                    candidate.load.set_unhealthy(k % 3 == 1);
                     candidate
                 })
                 .collect();
@@ -64,7 +64,7 @@ fn a_pick_allocates_nothing() {
                     for route in [Route::any(), Route::read(), Route::write()] {
                         let args = PickArgs::new(route, entropy(i)).at(Timestamp::from_nanos(i));
                         std::hint::black_box(picker.pick(&args));
-                        std::hint::black_box(picker.pick(&args.after(Tried::of(&tried))));
+                        std::hint::black_box(picker.pick(&args.excluding(Excluded::of(&tried))));
                     }
                 }
             });
@@ -86,7 +86,7 @@ impl Connect for Instant {
 
 /// A balancer over `n` pods, each with an idle connection.
 async fn warm(n: u32, policy: Box<dyn Policy>) -> Balancer<Instant> {
-    let discovery = Discovery::with(StaticList::new("web", (0..n).map(pod).collect()))
+    let discovery = Discovery::builder(StaticList::new("web", (0..n).map(pod).collect()))
         .start()
         .await
         .unwrap();
@@ -96,7 +96,7 @@ async fn warm(n: u32, policy: Box<dyn Policy>) -> Balancer<Instant> {
     } else {
         vec![Route::any()]
     };
-    while balancer.stats().pods.iter().any(|pod| pod.pool.idle == 0) {
+    while balancer.stats().endpoints.iter().any(|pod| pod.pool.idle == 0) {
         for route in &routes {
             // Held together, so that every pod gets its turn.
             let leases: Vec<_> = hold(&balancer, *route, n as usize * 2).await;
@@ -158,7 +158,7 @@ async fn a_clone_of_the_balancer_allocates_nothing() {
 #[tokio::test]
 async fn a_clone_of_the_tower_service_and_its_idle_call_allocate_nothing_whatever_the_number_of_pods() {
     for n in [1, 3, 1000] {
-        let discovery = Discovery::with(StaticList::new("web", (0..n).map(pod).collect()))
+        let discovery = Discovery::builder(StaticList::new("web", (0..n).map(pod).collect()))
             .start()
             .await
             .unwrap();

@@ -60,7 +60,7 @@ impl Connect for Never {
 fn on_demand() -> RefreshConfig {
     let mut config = RefreshConfig::default();
     (config.min_poll, config.max_poll) = (Duration::from_secs(3600), Duration::from_secs(3600));
-    config.early_look = Duration::from_millis(1);
+    config.min_reresolve_interval = Duration::from_millis(1);
     config
 }
 
@@ -69,7 +69,7 @@ const LIVES: u8 = 3;
 /// The least of several counts of what one answer with `changed` new pods of `size` costs, from the look to the published set.
 async fn cost(size: u32, changed: u32, policy: Option<Box<dyn Policy>>) -> usize {
     let answers = (0..=LIVES).map(|life| answer(size, changed, life)).collect();
-    let discovery = Discovery::with(Prepared(Mutex::new(answers))).refresh(on_demand());
+    let discovery = Discovery::builder(Prepared(Mutex::new(answers))).refresh(on_demand());
     let mut discovery = discovery.start().await.unwrap();
     let balancer = policy.map(|policy| {
         Balancer::builder(discovery.clone(), Never)
@@ -79,12 +79,12 @@ async fn cost(size: u32, changed: u32, policy: Option<Box<dyn Policy>>) -> usize
     });
     let mut least = usize::MAX;
     for _ in 0..LIVES {
-        discovery.look_soon();
+        discovery.request_reresolution();
         let before = counting::so_far();
         discovery.changed().await.unwrap();
         least = least.min(counting::so_far() - before);
         if let Some(balancer) = &balancer {
-            assert_eq!(balancer.stats().pods.len(), size as usize);
+            assert_eq!(balancer.stats().endpoints.len(), size as usize);
         }
     }
     assert_eq!(discovery.status().counters[&Event::Found], u64::from(LIVES) + 1);

@@ -44,7 +44,7 @@ fn resolver(cluster: &Cluster, target: &str) -> DnsResolver {
 }
 
 async fn start(cluster: &Cluster, target: &str) -> Result<Discovery, StartError> {
-    Discovery::with(resolver(cluster, target)).start().await
+    Discovery::builder(resolver(cluster, target)).start().await
 }
 
 /// The text a failed start prints, checked for what was asked, what was found, and what to do.
@@ -196,7 +196,7 @@ async fn a_start_that_may_wait_waits_for_the_first_pod() {
     let cluster = cluster().await;
     let web = web(&cluster, 0).await;
     let starting = tokio::spawn({
-        let watch = Discovery::with(resolver(&cluster, "web:http"));
+        let watch = Discovery::builder(resolver(&cluster, "web:http"));
         watch.on_start(OnStart::WaitUpTo(Duration::from_secs(30))).start()
     });
     cluster.dns().wait_total(1).await.unwrap();
@@ -207,7 +207,7 @@ async fn a_start_that_may_wait_waits_for_the_first_pod() {
 #[tokio::test]
 async fn a_start_that_may_wait_ends_with_the_same_error() {
     let cluster = cluster().await;
-    let watch = Discovery::with(resolver(&cluster, "web:http"));
+    let watch = Discovery::builder(resolver(&cluster, "web:http"));
     let error = watch
         .on_start(OnStart::WaitUpTo(Duration::from_millis(1)))
         .start()
@@ -220,7 +220,7 @@ async fn a_start_that_may_wait_ends_with_the_same_error() {
 async fn a_start_may_be_empty_and_requests_wait_for_the_first_pod() {
     let cluster = cluster().await;
     let web = web(&cluster, 0).await;
-    let discovery = Discovery::with(resolver(&cluster, "web:http"))
+    let discovery = Discovery::builder(resolver(&cluster, "web:http"))
         .on_start(OnStart::Empty)
         .start()
         .await
@@ -261,14 +261,14 @@ async fn a_pod_that_lost_its_address_since_the_last_look_is_refused_by_the_ident
     let cluster = cluster().await;
     let web = web(&cluster, 2).await;
     let resolver = resolver(&cluster, "web:http");
-    let check = resolver.identity_check();
+    let check = resolver.ptr_verifier();
     let mut slow = RefreshConfig::default();
     (slow.min_poll, slow.max_poll) = (Duration::from_secs(60), Duration::from_secs(60));
-    (slow.early_look, slow.max_cached_poll) = (Duration::from_secs(60), Duration::from_secs(60));
-    let discovery = Discovery::with(resolver).refresh(slow).start().await.unwrap();
+    (slow.min_reresolve_interval, slow.max_cached_poll) = (Duration::from_secs(60), Duration::from_secs(60));
+    let discovery = Discovery::builder(resolver).refresh(slow).start().await.unwrap();
     let balancer = Balancer::builder(discovery, Tcp)
         .policy(RoundRobin::default())
-        .identify(check)
+        .verify_peer(check)
         .build()
         .unwrap();
     // web-1 moves, and web-2 inherits its address, before anybody looks again.

@@ -29,7 +29,7 @@ fn quick() -> RefreshConfig {
     let mut config = RefreshConfig::default();
     config.min_poll = Duration::from_millis(20);
     config.max_poll = POLL;
-    config.early_look = Duration::from_millis(20);
+    config.min_reresolve_interval = Duration::from_millis(20);
     config.retry_first = Duration::from_millis(20);
     config.retry_max = POLL;
     config
@@ -86,7 +86,7 @@ impl Scene {
         settings: impl FnOnce(DnsResolverBuilder) -> DnsResolverBuilder,
     ) -> Self {
         let resolver = settings(resolver(&cluster, target)).build().unwrap();
-        let discovery = Discovery::with(resolver).refresh(refresh).start().await.unwrap();
+        let discovery = Discovery::builder(resolver).refresh(refresh).start().await.unwrap();
         let client = Client::builder(discovery.clone()).build().unwrap();
         let load = Load::start(&client, CALLERS);
         let scene = Self {
@@ -497,7 +497,7 @@ async fn nxdomain_for_good_empties_the_set_and_requests_wait_for_its_end() {
 async fn nothing_at_the_start_then_pods() {
     let cluster = cluster().start().await.unwrap();
     let web = stateful_set(&cluster, "web", "web", 0).await;
-    let discovery = Discovery::with(resolver(&cluster, "web:http").build().unwrap())
+    let discovery = Discovery::builder(resolver(&cluster, "web:http").build().unwrap())
         .refresh(quick())
         .on_start(OnStart::Empty)
         .start()
@@ -688,7 +688,7 @@ async fn one_pod_with_several_addresses_is_one_endpoint() {
         .family(IpFamily::V6Only)
         .build()
         .unwrap();
-    let v6 = Discovery::with(v6).refresh(quick()).start().await.unwrap();
+    let v6 = Discovery::builder(v6).refresh(quick()).start().await.unwrap();
     let ips: Vec<_> = v6.snapshot().iter().map(|endpoint| endpoint.addr().ip()).collect();
     let expected: Vec<_> = scene
         .web
@@ -711,7 +711,7 @@ async fn two_stateful_sets_under_one_service() {
         .stateful_set("web")
         .build()
         .unwrap();
-    let pinned = Watch(Discovery::with(pinned).refresh(quick()).start().await.unwrap());
+    let pinned = Watch(Discovery::builder(pinned).refresh(quick()).start().await.unwrap());
     assert_eq!(pinned.ordinals(), [None, None, Some(0), Some(1)], "{:?}", pinned.pods());
     other.scale(1).await.unwrap();
     scene.watch.sees(&["canary-0", "web-0", "web-1"]).await;
@@ -873,20 +873,20 @@ async fn a_crashed_pod_that_dns_still_lists_costs_no_get() {
     scene.load.more(2000).await;
     assert_eq!(scene.watch.0.snapshot().len(), 3, "DNS still lists it");
     let stats = scene.client.balancer().stats();
-    let avoided: Vec<_> = stats
+    let unhealthy: Vec<_> = stats
         .pods
         .iter()
-        .filter(|pod| pod.avoided)
+        .filter(|pod| pod.unhealthy)
         .map(|pod| pod.endpoint.addr())
         .collect();
-    assert_eq!(avoided, [pod.addr()]);
+    assert_eq!(unhealthy, [pod.addr()]);
     println!("{} GETs, none failed", scene.load.was_fine().await);
 }
 
 /// How long after the pods are back the first request succeeds.
 async fn recovery(down: impl AsyncFn(&Workload), up: impl AsyncFn(&Workload)) -> Duration {
     let mut config = quick();
-    (config.min_poll, config.max_poll, config.early_look) = (POLL * 4, POLL * 4, POLL * 4);
+    (config.min_poll, config.max_poll, config.min_reresolve_interval) = (POLL * 4, POLL * 4, POLL * 4);
     config.retry_max = POLL * 4;
     let scene = Scene::with(cluster(), 3, config, "web:http").await;
     let pods = scene.web.pods();
@@ -895,7 +895,7 @@ async fn recovery(down: impl AsyncFn(&Workload), up: impl AsyncFn(&Workload)) ->
         until(|| pod.stats().listening == 0, || format!("{pod:?} still listens")).await;
     }
     // All callers wait, each up to its acquire timeout, 5 s.
-    scene.watch.0.look_soon();
+    scene.watch.0.request_reresolution();
     let looks = scene.cluster.dns().total();
     scene.cluster.dns().wait_total(looks + 2).await.unwrap();
     up(&scene.web).await;

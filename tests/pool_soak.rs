@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use headless::{
-    AcquireError, Balancer, BoxFuture, Connect, Discovery, Endpoint, FoundBy, Lease, OnStart, Outcome, PoolConfig,
-    RefreshConfig, Resolve, Route, Sharing,
+    AcquireError, Balancer, BoxFuture, Connect, Discovery, Endpoint, FoundBy, Lease, Multiplexing, OnStart, Outcome,
+    PoolConfig, RefreshConfig, Resolve, Route,
 };
 use headless_core::{Answer, Negative, NegativeKind, Resolution};
 use tokio::runtime::Handle;
@@ -47,7 +47,7 @@ struct World(Arc<State>);
 
 struct State {
     random: Random,
-    sharing: Sharing,
+    sharing: Multiplexing,
     listed: Mutex<Vec<Endpoint>>,
     /// Nothing fails from now on.
     kind: AtomicBool,
@@ -55,7 +55,7 @@ struct State {
     open: AtomicUsize,
     /// The most that existed or were being opened at a time.
     most: AtomicUsize,
-    dialling: AtomicUsize,
+    connecting: AtomicUsize,
 }
 
 fn pod(k: u8) -> Endpoint {
@@ -63,7 +63,7 @@ fn pod(k: u8) -> Endpoint {
 }
 
 impl World {
-    fn new(seed: u64, sharing: Sharing) -> Self {
+    fn new(seed: u64, sharing: Multiplexing) -> Self {
         Self(Arc::new(State {
             random: Random(Mutex::new(seed)),
             sharing,
@@ -71,7 +71,7 @@ impl World {
             kind: AtomicBool::new(false),
             open: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
-            dialling: AtomicUsize::new(0),
+            connecting: AtomicUsize::new(0),
         }))
     }
 
@@ -102,7 +102,7 @@ struct Count(Arc<State>, fn(&State) -> &AtomicUsize);
 impl Count {
     fn up(state: &Arc<State>, of: fn(&State) -> &AtomicUsize) -> Self {
         of(state).fetch_add(1, SeqCst);
-        let now = state.open.load(SeqCst) + state.dialling.load(SeqCst);
+        let now = state.open.load(SeqCst) + state.connecting.load(SeqCst);
         state.most.fetch_max(now, SeqCst);
         Self(Arc::clone(state), of)
     }
@@ -136,7 +136,7 @@ impl Connect for World {
     type Error = Refused;
 
     async fn connect(&self, _: &Endpoint) -> Result<Conn, Refused> {
-        let dialling = Count::up(&self.0, |state| &state.dialling);
+        let connecting = Count::up(&self.0, |state| &state.connecting);
         self.moment().await;
         if self.fails(5) {
             return Err(Refused);
@@ -144,7 +144,7 @@ impl Connect for World {
         if self.fails(2) {
             pending().await
         }
-        drop(dialling);
+        drop(connecting);
         Ok(Conn {
             dead: Arc::new(AtomicBool::new(self.fails(2))),
             _open: Arc::new(Count::up(&self.0, |state| &state.open)),
@@ -155,7 +155,7 @@ impl Connect for World {
         !conn.dead.load(SeqCst)
     }
 
-    fn sharing(&self) -> Sharing {
+    fn multiplexing(&self) -> Multiplexing {
         self.0.sharing
     }
 
@@ -167,7 +167,7 @@ impl Connect for World {
         if self.fails(10) { 1 } else { usize::MAX }
     }
 
-    async fn check(&self, conn: &mut Conn) -> Result<(), Refused> {
+    async fn validate(&self, conn: &mut Conn) -> Result<(), Refused> {
         self.moment().await;
         if self.fails(2) {
             pending::<()>().await;
@@ -184,7 +184,7 @@ impl Resolve for World {
         let listed = self.0.listed.lock().unwrap().clone();
         let (ttl, name) = (Duration::from_millis(10), "A web.shop.svc.cluster.local.");
         Box::pin(ready(match listed.is_empty() {
-            true => Resolution::None(Negative::new(NegativeKind::NoSuchName, Some(ttl), name)),
+            true => Resolution::NoEndpoints(Negative::new(NegativeKind::NoSuchName, Some(ttl), name)),
             false => Resolution::Found(Answer::new(listed, ttl, FoundBy::NamedPort)),
         }))
     }
@@ -197,16 +197,22 @@ impl Resolve for World {
 /// Limits and times so small that each is met all the time.
 async fn balancer(world: &World, in_all: Option<usize>) -> Balancer<World> {
     let mut refresh = RefreshConfig::default();
-    (refresh.min_poll, refresh.max_poll, refresh.early_look) = (TICK, 4 * TICK, TICK);
+    (refresh.min_poll, refresh.max_poll, refresh.min_reresolve_interval) = (TICK, 4 * TICK, TICK);
     (refresh.retry_first, refresh.retry_max) = (TICK, 4 * TICK);
     (refresh.negative_hold, refresh.replace_hold) = (4 * TICK, 4 * TICK);
     let mut pool = PoolConfig::default();
-    (pool.connections_per_pod, pool.connections_in_all, pool.dials_per_pod) = (3, in_all, 2);
-    (pool.min_idle_per_pod, pool.max_waiters_per_pod) = (1, 6);
-    (pool.dial_timeout, pool.idle_timeout) = (4 * TICK, 8 * TICK);
+    (
+        pool.max_connections_per_endpoint,
+        pool.max_connections_total,
+        pool.max_connecting_per_endpoint,
+    ) = (3, in_all, 2);
+    (pool.min_idle_per_endpoint, pool.max_waiters_per_endpoint) = (1, 6);
+    (pool.connect_timeout, pool.idle_timeout) = (4 * TICK, 8 * TICK);
     (pool.max_lifetime, pool.drain_timeout) = (Some(12 * TICK), 10 * TICK);
-    (pool.check_after, pool.keep_alive) = (Some(TICK), Some(3 * TICK));
-    let discovery = Discovery::with(world.clone()).refresh(refresh).on_start(OnStart::Empty);
+    (pool.validate_after_idle, pool.keep_alive) = (Some(TICK), Some(3 * TICK));
+    let discovery = Discovery::builder(world.clone())
+        .refresh(refresh)
+        .on_start(OnStart::Empty);
     Balancer::builder(discovery.start().await.unwrap(), world.clone())
         .pool(pool)
         .acquire_timeout(20 * TICK)
@@ -225,8 +231,8 @@ struct Tally {
 async fn acquire(world: &World, balancer: &Balancer<World>) -> Result<Lease<World>, AcquireError> {
     let some = [world.any_pod().key().clone(), world.any_pod().key().clone()];
     match world.below(4) {
-        0 => balancer.acquire_among(Route::any(), &some).await,
-        1 => balancer.acquire_after(Route::any(), &some).await,
+        0 => balancer.acquire_from(Route::any(), &some).await,
+        1 => balancer.acquire_excluding(Route::any(), &some).await,
         _ => balancer.acquire(Route::any()).await,
     }
 }
@@ -293,7 +299,7 @@ async fn pods_live(world: &World, balancer: &Balancer<World>, end: Instant) {
             0..2 => {
                 let listed: Vec<_> = (0..NAMES as u8).filter(|_| world.below(2) == 0).map(pod).collect();
                 *world.0.listed.lock().unwrap() = listed;
-                balancer.discovery().look_soon();
+                balancer.discovery().request_reresolution();
             }
             2 => drop(balancer.evict(world.any_pod().key())),
             _ => {}
@@ -314,18 +320,18 @@ async fn until(mut condition: impl FnMut() -> bool, what: impl Fn() -> String) {
 /// Nobody in flight, nothing open but what is idle, and every connection that was opened accounted for.
 fn is_at_rest(world: &World, balancer: &Balancer<World>) -> bool {
     let stats = balancer.stats();
-    let rests = |pod: &headless::PodStats| {
+    let rests = |pod: &headless::EndpointStats| {
         let pool = &pod.pool;
-        (pod.in_flight, pool.busy, pool.waiting, pool.dialling) == (0, 0, 0, 0)
+        (pod.in_flight, pool.busy, pool.waiting, pool.connecting) == (0, 0, 0, 0)
             && pool.opened == pool.closed.total() + pool.idle as u64
     };
-    stats.pods.len() == usize::from(LAST)
+    stats.endpoints.len() == usize::from(LAST)
         && stats.draining.is_empty()
-        && stats.pods.iter().all(rests)
+        && stats.endpoints.iter().all(rests)
         && stats.total().idle == world.0.open.load(SeqCst)
 }
 
-async fn soak(sharing: Sharing, in_all: Option<usize>, seed: u64, length: Duration) {
+async fn soak(sharing: Multiplexing, in_all: Option<usize>, seed: u64, length: Duration) {
     let world = World::new(seed, sharing);
     let balancer = balancer(&world, in_all).await;
     let (end, tally) = (Instant::now() + length, Arc::new(Tally::default()));
@@ -338,7 +344,7 @@ async fn soak(sharing: Sharing, in_all: Option<usize>, seed: u64, length: Durati
 
     world.0.kind.store(true, SeqCst);
     *world.0.listed.lock().unwrap() = (0..LAST).map(pod).collect();
-    balancer.discovery().look_soon();
+    balancer.discovery().request_reresolution();
     until(
         || is_at_rest(&world, &balancer),
         || {
@@ -354,7 +360,7 @@ async fn soak(sharing: Sharing, in_all: Option<usize>, seed: u64, length: Durati
     let mut leases = Vec::new();
     for k in 0..LAST {
         let only = [pod(k).key().clone()];
-        let lease = balancer.acquire_among(Route::any(), &only).await;
+        let lease = balancer.acquire_from(Route::any(), &only).await;
         leases.push(lease.unwrap_or_else(|error| panic!("seed {seed}: {error}; {:#?}", balancer.stats())));
     }
     println!(
@@ -366,7 +372,7 @@ async fn soak(sharing: Sharing, in_all: Option<usize>, seed: u64, length: Durati
     leases.into_iter().for_each(|lease| lease.finish(Outcome::Success));
     drop(balancer);
     until(
-        || world.0.open.load(SeqCst) + world.0.dialling.load(SeqCst) == 0,
+        || world.0.open.load(SeqCst) + world.0.connecting.load(SeqCst) == 0,
         || format!("{} still open (seed {seed})", world.0.open.load(SeqCst)),
     )
     .await;
@@ -383,7 +389,7 @@ async fn no_connection_and_no_permit_is_lost_whoever_gives_up_whenever() {
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     let limit = Some(usize::from(LAST));
-    let (exclusive, shared) = (Sharing::Exclusive, Sharing::Streams(4));
+    let (exclusive, shared) = (Multiplexing::Exclusive, Multiplexing::Streams(4));
     tokio::join!(
         soak(exclusive, None, seed, length),
         soak(exclusive, limit, seed ^ 1, length),

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless::{Discovery, PodStats, RefreshConfig};
+use headless::{Discovery, EndpointStats, RefreshConfig};
 use headless_http::{Client, ClientBuilder, Error, Protocol};
 use headless_testkit::{Address, Cluster, Pod, Roll, Termination, Workload};
 use headless_tests::support::looks::{NAMESPACE, resolver};
@@ -66,7 +66,7 @@ impl Scale {
             &mut config.retry_max,
             &mut config.negative_hold,
             &mut config.replace_hold,
-            &mut config.early_look,
+            &mut config.min_reresolve_interval,
         ] {
             *time = time.mul_f64(self.second.as_secs_f64());
         }
@@ -111,7 +111,7 @@ impl Scene {
             (web.start().await.unwrap(), cluster)
         };
         let (web, cluster) = pods.spawn(start).await.unwrap();
-        let discovery = Discovery::with(resolver(cluster.dns_addr(), "web:http")).refresh(scale.refresh());
+        let discovery = Discovery::builder(resolver(cluster.dns_addr(), "web:http")).refresh(scale.refresh());
         let builder = Client::builder(discovery.start().await.unwrap()).protocol(protocol);
         let client = settings(builder).build().unwrap();
         Self {
@@ -174,21 +174,21 @@ impl Scene {
 
     /// Waits until the client knows the pods there are, and all of them take their share.
     async fn has_all_pods(&self) {
-        let in_use = |pod: &PodStats| !pod.avoided && !pod.warming;
+        let in_use = |pod: &EndpointStats| !pod.unhealthy && !pod.warming;
         self.client_is(|_, pod| in_use(pod)).await;
     }
 
     /// Waits until the client has the pods there are, nothing is draining, and each is as `right` says.
-    async fn client_is(&self, right: impl Fn(&Pod, &PodStats) -> bool) {
+    async fn client_is(&self, right: impl Fn(&Pod, &EndpointStats) -> bool) {
         let pods = self.web.ready();
         assert_eq!(pods.len(), PODS as usize);
         let balancer = self.client.balancer();
         let is = || {
             let stats = balancer.stats();
-            let known = stats.pods.iter().map(|pod| pod.endpoint.addr());
+            let known = stats.endpoints.iter().map(|pod| pod.endpoint.addr());
             known.eq(addrs(&pods))
                 && stats.draining.is_empty()
-                && pods.iter().zip(&stats.pods).all(|(pod, stats)| right(pod, stats))
+                && pods.iter().zip(&stats.endpoints).all(|(pod, stats)| right(pod, stats))
         };
         until(is, || format!("{:?}: {:#?}", addrs(&pods), balancer.stats())).await;
     }
@@ -221,12 +221,12 @@ impl Scene {
         let protocol = self.protocol;
         self.client_is(|pod, stats| {
             let pool = &stats.pool;
-            let is_calm = (stats.in_flight, pool.busy, pool.waiting, pool.dialling) == (0, 0, 0, 0);
+            let is_calm = (stats.in_flight, pool.busy, pool.waiting, pool.connecting) == (0, 0, 0, 0);
             let is_enough = match protocol {
                 Protocol::Http2 => pool.idle == 1,
                 _ => (1..=CALLERS).contains(&(pool.idle as u64)),
             };
-            is_calm && is_enough && !stats.avoided && !stats.warming && pod.stats().open == pool.idle as u64
+            is_calm && is_enough && !stats.unhealthy && !stats.warming && pod.stats().open == pool.idle as u64
         })
         .await;
         let requests = self.load.done();

@@ -324,7 +324,7 @@ async fn client(cluster: &Cluster) -> Client {
     let mut refresh = RefreshConfig::default();
     refresh.min_poll = Duration::from_millis(20);
     refresh.max_poll = Duration::from_millis(100);
-    refresh.early_look = Duration::from_millis(50);
+    refresh.min_reresolve_interval = Duration::from_millis(50);
     refresh.retry_first = Duration::from_millis(20);
     refresh.retry_max = Duration::from_millis(200);
     let resolver = DnsResolver::builder("web:http".parse().unwrap());
@@ -333,7 +333,7 @@ async fn client(cluster: &Cluster) -> Client {
         .namespace("shop")
         .zone("cluster.local");
     let resolver = resolver.timeout(Duration::from_millis(50)).build().unwrap();
-    let discovery = Discovery::with(resolver).refresh(refresh).start().await.unwrap();
+    let discovery = Discovery::builder(resolver).refresh(refresh).start().await.unwrap();
     // More pods can die at the same moment than a request is sent again by default, 3 times.
     let client = Client::builder(discovery).max_retries(MOST_PODS as usize);
     client.acquire_timeout(ACQUIRE).build().unwrap()
@@ -348,15 +348,15 @@ async fn settle(cluster: &Cluster, web: &Workload, client: &Client) {
     let balancer = client.balancer();
     let is_settled = || {
         let stats = balancer.stats();
-        let idle = |pod: &headless::PodStats| {
-            (pod.in_flight, pod.pool.busy, pod.pool.waiting, pod.pool.dialling) == (0, 0, 0, 0)
+        let idle = |pod: &headless::EndpointStats| {
+            (pod.in_flight, pod.pool.busy, pod.pool.waiting, pod.pool.connecting) == (0, 0, 0, 0)
         };
         let right = stats
             .pods
             .iter()
             .map(|pod| pod.endpoint.addr())
             .eq(web.ready().iter().map(|pod| pod.addr()));
-        right && stats.draining.is_empty() && stats.pods.iter().all(|pod| idle(pod) && !pod.avoided)
+        right && stats.draining.is_empty() && stats.endpoints.iter().all(|pod| idle(pod) && !pod.unhealthy)
     };
     until(is_settled, || format!("settled: {:#?}", balancer.stats())).await;
 }

@@ -28,7 +28,7 @@ fn account() -> Account {
 
 async fn connect(db: &MariaDb, settings: SplitterBuilder) -> Splitter {
     let resolver = built(builder(db.cluster().dns_addr(), &db.service()));
-    let discovery = Discovery::with(resolver).start().await.expect("the pods are listed");
+    let discovery = Discovery::builder(resolver).start().await.expect("the pods are listed");
     settings
         .start(discovery)
         .await

@@ -60,7 +60,7 @@ async fn echo(pods: u32) -> Result<(Cluster, Workload, Discovery), TestkitError>
     let set = set.replicas(pods).app(App::echo()).start().await?;
     let mut refresh = RefreshConfig::default();
     (refresh.min_poll, refresh.max_poll) = (Duration::from_millis(50), Duration::from_millis(50));
-    let discovery = Discovery::with(resolver(cluster.dns_addr(), "echo:line")).refresh(refresh);
+    let discovery = Discovery::builder(resolver(cluster.dns_addr(), "echo:line")).refresh(refresh);
     let discovery = discovery.start().await.expect("the pods are ready");
     Ok((cluster, set, discovery))
 }
@@ -132,7 +132,7 @@ async fn pods_that_come_are_used_and_pods_that_go_are_not() -> Result<(), Testki
         .expect("the watch runs");
     // A new pod takes its turns once it has been connected to.
     let balancer = service.balancer().expect("built").clone();
-    while balancer.stats().pods.iter().any(|pod| pod.avoided) || balancer.stats().pods.len() < 4 {
+    while balancer.stats().endpoints.iter().any(|pod| pod.unhealthy) || balancer.stats().endpoints.len() < 4 {
         tokio::task::yield_now().await;
     }
     assert_eq!(

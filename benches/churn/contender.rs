@@ -105,8 +105,8 @@ impl Contender for Headless {
         // WHY: the list says when it has changed, and the others see that at once. So does `headless` if it looks when told to, and
         // not, as DNS wants it, at most once a second.
         let mut refresh = RefreshConfig::default();
-        refresh.early_look = Duration::ZERO;
-        let discovery = Discovery::with(Listed(list.clone()))
+        refresh.min_reresolve_interval = Duration::ZERO;
+        let discovery = Discovery::builder(Listed(list.clone()))
             .refresh(refresh)
             .start()
             .await
@@ -115,7 +115,7 @@ impl Contender for Headless {
         tokio::spawn(async move {
             let mut list = list;
             while list.changed().await.is_ok() {
-                discovery.look_soon();
+                discovery.request_reresolution();
             }
         });
         Self(client)

@@ -86,7 +86,9 @@ fn main() {
             "not pinned: no `taskset`, or one CPU"
         },
     );
-    println!("headless: default settings, but it looks at the list whenever the list has changed (`early_look` 0)");
+    println!(
+        "headless: default settings, but it looks at the list whenever the list has changed (`min_reresolve_interval` 0)"
+    );
     println!(
         "HAProxy: one thread on the client's CPU, `balance random(2)`, `retry-on all-retryable-errors`, 3 retries"
     );

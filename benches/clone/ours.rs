@@ -21,7 +21,7 @@ pub fn contenders() -> [Micro; 3] {
         cloned(SERVICE, async || Balanced::new(balancer().await)),
         cloned(CLIENT, async || {
             let list = StaticList::new("web.shop.svc", pods::endpoints(PODS));
-            let discovery = Discovery::with(list).start().await.unwrap();
+            let discovery = Discovery::builder(list).start().await.unwrap();
             headless_http::Client::builder(discovery).build().unwrap()
         }),
     ]

@@ -116,7 +116,7 @@ fn operate(what: &str, n: usize, count: usize) {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let (balancer, route) = pods::balancer(n, policy).await;
-        // A pod that was never connected to is avoided.
+        // A pod that was never connected to is unhealthy.
         pods::connect(&balancer, route, 1).await;
         match what {
             ACQUIRE => {

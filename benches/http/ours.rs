@@ -15,7 +15,7 @@ impl Shared for Headless {
     async fn open(setup: &Setup) -> Self {
         let pods = setup.pods.0.iter().map(|pod| Endpoint::new(*pod)).collect();
         let list = StaticList::new("web.bench.svc:http", pods);
-        let discovery = Discovery::with(list).start().await.unwrap();
+        let discovery = Discovery::builder(list).start().await.unwrap();
         let protocol = match setup.case.protocol {
             Protocol::Http1 => headless_http::Protocol::Http1,
             Protocol::Http2 => headless_http::Protocol::Http2,

@@ -24,8 +24,8 @@ pub fn watch(count: u32) -> (Discovery, Runtime) {
         FoundBy::NamedPort,
     );
     let mut once = RefreshConfig::default();
-    (once.min_poll, once.max_poll, once.early_look) = (LATER, LATER, LATER);
-    let watch = Discovery::with(Once(Mutex::new(Some(answer)))).refresh(once);
+    (once.min_poll, once.max_poll, once.min_reresolve_interval) = (LATER, LATER, LATER);
+    let watch = Discovery::builder(Once(Mutex::new(Some(answer)))).refresh(once);
     let discovery = runtime.block_on(watch.start()).unwrap();
     (discovery, runtime)
 }
@@ -49,7 +49,7 @@ impl Pools {
         let (discovery, runtime) = watch(pods);
         let balancer = Balancer::builder(discovery, Nothing)
             .policy(RoundRobin::default())
-            .connections_per_pod(CONNECTIONS)
+            .max_connections_per_endpoint(CONNECTIONS)
             .build()
             .unwrap();
         Self {
@@ -68,7 +68,7 @@ impl Pools {
             }
             leases.into_iter().for_each(|lease| lease.finish(Outcome::Success));
         });
-        let pods = self.balancer.stats().pods;
+        let pods = self.balancer.stats().endpoints;
         assert!(pods.iter().all(|pod| pod.pool.idle == each), "each pod has {each}");
     }
 }

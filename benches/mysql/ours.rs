@@ -17,9 +17,9 @@ pub async fn splitter(setup: Setup) -> Splitter {
     };
     let endpoints = setup.pods.all().into_iter().enumerate().map(endpoint).collect();
     let list = StaticList::new("mysql", endpoints);
-    let discovery = Discovery::with(list).start().await.unwrap();
+    let discovery = Discovery::builder(list).start().await.unwrap();
     let account = Account::new(mariadb::USER, mariadb::PASSWORD).database(mariadb::DATABASE);
-    let mut builder = Splitter::builder(account).connections_per_pod(setup.callers);
+    let mut builder = Splitter::builder(account).max_connections_per_endpoint(setup.callers);
     if setup.is_counted {
         // Probes come by the clock, and under callgrind it runs fifty times too fast.
         builder = builder.probe_interval(NEVER).probe_timeout(NEVER).max_lag(2 * NEVER);

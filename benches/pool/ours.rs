@@ -56,12 +56,12 @@ pub struct Headless(Balancer<Nothing>);
 impl Headless {
     pub async fn new(connections: usize) -> Self {
         let pod = Endpoint::new(([10, 0, 0, 1], 80).into());
-        let discovery = Discovery::with(StaticList::new("web", vec![pod]))
+        let discovery = Discovery::builder(StaticList::new("web", vec![pod]))
             .start()
             .await
             .unwrap();
         let mut pool = PoolConfig::default();
-        pool.connections_per_pod = connections;
+        pool.max_connections_per_endpoint = connections;
         Self(Balancer::builder(discovery, Nothing).pool(pool).build().unwrap())
     }
 }

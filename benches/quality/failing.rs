@@ -16,16 +16,16 @@ const SHARE: &str = "failing pod's share";
 
 /// The same policies where the pool cannot connect to the pod, and says so.
 const AVOIDING: [Contender; 4] = [
-    Contender::new("headless RoundRobin, avoided", |n, seed| {
+    Contender::new("headless RoundRobin, unhealthy", |n, seed| {
         Box::new(Headless::new(RoundRobin::default(), n, seed).avoiding())
     }),
-    Contender::new("headless LeastLoaded, avoided", |n, seed| {
+    Contender::new("headless LeastLoaded, unhealthy", |n, seed| {
         Box::new(Headless::new(LeastLoaded, n, seed).avoiding())
     }),
-    Contender::new("headless PowerOfTwo, avoided", |n, seed| {
+    Contender::new("headless PowerOfTwo, unhealthy", |n, seed| {
         Box::new(Headless::new(PowerOfTwo::default(), n, seed).avoiding())
     }),
-    Contender::new("headless PowerOfTwo::latency, avoided", |n, seed| {
+    Contender::new("headless PowerOfTwo::latency, unhealthy", |n, seed| {
         Box::new(Headless::new(PowerOfTwo::latency(), n, seed).avoiding())
     }),
 ];

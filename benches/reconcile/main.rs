@@ -116,7 +116,9 @@ type New = fn(&'static str, Pods) -> Box<dyn Contender>;
 const CONTENDERS: &[(&str, New)] = &[
     (LIMIT, |name, pods| Box::new(Merge::new(name, pods))),
     (HEADLESS, |name, pods| Box::new(Headless::new(name, pods, Part::Whole))),
-    (BELIEF, |name, pods| Box::new(Headless::new(name, pods, Part::Belief))),
+    (BELIEF, |name, pods| {
+        Box::new(Headless::new(name, pods, Part::RefreshState))
+    }),
     (BALANCER, |name, pods| {
         Box::new(Headless::new(name, pods, Part::Balancer))
     }),

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use headless::{Balancer, Connect, Discovery, Endpoint, FoundBy, Outcome, RefreshConfig, Resolve, Route, Sharing};
+use headless::{Balancer, Connect, Discovery, Endpoint, FoundBy, Multiplexing, Outcome, RefreshConfig, Resolve, Route};
 use headless_core::{Answer, BoxFuture, Resolution};
 use tokio::runtime::{Builder, Runtime};
 
@@ -38,7 +38,7 @@ pub enum Part {
     /// From the answer to the picks.
     Whole,
     /// From the answer to the snapshot.
-    Belief,
+    RefreshState,
     /// From the snapshot to the picks.
     Balancer,
 }
@@ -48,7 +48,7 @@ impl Headless {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         let (answers, begun) = (Arc::new(Answers::default()), Arc::new(Begun::default()));
         answers.push(pods, 0);
-        let watch = Discovery::with(Prepared(Arc::clone(&answers))).refresh(on_demand());
+        let watch = Discovery::builder(Prepared(Arc::clone(&answers))).refresh(on_demand());
         let discovery = runtime.block_on(watch.start()).unwrap();
         let connector = Nothing(Arc::clone(&begun));
         let balancer = Balancer::builder(discovery.clone(), connector).build().unwrap();
@@ -82,7 +82,7 @@ impl Contender for Headless {
         self.runtime.block_on(async {
             let listener = poll_fn(|context| Poll::Ready(Arc::new(Listener::new(context.waker())))).await;
             let waker = Waker::from(Arc::clone(&listener));
-            discovery.look_soon();
+            discovery.request_reresolution();
             let mut changed = pin!(discovery.changed());
             let changed = poll_fn(|_| changed.as_mut().poll(&mut Context::from_waker(&waker)));
             assert_eq!(changed.await.unwrap().len(), self.pods.size as usize);
@@ -91,7 +91,7 @@ impl Contender for Headless {
             let woken = listener.woken.lock().unwrap().take().unwrap();
             match self.measured {
                 Part::Whole => handed_out.until(woken),
-                Part::Belief => handed_out.until(begun),
+                Part::RefreshState => handed_out.until(begun),
                 Part::Balancer => begun.until(woken),
             }
         })
@@ -109,7 +109,7 @@ impl Contender for Headless {
 fn on_demand() -> RefreshConfig {
     let mut config = RefreshConfig::default();
     (config.min_poll, config.max_poll) = (Duration::from_secs(3600), Duration::from_secs(3600));
-    config.early_look = Duration::ZERO;
+    config.min_reresolve_interval = Duration::ZERO;
     config
 }
 
@@ -200,8 +200,8 @@ impl Connect for Nothing {
         Ok(endpoint.addr().port().into())
     }
 
-    fn sharing(&self) -> Sharing {
+    fn multiplexing(&self) -> Multiplexing {
         self.0.note();
-        Sharing::Exclusive
+        Multiplexing::Exclusive
     }
 }

@@ -36,7 +36,7 @@ impl Headless {
         }
     }
 
-    /// The same client where a failure is one to connect: the pool then has the pod avoided until a probe succeeds, which here none
+    /// The same client where a failure is one to connect: the pool then has the pod unhealthy until a probe succeeds, which here none
     /// does.
     #[must_use]
     pub fn avoiding(mut self) -> Self {
@@ -63,7 +63,7 @@ impl Client for Headless {
             request.on().observe(now.since(started), outcome, now, window);
         }
         if self.avoids && outcome == Outcome::Failure {
-            request.on().set_avoided(true);
+            request.on().set_unhealthy(true);
         }
     }
 }

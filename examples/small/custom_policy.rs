@@ -31,10 +31,10 @@ struct FirstOf {
 impl Picker for FirstOf {
     /// Called for each request: it neither allocates nor waits.
     fn pick(&self, args: &PickArgs<'_>) -> Option<usize> {
-        let mut untried = (0..self.loads.len()).filter(|pod| !args.tried.contains(*pod));
+        let mut untried = (0..self.loads.len()).filter(|pod| !args.excluded.contains(*pod));
         let first = untried.clone().next();
         // A pod that cannot be connected to is better than none.
-        untried.find(|pod| !self.loads[*pod].is_avoided()).or(first)
+        untried.find(|pod| !self.loads[*pod].is_unhealthy()).or(first)
     }
 }
 

@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // In a cluster this would be `Discovery::start("web.shop.svc:http")`; all that follows is the same.
     let list = StaticList::new("web", addrs.into_iter().map(Endpoint::new).collect());
-    let discovery = Discovery::with(list).start().await?;
+    let discovery = Discovery::builder(list).start().await?;
 
     let client = Client::builder(discovery).build()?;
     for _ in 0..6 {

@@ -106,7 +106,7 @@ async fn a_primary_that_comes_back_empty_takes_no_write() {
     scene.pod(0).start().await.unwrap();
     sign(&scene.pod(0)).await;
     let is_diverged =
-        |writer: &Writer| matches!(writer, Writer::None(WriterProblem::Diverged { pod, .. }) if pod == NAMES[0]);
+        |writer: &Writer| matches!(writer, Writer::Unavailable(WriterProblem::Diverged { pod, .. }) if pod == NAMES[0]);
     scene
         .sees("pod 0 lacks everything", |overview| is_diverged(&overview.writer))
         .await;

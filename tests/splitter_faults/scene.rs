@@ -59,7 +59,7 @@ impl Scene {
         // address that has passed to another pod meanwhile goes by its old name. Here the silence of DNS is to be a silence.
         let resolver = builder(pods.cluster().dns_addr(), &pods.service()).naming(Naming::ServiceSrv);
         let resolver = built(resolver);
-        let discovery = Discovery::with(resolver).refresh(quick()).start().await.unwrap();
+        let discovery = Discovery::builder(resolver).refresh(quick()).start().await.unwrap();
         let account = Account::new(mariadb::USER, mariadb::PASSWORD).database(mariadb::DATABASE);
         let db = settings(Splitter::builder(account)).start(discovery).await.unwrap();
         let scene = Self {
@@ -247,7 +247,7 @@ fn quick() -> RefreshConfig {
     let mut config = RefreshConfig::default();
     config.min_poll = POLL;
     config.max_poll = POLL;
-    config.early_look = POLL;
+    config.min_reresolve_interval = POLL;
     config.retry_first = POLL;
     config.retry_max = POLL;
     config

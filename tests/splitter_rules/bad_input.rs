@@ -99,10 +99,13 @@ async fn a_setting_that_cannot_be_is_named() {
         ("statement_timeout", settings().statement_timeout(zero)),
         ("probe_interval", settings().probe_interval(zero)),
         ("probe_timeout", settings().probe_timeout(zero)),
-        ("connections_per_pod", settings().connections_per_pod(0)),
-        ("max_waiters_per_pod", {
+        (
+            "max_connections_per_endpoint",
+            settings().max_connections_per_endpoint(0),
+        ),
+        ("max_waiters_per_endpoint", {
             let mut pool = headless::PoolConfig::default();
-            pool.max_waiters_per_pod = 0;
+            pool.max_waiters_per_endpoint = 0;
             settings().pool(pool)
         }),
     ];

@@ -45,8 +45,8 @@ pub fn settings() -> SplitterBuilder {
 /// One connection for each pod, on which nothing is sent that was not asked for.
 pub fn single() -> SplitterBuilder {
     let mut pool = PoolConfig::default();
-    pool.connections_per_pod = 1;
-    pool.check_after = None;
+    pool.max_connections_per_endpoint = 1;
+    pool.validate_after_idle = None;
     pool.keep_alive = None;
     settings().pool(pool)
 }
@@ -58,7 +58,7 @@ pub async fn connect(pods: &MariaDb, settings: SplitterBuilder) -> Splitter {
 
 pub async fn try_connect(cluster: &Cluster, service: &str, settings: SplitterBuilder) -> Result<Splitter, StartError> {
     let resolver = built(builder(cluster.dns_addr(), service));
-    settings.start(Discovery::with(resolver).start().await?).await
+    settings.start(Discovery::builder(resolver).start().await?).await
 }
 
 pub fn pod(pods: &MariaDb, ordinal: u32) -> Pod {

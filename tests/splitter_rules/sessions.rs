@@ -96,7 +96,7 @@ async fn t7_the_next_one_finds_the_schema_that_the_account_names_if_it_does() {
     let Some(pods) = shared().await else { return };
     let nameless = Account::new(mariadb::USER, mariadb::PASSWORD);
     for (account, schema) in [(account(), Some(mariadb::DATABASE)), (nameless, None)] {
-        let db = connect(pods, Splitter::builder(account).connections_per_pod(1)).await;
+        let db = connect(pods, Splitter::builder(account).max_connections_per_endpoint(1)).await;
         // A reset leaves the schema as it is.
         for moves in [
             "USE information_schema",

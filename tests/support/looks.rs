@@ -55,7 +55,7 @@ pub async fn found(resolver: &DnsResolver) -> Answer {
 /// If there are, or DNS did not say.
 pub async fn nobody(resolver: &DnsResolver) -> Negative {
     match resolver.resolve().await {
-        Resolution::None(negative) => negative,
+        Resolution::NoEndpoints(negative) => negative,
         other => panic!("no pods of {} expected, not {}", resolver.service(), told(&other)),
     }
 }
@@ -101,7 +101,7 @@ fn told(resolution: &Resolution) -> String {
             let some: Vec<&str> = pods.iter().take(5).map(String::as_str).collect();
             format!("{} pods, by {}: {} ...", pods.len(), answer.found_by, some.join(", "))
         }
-        Resolution::None(negative) => negative.to_string(),
+        Resolution::NoEndpoints(negative) => negative.to_string(),
         Resolution::Failed(failure) => failure.to_string(),
         other => format!("{other:?}"),
     }

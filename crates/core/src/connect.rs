@@ -31,18 +31,18 @@ pub trait Connect: Send + Sync + 'static {
     }
 
     /// How many requests one connection carries at a time. Asked once, when the pool is made.
-    fn sharing(&self) -> Sharing {
-        Sharing::Exclusive
+    fn multiplexing(&self) -> Multiplexing {
+        Multiplexing::Exclusive
     }
 
-    /// One more handle to the same connection, for [`Sharing::Streams`]; `None` when it takes no more now. Called under the
+    /// One more handle to the same connection, for [`Multiplexing::Streams`]; `None` when it takes no more now. Called under the
     /// pool's lock. Exclusive connections have no second handle.
     fn share(&self, conn: &Self::Conn) -> Option<Self::Conn> {
         let _ = conn;
         None
     }
 
-    /// How many streams the peer allows on a shared connection now; the smaller of this and [`Sharing::Streams`] counts. Asked
+    /// How many streams the peer allows on a shared connection now; the smaller of this and [`Multiplexing::Streams`] counts. Asked
     /// under the pool's lock when a handle is wanted, so it must only look at what is already known (HTTP/2's last SETTINGS).
     fn stream_limit(&self, conn: &Self::Conn) -> usize {
         let _ = conn;
@@ -57,7 +57,7 @@ pub trait Connect: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// The future is dropped when the dial timeout passes; the connection is then closed.
-    fn check(&self, conn: &mut Self::Conn) -> impl Future<Output = Result<(), Self::Error>> + Send {
+    fn validate(&self, conn: &mut Self::Conn) -> impl Future<Output = Result<(), Self::Error>> + Send {
         let _ = conn;
         std::future::ready(Ok(()))
     }
@@ -84,46 +84,46 @@ pub trait AbortHandle: Send + Sync + 'static {
 /// Within the time an answer may be cached, an address can pass from one pod to another. Where that must not happen unseen (a
 /// database's pods), a check refuses the connection before it carries anything. `headless-dns` has one that asks DNS backwards; a
 /// protocol that tells a name of its own (a certificate, a handshake) can do better.
-pub trait Identify: Send + Sync + 'static {
+pub trait VerifyPeer: Send + Sync + 'static {
     /// Whether `endpoint` is who it should be. Not being able to tell is no contradiction: that is `Ok`.
     ///
     /// # Cancel safety
     /// The future is dropped when the dial timeout passes, which the check shares with the connection.
-    fn identify<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), Impostor>>;
+    fn verify_peer<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), PeerMismatch>>;
 }
 
-impl Identify for Box<dyn Identify> {
-    fn identify<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), Impostor>> {
-        (**self).identify(endpoint)
+impl VerifyPeer for Box<dyn VerifyPeer> {
+    fn verify_peer<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), PeerMismatch>> {
+        (**self).verify_peer(endpoint)
     }
 }
 
 /// The address belongs to somebody else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Impostor {
+pub struct PeerMismatch {
     /// What was found, in the words of the check.
     pub found: String,
 }
 
-impl Impostor {
+impl PeerMismatch {
     /// What was found instead of the pod that was expected: `it belongs to web-2`.
     pub fn new(found: impl Into<String>) -> Self {
         Self { found: found.into() }
     }
 }
 
-impl fmt::Display for Impostor {
+impl fmt::Display for PeerMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the address is not this pod's any more: {}", self.found)
     }
 }
 
-impl Error for Impostor {}
+impl Error for PeerMismatch {}
 
 /// How many requests one connection carries at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
+pub enum Multiplexing {
     /// One: HTTP/1.1, MySQL. The connection itself is lent.
     Exclusive,
     /// Up to so many: HTTP/2 streams. A handle ([`Connect::share`]) is lent; when all are full, another connection is opened.

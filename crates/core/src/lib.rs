@@ -38,12 +38,12 @@ pub use answer::{
     named_endpoint, nameless_addresses,
 };
 pub use budget::{BudgetError, RetryBudget};
-pub use connect::{AbortHandle, Connect, Identify, Impostor, Sharing};
+pub use connect::{AbortHandle, Connect, Multiplexing, PeerMismatch, VerifyPeer};
 pub use diff::Diff;
 pub use endpoint::{Endpoint, EndpointKey};
 pub use load::{HasLoad, InFlight, Latency, Load, Outcome};
 pub use name::{NameError, Ordinal, PodName, Port, ServiceName, Target};
-pub use refresh::{Belief, Event, Refresh, RefreshConfig, Step};
+pub use refresh::{Event, Refresh, RefreshConfig, RefreshState, Step};
 pub use resolve::{BoxFuture, Resolve, StaticList};
 pub use role::{Role, RoleFn, RoleRule};
 pub use route::Route;

@@ -1,7 +1,7 @@
 //! [`Load`]: what one endpoint costs right now, and [`InFlight`], the guard that counts one request on it.
 //!
 //! Atomics only; a pick reads them without a lock. Who decides *by* them is `policy/`; who decides *that* an endpoint is
-//! avoided is the pool, which saw it fail.
+//! unhealthy is the pool, which saw it fail.
 //!
 //! Source of the latency figure: Finagle's Peak-EWMA, with three changes. It never decays towards zero by itself (an idle
 //! slow pod would look free); what did not succeed can only raise it (failing fast is not being fast); reading it does not
@@ -20,7 +20,7 @@ use crate::sync::{AtomicU32, AtomicU64};
 /// counts, which no request touches: so two cells are never on a pair of lines either, which the prefetcher fetches together.
 #[repr(align(64))]
 pub struct Load {
-    /// Requests in flight, plus [`AVOIDED`] while the endpoint is avoided: one number, so that comparing two endpoints
+    /// Requests in flight, plus [`AVOIDED`] while the endpoint is unhealthy: one number, so that comparing two endpoints
     /// compares health first and load second, in one load each.
     ///
     /// ORDERING: Relaxed everywhere. The count is a hint for the next pick; nothing is published through it.
@@ -30,7 +30,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Nothing in flight, no latency known, not avoided.
+    /// Nothing in flight, no latency known, not unhealthy.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Load {
         }
     }
 
-    /// Requests in flight, with a penalty larger than any number of requests while the endpoint is avoided.
+    /// Requests in flight, with a penalty larger than any number of requests while the endpoint is unhealthy.
     ///
     /// The value to compare when choosing the less loaded of two.
     #[inline]
@@ -55,21 +55,21 @@ impl Load {
         self.cost() & !AVOIDED
     }
 
-    /// Whether the endpoint is avoided while others will do: it refused connections, and no probe has succeeded since.
+    /// Whether the endpoint is unhealthy while others will do: it refused connections, and no probe has succeeded since.
     #[inline]
     #[must_use]
-    pub fn is_avoided(&self) -> bool {
+    pub fn is_unhealthy(&self) -> bool {
         self.cost() & AVOIDED != 0
     }
 
-    /// Sets whether the endpoint is avoided; says whether that changed anything.
-    pub fn set_avoided(&self, avoided: bool) -> bool {
-        let before = if avoided {
+    /// Sets whether the endpoint is unhealthy; says whether that changed anything.
+    pub fn set_unhealthy(&self, unhealthy: bool) -> bool {
+        let before = if unhealthy {
             self.state.fetch_or(AVOIDED, Relaxed)
         } else {
             self.state.fetch_and(!AVOIDED, Relaxed)
         };
-        (before & AVOIDED != 0) != avoided
+        (before & AVOIDED != 0) != unhealthy
     }
 
     /// The latency figure, if anything was measured.
@@ -137,7 +137,7 @@ impl fmt::Debug for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Load")
             .field("in_flight", &self.in_flight())
-            .field("avoided", &self.is_avoided())
+            .field("unhealthy", &self.is_unhealthy())
             .field("latency", &self.latency())
             .finish()
     }
@@ -274,7 +274,7 @@ impl<L: HasLoad> Drop for InFlight<L> {
     }
 }
 
-/// The bit that stands for "avoided"; above any count of requests that fits into memory.
+/// The bit that stands for "unhealthy"; above any count of requests that fits into memory.
 const AVOIDED: u32 = 1 << 31;
 
 #[cfg(all(test, not(loom)))]
@@ -361,18 +361,18 @@ mod tests {
 
     #[test]
     fn avoided_costs_more_than_any_load() {
-        let (busy, avoided) = (std::sync::Arc::new(Load::new()), Load::new());
+        let (busy, unhealthy) = (std::sync::Arc::new(Load::new()), Load::new());
         let guards: Vec<_> = (0..1000)
             .map(|_| InFlight::begin(std::sync::Arc::clone(&busy)))
             .collect();
-        assert!(avoided.set_avoided(true));
-        assert!(!avoided.set_avoided(true), "it was already");
-        assert!(avoided.cost() > busy.cost());
-        assert_eq!(avoided.in_flight(), 0);
+        assert!(unhealthy.set_unhealthy(true));
+        assert!(!unhealthy.set_unhealthy(true), "it was already");
+        assert!(unhealthy.cost() > busy.cost());
+        assert_eq!(unhealthy.in_flight(), 0);
         drop(guards);
         assert_eq!(busy.cost(), 0);
-        assert!(avoided.set_avoided(false));
-        assert_eq!(avoided.cost(), 0);
+        assert!(unhealthy.set_unhealthy(false));
+        assert_eq!(unhealthy.cost(), 0);
     }
 }
 
@@ -394,12 +394,12 @@ mod loom_tests {
                     })
                 })
                 .collect();
-            load.set_avoided(true);
+            load.set_unhealthy(true);
             for thread in threads {
                 thread.join().unwrap();
             }
             assert_eq!(load.in_flight(), 0);
-            assert!(load.is_avoided());
+            assert!(load.is_unhealthy());
         });
     }
 

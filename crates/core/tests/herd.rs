@@ -49,7 +49,7 @@ fn found(ttl: Duration) -> Resolution {
 
 fn nxdomain() -> Resolution {
     let ttl = Some(Duration::from_secs(5));
-    Resolution::None(Negative::new(
+    Resolution::NoEndpoints(Negative::new(
         NegativeKind::NoSuchName,
         ttl,
         "A web.shop.svc.cluster.local.",
@@ -81,7 +81,7 @@ fn play(until: u64, evidence: &[u64], mut dns: impl FnMut(Timestamp) -> (Resolut
         if let Some(seen) = evidence.next_if(|seen| *seen <= now) {
             due = (0..CLIENTS)
                 .map(|client| {
-                    clients[client].0.look_soon(seen);
+                    clients[client].0.request_reresolution(seen);
                     Reverse((clients[client].0.next_poll(), client))
                 })
                 .collect();

@@ -44,7 +44,7 @@ fn with_ttl(ttl: f64) -> Resolution {
 }
 
 fn nothing(kind: NegativeKind) -> Resolution {
-    Resolution::None(Negative::new(
+    Resolution::NoEndpoints(Negative::new(
         kind,
         Some(Duration::from_secs(30)),
         "A web.shop.svc.cluster.local.",
@@ -135,7 +135,7 @@ fn the_same_ttl_each_time_is_no_cache_and_is_polled_often() {
         let now = f64::from(look) * 5.0;
         refresh.on(with_ttl(30.0), at(now), 0);
         assert_eq!(refresh.next_poll(), at(now + 5.0));
-        assert!(!refresh.belief().cached);
+        assert!(!refresh.state().cached);
     }
 }
 
@@ -157,7 +157,7 @@ fn an_aged_ttl_is_a_caches_and_is_waited_for() {
 
     refresh.on(with_ttl(30.0), at(300.0), 0);
     refresh.on(with_ttl(25.0), at(305.0), u64::MAX);
-    assert!(refresh.belief().cached);
+    assert!(refresh.state().cached);
     let wait = refresh.next_poll().since(at(305.0)).as_secs_f64();
     assert!((29.999..=30.0).contains(&wait), "25 s and up to 5 s of jitter: {wait}");
 }
@@ -183,7 +183,7 @@ fn a_ttl_that_was_lowered_is_taken_for_a_cache_only_for_a_while() {
     refresh.on(with_ttl(60.0), at(0.0), 0);
     let cached = (1..=20).map(|look| {
         refresh.on(with_ttl(30.0), at(f64::from(look) * 100.0), 0);
-        refresh.belief().cached
+        refresh.state().cached
     });
     assert_eq!(cached.collect::<Vec<_>>(), [vec![true; 8], vec![false; 12]].concat());
 }
@@ -193,14 +193,14 @@ fn behind_a_cache_early_looks_are_rarer() {
     let mut refresh = Refresh::new(RefreshConfig::default());
     refresh.on(with_ttl(30.0), at(0.0), 0);
     refresh.on(with_ttl(25.0), at(5.0), 0);
-    refresh.look_soon(at(6.0));
+    refresh.request_reresolution(at(6.0));
     assert_eq!(
         refresh.next_poll(),
         at(10.0),
         "it may be one of several caches: 5 s after the last look"
     );
     refresh.on(failed(FailureKind::Timeout), at(10.0), 0);
-    refresh.look_soon(at(10.1));
+    refresh.request_reresolution(at(10.1));
     assert_eq!(
         refresh.next_poll(),
         at(10.2),
@@ -209,7 +209,7 @@ fn behind_a_cache_early_looks_are_rarer() {
     for _ in 0..8 {
         refresh.on(failed(FailureKind::Timeout), at(11.0), 0);
     }
-    refresh.look_soon(at(11.1));
+    refresh.request_reresolution(at(11.1));
     assert_eq!(refresh.next_poll(), at(12.0));
 }
 
@@ -240,9 +240,13 @@ fn the_wait_after_the_start_is_drawn_from_its_whole_length() {
 #[test]
 fn the_wait_after_an_early_look_is_drawn_from_its_whole_length() {
     let mut refresh = knowing(&[(0, 1)]);
-    refresh.look_soon(at(2.0));
+    refresh.request_reresolution(at(2.0));
     refresh.on(found(&[(0, 1)]), at(2.0), 1 << 63);
-    assert_eq!(refresh.next_poll(), at(5.0), "from early_look to the whole wait");
+    assert_eq!(
+        refresh.next_poll(),
+        at(5.0),
+        "from min_reresolve_interval to the whole wait"
+    );
     refresh.on(found(&[(0, 1)]), at(5.0), 1 << 63);
     assert_eq!(refresh.next_poll(), at(10.25), "an ordinary wait again");
 }
@@ -259,14 +263,14 @@ fn an_answer_above_the_limit_is_refused_and_the_set_kept() {
         None,
     );
     assert_eq!(pods(refresh.snapshot()), ["web-0@10.0.0.1", "web-1@10.0.0.2"]);
-    let belief = refresh.belief();
+    let belief = refresh.state();
     assert_eq!((belief.failures, belief.last_good), (1, Some(at(0.0))));
     assert_eq!(
         belief.last_failure.unwrap().1.to_string(),
         "DNS answer too large: the answer has 3 endpoints, and `max_endpoints` allows 2"
     );
     is(&refresh.on(found(&[(0, 1), (1, 2)]), at(6.0), 0), Event::Found, None);
-    assert_eq!(refresh.belief().failures, 0);
+    assert_eq!(refresh.state().failures, 0);
 }
 
 #[test]
@@ -277,7 +281,7 @@ fn an_answer_above_the_limit_at_the_start_leaves_nothing_known() {
     is(&refresh.on(Resolution::Found(answer), at(0.0), 0), Event::TooMany, None);
     assert_eq!(refresh.snapshot().generation().get(), 0);
     assert!(refresh.next_poll() > at(0.0));
-    let (_, failure) = refresh.belief().last_failure.unwrap();
+    let (_, failure) = refresh.state().last_failure.unwrap();
     assert_eq!(failure.kind, FailureKind::TooLarge);
     assert!(
         failure.detail.contains("10001") && failure.detail.contains("`max_endpoints`"),
@@ -376,7 +380,7 @@ fn an_answer_about_another_name_is_a_failure_that_keeps_the_set() {
         Event::FailureKept,
         None,
     );
-    let (when, failure) = refresh.belief().last_failure.unwrap();
+    let (when, failure) = refresh.state().last_failure.unwrap();
     assert_eq!((when, failure.kind), (at(5.0), FailureKind::Foreign));
     assert_eq!(refresh.next_poll(), at(5.2));
 }
@@ -437,7 +441,7 @@ fn a_drop_that_the_second_answer_takes_back_removed_nobody() {
     let mut refresh = knowing(&all);
     is(&refresh.on(found(&[(0, 1)]), at(5.0), 0), Event::ShrinkHeld, None);
     is(&refresh.on(found(&all), at(6.0), 0), Event::Released, None);
-    assert_eq!(refresh.belief().held, 0);
+    assert_eq!(refresh.state().held, 0);
 }
 
 #[test]
@@ -677,7 +681,7 @@ fn failures_are_retried_with_growing_jittered_waits() {
     for wait in [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0] {
         for (entropy, factor) in [(0, 0.8), (u64::MAX, 1.2)] {
             let mut twin = knowing(&[(0, 1)]);
-            for _ in 0..refresh.belief().failures {
+            for _ in 0..refresh.state().failures {
                 twin.on(failed(FailureKind::Timeout), at(now), 0);
             }
             twin.on(failed(FailureKind::Timeout), at(now), entropy);
@@ -688,7 +692,7 @@ fn failures_are_retried_with_growing_jittered_waits() {
         now += 1.0;
     }
     refresh.on(found(&[(0, 1)]), at(now), 0);
-    assert_eq!(refresh.belief().failures, 0, "a success resets the back-off");
+    assert_eq!(refresh.state().failures, 0, "a success resets the back-off");
 }
 
 #[test]
@@ -707,12 +711,12 @@ fn a_set_may_be_told_to_go_stale() {
 #[test]
 fn a_failed_connection_brings_the_look_forward_but_at_most_once_a_second() {
     let mut refresh = knowing(&[(0, 1)]);
-    refresh.look_soon(at(0.2));
+    refresh.request_reresolution(at(0.2));
     assert_eq!(refresh.next_poll(), at(1.0), "not within a second of the last look");
     refresh.on(found(&[(0, 1)]), at(1.0), 0);
-    refresh.look_soon(at(3.0));
+    refresh.request_reresolution(at(3.0));
     assert_eq!(refresh.next_poll(), at(3.0), "long enough ago: at once");
-    refresh.look_soon(at(3.5));
+    refresh.request_reresolution(at(3.5));
     assert_eq!(refresh.next_poll(), at(3.0), "never later than it was");
 }
 
@@ -764,7 +768,7 @@ proptest! {
                 Input::Negative => Some(refresh.on(nothing(NegativeKind::NoSuchName), at(now), entropy)),
                 Input::Connected(pod, ip) => refresh.on_connected(endpoint((pod, ip)).key()),
                 Input::LookSoon => {
-                    refresh.look_soon(at(now));
+                    refresh.request_reresolution(at(now));
                     None
                 }
                 Input::Tick => refresh.tick(at(now)),
@@ -787,7 +791,7 @@ proptest! {
             prop_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "sorted, each once");
             if is_lookup {
                 prop_assert!(refresh.next_poll() > at(now), "the next look lies ahead");
-                let furthest = if refresh.belief().cached { 35.0 } else { 6.0 };
+                let furthest = if refresh.state().cached { 35.0 } else { 6.0 };
                 prop_assert!(refresh.next_poll() <= at(now + furthest), "and not far");
             }
             if is_look_soon {

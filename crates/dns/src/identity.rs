@@ -1,9 +1,9 @@
-//! [`IdentityCheck`]: whether a pod is still at its address, asked of DNS when a connection is opened.
+//! [`PtrVerifier`]: whether a pod is still at its address, asked of DNS when a connection is opened.
 
 use std::fmt;
 use std::sync::Arc;
 
-use headless_core::{BoxFuture, Endpoint, Identify, Impostor};
+use headless_core::{BoxFuture, Endpoint, PeerMismatch, VerifyPeer};
 
 use crate::confirm::{Verdict, verdict};
 use crate::ladder::NameBy;
@@ -16,33 +16,33 @@ use crate::lookup::Lookup;
 /// that fails. Behind a cache the check is as old as the cache, up to 30 s; it narrows the window of a reused address, and a name
 /// that the protocol itself tells closes it.
 ///
-/// Made by [`DnsResolver::identity_check`](crate::DnsResolver::identity_check).
-pub struct IdentityCheck {
+/// Made by [`DnsResolver::ptr_verifier`](crate::DnsResolver::ptr_verifier).
+pub struct PtrVerifier {
     lookup: Arc<Lookup>,
 }
 
-impl IdentityCheck {
+impl PtrVerifier {
     pub(crate) fn new(lookup: Arc<Lookup>) -> Self {
         Self { lookup }
     }
 }
 
-impl Identify for IdentityCheck {
-    fn identify<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), Impostor>> {
+impl VerifyPeer for PtrVerifier {
+    fn verify_peer<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), PeerMismatch>> {
         Box::pin(async move {
             let Some(pod) = endpoint.pod() else { return Ok(()) };
             let (ask, wanted) = (&*self.lookup.ask, &self.lookup.wanted);
             match verdict(NameBy::Reverse, ask, wanted, endpoint.addr().ip(), pod).await {
-                Ok(Verdict::Now(other)) => Err(Impostor::new(format!("it belongs to {other}"))),
-                Ok(Verdict::Moved) => Err(Impostor::new(format!("DNS lists {pod} elsewhere"))),
+                Ok(Verdict::Now(other)) => Err(PeerMismatch::new(format!("it belongs to {other}"))),
+                Ok(Verdict::Moved) => Err(PeerMismatch::new(format!("DNS lists {pod} elsewhere"))),
                 Ok(Verdict::Still | Verdict::Denied) | Err(_) => Ok(()),
             }
         })
     }
 }
 
-impl fmt::Debug for IdentityCheck {
+impl fmt::Debug for PtrVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "IdentityCheck({})", self.lookup.wanted.service)
+        write!(f, "PtrVerifier({})", self.lookup.wanted.service)
     }
 }

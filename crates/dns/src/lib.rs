@@ -17,7 +17,7 @@
 //!             println!("{pod}"); // web-0 (10.1.4.7:8080)
 //!         }
 //!     }
-//!     Resolution::None(negative) => println!("no ready pods: {negative}"),
+//!     Resolution::NoEndpoints(negative) => println!("no ready pods: {negative}"),
 //!     Resolution::Failed(failure) => println!("DNS did not say: {failure}"),
 //!     _ => {}
 //! }
@@ -80,6 +80,6 @@ mod wire;
 
 pub use config::DnsResolverBuilder;
 pub use error::ConfigError;
-pub use identity::IdentityCheck;
+pub use identity::PtrVerifier;
 pub use ladder::Naming;
 pub use resolver::DnsResolver;

@@ -77,7 +77,7 @@ impl Lookup {
         };
         let resolution = match answer.and_then(|answer| self.check_set(answer)) {
             Ok(answer) => Resolution::Found(answer),
-            Err(Miss::Negative(negative)) => Resolution::None(negative),
+            Err(Miss::Negative(negative)) => Resolution::NoEndpoints(negative),
             Err(Miss::Failed(failure)) => Resolution::Failed(failure),
             Err(Miss::Truncated) => Resolution::Failed(explain::too_large(&self.wanted)),
         };
@@ -382,7 +382,7 @@ impl Lookup {
             }) => {
                 tracing::debug!(%service, %found_by, endpoints = endpoints.len(), ?ttl, "pods found");
             }
-            Resolution::None(negative) => {
+            Resolution::NoEndpoints(negative) => {
                 tracing::debug!(%service, question = negative.question, kind = %negative.kind, "no pods");
             }
             Resolution::Failed(failure) => tracing::debug!(%service, %failure, "lookup failed"),

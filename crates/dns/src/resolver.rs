@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headless_core::{BoxFuture, Port, Resolution, Resolve, ServiceName, Target};
 
 use crate::DnsResolverBuilder;
-use crate::identity::IdentityCheck;
+use crate::identity::PtrVerifier;
 use crate::lookup::Lookup;
 
 /// Looks up the pods of one headless Service over DNS.
@@ -37,8 +37,8 @@ impl DnsResolver {
     /// A check that asks DNS whether an address still belongs to the pod that is to be connected to; asks the same name servers
     /// as this resolver. For `BalancerBuilder::identify` of the `headless` crate.
     #[must_use]
-    pub fn identity_check(&self) -> IdentityCheck {
-        IdentityCheck::new(Arc::clone(&self.lookup))
+    pub fn ptr_verifier(&self) -> PtrVerifier {
+        PtrVerifier::new(Arc::clone(&self.lookup))
     }
 
     /// The full name of the Service, as it is asked.

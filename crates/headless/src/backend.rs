@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use headless_core::{AbortHandle, Connect, Endpoint, HasLoad, Identify, Load, Outcome, Timestamp};
+use headless_core::{AbortHandle, Connect, Endpoint, HasLoad, Load, Outcome, Timestamp, VerifyPeer};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::driver::Evidence;
 use crate::histogram::Recorder;
-use crate::pool::{self, Cap, DialError, PoolConfig, PoolState};
+use crate::pool::{self, Cap, ConnectError, PoolConfig, PoolState};
 
 /// One endpoint, in use.
 pub(crate) struct Backend<C: Connect> {
@@ -25,10 +25,10 @@ pub(crate) struct Backend<C: Connect> {
     aborts: Mutex<Vec<Box<dyn AbortHandle>>>,
     /// Tells dials and probes that the pod is gone.
     pub(crate) closing: Notify,
-    /// New, and avoided until it has been connected to. ORDERING: Relaxed; it only tells apart two reasons to be avoided.
+    /// New, and unhealthy until it has been connected to. ORDERING: Relaxed; it only tells apart two reasons to be unhealthy.
     pub(crate) warming: AtomicBool,
     /// Why it could not be connected to, if the last dial failed.
-    last_failure: Mutex<Option<DialError>>,
+    last_failure: Mutex<Option<ConnectError>>,
     /// How long callers waited that found no idle connection.
     pub(crate) waited: Recorder,
     /// How long dials took.
@@ -40,7 +40,7 @@ pub(crate) struct Backend<C: Connect> {
 pub(crate) struct Env<C: Connect> {
     pub(crate) service: Arc<str>,
     pub(crate) connector: C,
-    pub(crate) identify: Option<Box<dyn Identify>>,
+    pub(crate) identify: Option<Box<dyn VerifyPeer>>,
     pub(crate) pool: PoolConfig,
     pub(crate) cap: Option<Cap<C>>,
     pub(crate) latency_window: Option<Duration>,
@@ -78,7 +78,7 @@ impl<C: Connect> Backend<C> {
     /// Avoids the new pod until it has been connected to ([`warm_up`](Self::warm_up)).
     pub(crate) fn hold_back(&self) {
         self.warming.store(true, Relaxed);
-        self.load.set_avoided(true);
+        self.load.set_unhealthy(true);
     }
 
     #[inline]
@@ -101,13 +101,13 @@ impl<C: Connect> Backend<C> {
         self.load.observe(now.since(started), outcome, now, window);
     }
 
-    pub(crate) fn last_failure(&self) -> Option<DialError> {
+    pub(crate) fn last_failure(&self) -> Option<ConnectError> {
         let failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.clone()
     }
 
     /// What the last dial came to.
-    pub(crate) fn set_last_failure(&self, failure: Option<DialError>) {
+    pub(crate) fn set_last_failure(&self, failure: Option<ConnectError>) {
         *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use headless_core::policy::{PickArgs, Tried};
+use headless_core::policy::{Excluded, PickArgs};
 use headless_core::{BoxFuture, Connect, EndpointKey, InFlight, Route, Timestamp};
 
 use crate::backend::Backend;
@@ -74,10 +74,10 @@ impl<C: Connect> Balancer<C> {
     }
 
     /// The half of [`acquire`](Self::acquire) that never waits. If there is no idle connection, the choice is made all the same:
-    /// [`acquire_slowly`](Self::acquire_slowly) goes on with it, so that a request takes one turn and not two.
+    /// [`acquire_slow`](Self::acquire_slow) goes on with it, so that a request takes one turn and not two.
     #[inline(always)]
     pub(crate) fn begin(&self, route: Route) -> Result<Lease<C>, Option<Choice<C>>> {
-        match self.choose(route, Tried::NONE) {
+        match self.choose(route, Excluded::NONE) {
             Some(choice) => choice.idle().map_err(Some),
             None => Err(None),
         }
@@ -95,8 +95,8 @@ impl<C: Connect> Balancer<C> {
     ///
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
-    pub async fn acquire_after(&self, route: Route, avoid: &[EndpointKey]) -> Result<Lease<C>, AcquireError> {
-        self.acquire_slowly(route, None, Wanted::RatherNot(avoid)).await
+    pub async fn acquire_excluding(&self, route: Route, avoid: &[EndpointKey]) -> Result<Lease<C>, AcquireError> {
+        self.acquire_slow(route, None, Wanted::RatherNot(avoid)).await
     }
 
     /// As [`acquire`](Self::acquire), but only on one of `pods`: for a caller who knows more about them than the policy does (which
@@ -107,8 +107,8 @@ impl<C: Connect> Balancer<C> {
     ///
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
-    pub async fn acquire_among(&self, route: Route, pods: &[EndpointKey]) -> Result<Lease<C>, AcquireError> {
-        self.acquire_slowly(route, None, Wanted::Only(pods)).await
+    pub async fn acquire_from(&self, route: Route, pods: &[EndpointKey]) -> Result<Lease<C>, AcquireError> {
+        self.acquire_slow(route, None, Wanted::Only(pods)).await
     }
 
     /// Closes the connections of one pod: idle ones now, lent ones when they come back. For a caller who learns that what was
@@ -123,7 +123,7 @@ impl<C: Connect> Balancer<C> {
     #[inline]
     #[must_use]
     pub fn try_acquire(&self, route: Route) -> Option<Lease<C>> {
-        self.choose(route, Tried::NONE)?.idle().ok()
+        self.choose(route, Excluded::NONE)?.idle().ok()
     }
 
     /// A pod that fits `route`, chosen by the policy and counted, for a request whose connection lives elsewhere. Never waits, locks or
@@ -132,18 +132,18 @@ impl<C: Connect> Balancer<C> {
     #[inline]
     #[must_use]
     pub fn pick(&self, route: Route) -> Option<Pick<C>> {
-        let Choice { in_flight, now, .. } = self.choose(route, Tried::NONE)?;
+        let Choice { in_flight, now, .. } = self.choose(route, Excluded::NONE)?;
         Some(Pick::new(in_flight, now))
     }
 
     /// Picks and counts, in one breath (invariant I6).
     #[inline(always)]
-    fn choose(&self, route: Route, tried: Tried<'_>) -> Option<Choice<C>> {
+    fn choose(&self, route: Route, tried: Excluded<'_>) -> Option<Choice<C>> {
         self.choose_in(&self.shared.view.load(), route, tried)
     }
 
     #[inline(always)]
-    pub(crate) fn choose_in(&self, view: &View<C>, route: Route, tried: Tried<'_>) -> Option<Choice<C>> {
+    pub(crate) fn choose_in(&self, view: &View<C>, route: Route, tried: Excluded<'_>) -> Option<Choice<C>> {
         if route.role().is_some() && !self.shared.role_aware {
             return None;
         }
@@ -154,7 +154,7 @@ impl<C: Connect> Balancer<C> {
         };
         let index = view
             .picker
-            .pick(&PickArgs::new(route, entropy()).at(now).after(tried))?;
+            .pick(&PickArgs::new(route, entropy()).at(now).excluding(tried))?;
         let backend = view.backends.get(index)?;
         Some(Choice {
             index,
@@ -165,7 +165,7 @@ impl<C: Connect> Balancer<C> {
 
     /// What [`choose`](Self::choose) would choose, for the stress test.
     #[cfg(test)]
-    pub(crate) fn choose_endpoint(&self, route: Route, tried: Tried<'_>) -> Option<Arc<headless_core::Endpoint>> {
+    pub(crate) fn choose_endpoint(&self, route: Route, tried: Excluded<'_>) -> Option<Arc<headless_core::Endpoint>> {
         self.choose(route, tried)
             .map(|choice| Arc::clone(&choice.in_flight.on().endpoint))
     }
@@ -190,7 +190,7 @@ impl<C: Connect> Future for Acquire<'_, C> {
         if self.waiting.is_some() {
             return self.poll_waiting(cx);
         }
-        let Some(choice) = self.balancer.choose(self.route, Tried::NONE) else {
+        let Some(choice) = self.balancer.choose(self.route, Excluded::NONE) else {
             return self.wait(None, cx);
         };
         // WHY: not by `Choice::idle`. A lease that is made where it is returned is not copied on the way.
@@ -219,7 +219,7 @@ impl<C: Connect> Acquire<'_, C> {
     #[cold]
     fn wait(&mut self, choice: Option<Choice<C>>, cx: &mut Context<'_>) -> Poll<Result<Lease<C>, AcquireError>> {
         let (balancer, route) = (self.balancer, self.route);
-        self.waiting = Some(Box::pin(balancer.acquire_slowly(route, choice, Wanted::Any)));
+        self.waiting = Some(Box::pin(balancer.acquire_slow(route, choice, Wanted::Any)));
         self.poll_waiting(cx)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headless_core::policy::{Policy, PowerOfTwo};
-use headless_core::{Connect, Identify, RoleRule, Sharing};
+use headless_core::{Connect, Multiplexing, RoleRule, VerifyPeer};
 use tokio::sync::Notify;
 
 use crate::backend::Env;
@@ -24,7 +24,7 @@ pub struct BalancerBuilder<C: Connect> {
     roles: Option<RoleRule>,
     pool: PoolConfig,
     acquire_timeout: Duration,
-    identify: Option<Box<dyn Identify>>,
+    identify: Option<Box<dyn VerifyPeer>>,
 }
 
 impl<C: Connect> Balancer<C> {
@@ -62,9 +62,9 @@ impl<C: Connect> BalancerBuilder<C> {
         self
     }
 
-    /// Short for [`PoolConfig::connections_per_pod`].
-    pub fn connections_per_pod(mut self, limit: usize) -> Self {
-        self.pool.connections_per_pod = limit;
+    /// Short for [`PoolConfig::max_connections_per_endpoint`].
+    pub fn max_connections_per_endpoint(mut self, limit: usize) -> Self {
+        self.pool.max_connections_per_endpoint = limit;
         self
     }
 
@@ -74,9 +74,9 @@ impl<C: Connect> BalancerBuilder<C> {
         self
     }
 
-    /// Checks each new connection before it carries anything: a pod that is not who DNS said is refused, and avoided like one
+    /// Checks each new connection before it carries anything: a pod that is not who DNS said is refused, and unhealthy like one
     /// that cannot be reached. Default: none; DNS is believed, within its TTL.
-    pub fn identify(mut self, check: impl Identify) -> Self {
+    pub fn verify_peer(mut self, check: impl VerifyPeer) -> Self {
         self.identify = Some(Box::new(check));
         self
     }
@@ -93,7 +93,7 @@ impl<C: Connect> BalancerBuilder<C> {
                 rule: "it must be longer than zero",
             });
         }
-        if self.connector.sharing() == Sharing::Streams(0) {
+        if self.connector.multiplexing() == Multiplexing::Streams(0) {
             return Err(BuildError::Config {
                 field: "streams",
                 rule: "a shared connection must carry at least 1 request",
@@ -117,7 +117,7 @@ impl<C: Connect> BalancerBuilder<C> {
             service: self.discovery.service().into(),
             connector: self.connector,
             identify: self.identify,
-            cap: self.pool.connections_in_all.map(Cap::new),
+            cap: self.pool.max_connections_total.map(Cap::new),
             pool: self.pool,
             latency_window: self.policy.latency_window(),
             clock: Arc::clone(self.discovery.clock()),

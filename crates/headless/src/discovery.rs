@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use headless_core::{Belief, Event, Failure, FoundBy, Refresh, RefreshConfig, Resolve, Snapshot, Timestamp};
+use headless_core::{Event, Failure, FoundBy, Refresh, RefreshConfig, RefreshState, Resolve, Snapshot, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
@@ -48,7 +48,7 @@ pub struct Discovery {
 impl Discovery {
     /// Watches the Service `target`, resolved by DNS as a pod of the cluster would: `web`, `web.shop`, `web.shop.svc:http`.
     ///
-    /// Fails fast: one look, and an error if that finds no pod. [`Discovery::with`] can wait instead, and takes a resolver
+    /// Fails fast: one look, and an error if that finds no pod. [`Discovery::builder`] can wait instead, and takes a resolver
     /// with other settings (name server, namespace, pinned StatefulSet). A watch of the same Service that runs already is joined
     /// ([`shared`](DiscoveryBuilder::shared)).
     ///
@@ -150,8 +150,8 @@ impl Discovery {
 
     /// Asks for an early look, at most one a second: for evidence that only the application has, such as a reset in a protocol
     /// that `headless` does not speak.
-    pub fn look_soon(&self) {
-        self.shared.evidence.look_soon();
+    pub fn request_reresolution(&self) {
+        self.shared.evidence.request_reresolution();
     }
 
     pub(crate) fn clock(&self) -> &Arc<Clock> {
@@ -221,19 +221,19 @@ pub enum Mode {
     /// The last look found these pods.
     Fresh,
     /// The last look failed; the pods are those known before.
-    KeptThroughFailure,
+    StaleOnError,
     /// The last look said that there are none; the pods are kept until that is believed.
-    KeptThroughDenial,
+    StaleOnNegative,
     /// There are no pods, as far as is known.
     Empty,
 }
 
 impl Mode {
-    fn of(belief: &Belief, snapshot: &Snapshot) -> Self {
+    fn of(belief: &RefreshState, snapshot: &Snapshot) -> Self {
         match belief {
             _ if snapshot.is_empty() => Self::Empty,
-            _ if belief.failures > 0 => Self::KeptThroughFailure,
-            _ if belief.last_negative.is_some() => Self::KeptThroughDenial,
+            _ if belief.failures > 0 => Self::StaleOnError,
+            _ if belief.last_negative.is_some() => Self::StaleOnNegative,
             _ => Self::Fresh,
         }
     }
@@ -243,8 +243,8 @@ impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fresh => "fresh",
-            Self::KeptThroughFailure => "kept: DNS is failing",
-            Self::KeptThroughDenial => "kept: DNS says there are no pods",
+            Self::StaleOnError => "kept: DNS is failing",
+            Self::StaleOnNegative => "kept: DNS says there are no pods",
             Self::Empty => "empty",
         })
     }
@@ -317,7 +317,7 @@ impl DiscoveryBuilder {
             clock,
             evidence: Arc::default(),
             runtime: Handle::current(),
-            status: Mutex::new((refresh.belief(), counters)),
+            status: Mutex::new((refresh.state(), counters)),
             subscribers: Mutex::default(),
         });
         let publisher = Arc::new(publisher);
@@ -354,7 +354,7 @@ impl DiscoveryBuilder {
             let failed = StartError::from_resolution(service, &resolution);
             let step = refresh.on(resolution, clock.advance(), entropy());
             *counters.entry(step.event).or_insert(0) += 1;
-            let refused = || refresh.belief().last_failure.filter(|_| step.event == Event::TooMany);
+            let refused = || refresh.state().last_failure.filter(|_| step.event == Event::TooMany);
             let failed = failed.or_else(|| refused().map(|(_, failure)| StartError::unresolved(service, failure)));
             let Some(error) = failed.filter(|_| self.on_start != OnStart::Empty) else {
                 return Ok((refresh, counters));

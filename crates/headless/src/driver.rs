@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use headless_core::{
-    Belief, BoxFuture, EndpointKey, Event, Failure, FailureKind, Refresh, Resolution, Resolve, Snapshot, Step,
+    BoxFuture, EndpointKey, Event, Failure, FailureKind, Refresh, RefreshState, Resolution, Resolve, Snapshot, Step,
     Timestamp,
 };
 use tokio::runtime::Handle;
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     /// Where dials run, wherever they are started from.
     pub(crate) runtime: Handle,
     /// Why the set is believed, and how often each rule applied.
-    pub(crate) status: Mutex<(Belief, BTreeMap<Event, u64>)>,
+    pub(crate) status: Mutex<(RefreshState, BTreeMap<Event, u64>)>,
     pub(crate) subscribers: Mutex<Vec<Weak<dyn Subscriber>>>,
 }
 
@@ -128,14 +128,14 @@ impl Driver {
 
     /// Takes in what connections have shown meanwhile.
     fn weigh(&mut self) {
-        let (look_soon, connected) = self.shared.evidence.take();
+        let (request_reresolution, connected) = self.shared.evidence.take();
         for key in connected {
             if let Some(step) = self.refresh.on_connected(&key) {
                 self.report(&step);
             }
         }
-        if look_soon {
-            self.refresh.look_soon(self.shared.clock.now());
+        if request_reresolution {
+            self.refresh.request_reresolution(self.shared.clock.now());
         }
     }
 
@@ -143,7 +143,7 @@ impl Driver {
         self.tell(step);
         {
             let mut status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
-            status.0 = self.refresh.belief();
+            status.0 = self.refresh.state();
             *status.1.entry(step.event).or_insert(0) += 1;
         }
         if let Some(snapshot) = &step.snapshot {
@@ -158,7 +158,7 @@ impl Driver {
         let (service, event) = (&*self.shared.service, step.event);
         let snapshot = self.refresh.snapshot();
         let (generation, endpoints) = (snapshot.generation().get(), snapshot.len());
-        let belief = self.refresh.belief();
+        let belief = self.refresh.state();
         let reason = match event {
             Event::NegativeKept => belief.last_negative.map(|negative| negative.to_string()),
             Event::FailureKept | Event::TooMany => belief.last_failure.map(|(_, failure)| failure.to_string()),
@@ -203,14 +203,14 @@ pub(crate) struct Evidence {
 
 #[derive(Debug, Default)]
 struct Seen {
-    look_soon: bool,
+    request_reresolution: bool,
     connected: Vec<EndpointKey>,
 }
 
 impl Evidence {
     /// A connection failed, or a caller finds no pod that fits: DNS may know more by now.
-    pub(crate) fn look_soon(&self) {
-        self.add(|seen| seen.look_soon = true);
+    pub(crate) fn request_reresolution(&self) {
+        self.add(|seen| seen.request_reresolution = true);
     }
 
     /// A connection to this endpoint was opened.
@@ -229,12 +229,12 @@ impl Evidence {
 
     fn take(&self) -> (bool, Vec<EndpointKey>) {
         let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
-        (seen.look_soon, seen.connected)
+        (seen.request_reresolution, seen.connected)
     }
 }
 
 /// The longest one look may take, above what `headless-dns` needs for all its questions.
 const LOOK_LIMIT: Duration = Duration::from_secs(15);
-/// How often balancers are swept, at least and at most.
+/// How often balancers are invalidated, at least and at most.
 const SWEEP_MIN: Duration = Duration::from_millis(10);
 const SWEEP_MAX: Duration = Duration::from_secs(3600);

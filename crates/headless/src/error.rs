@@ -8,7 +8,7 @@ use std::time::Duration;
 use headless_core::{Endpoint, Failure, FailureKind, FoundBy, NameError, Negative, Resolution, Role};
 use thiserror::Error as ThisError;
 
-use crate::pool::{DialError, Stage};
+use crate::pool::{ConnectError, Stage};
 
 /// A [`Discovery`](crate::Discovery) could not start.
 #[derive(Debug, ThisError)]
@@ -51,7 +51,7 @@ impl StartError {
 
     pub(crate) fn from_resolution(service: &Arc<str>, resolution: &Resolution) -> Option<Self> {
         match resolution {
-            Resolution::None(negative) => Some(Self::NoReadyPods {
+            Resolution::NoEndpoints(negative) => Some(Self::NoReadyPods {
                 service: Arc::clone(service),
                 negative: negative.clone(),
             }),
@@ -114,9 +114,9 @@ pub enum AcquireError {
         /// What DNS said last, if it was not a list of pods.
         reason: Option<String>,
     },
-    /// There are pods, but none of those that were asked for ([`acquire_among`](crate::Balancer::acquire_among)).
+    /// There are pods, but none of those that were asked for ([`acquire_from`](crate::Balancer::acquire_from)).
     #[error("none of the {asked} pods asked for is among the {pods} of {service} that fit (waited {waited:?})")]
-    NotAmong {
+    NoneOfRequested {
         /// What is watched.
         service: Arc<str>,
         /// How many pods were asked for.
@@ -156,14 +156,14 @@ pub enum AcquireError {
         /// How long this call waited.
         waited: Duration,
         /// The last failure.
-        last: Box<DialError>,
+        last: Box<ConnectError>,
     },
     /// The deadline passed while waiting for one pod.
     #[error(
-        "no connection to {endpoint} within {waited:?}: {stage} ({busy} in use, {dialling} being opened, {waiting} others \
+        "no connection to {endpoint} within {waited:?}: {stage} ({busy} in use, {connecting} being opened, {waiting} others \
          waiting, limit {limit}); {}{}",
         what_is_too_small(*stage),
-        last_dial.as_ref().map_or_else(String::new, |dial| format!("; last failed dial: {dial}"))
+        last_connect_error.as_ref().map_or_else(String::new, |dial| format!("; last failed dial: {dial}"))
     )]
     Timeout {
         /// The pod waited for.
@@ -175,16 +175,16 @@ pub enum AcquireError {
         /// Connections of that pod in use.
         busy: usize,
         /// Connections being opened.
-        dialling: usize,
+        connecting: usize,
         /// Other callers waiting for that pod.
         waiting: usize,
         /// The limit of connections.
         limit: usize,
         /// The last dial that failed, to this pod or to one tried before it.
-        last_dial: Option<Box<DialError>>,
+        last_connect_error: Option<Box<ConnectError>>,
     },
     /// Every pod that fits has as many waiters as are allowed.
-    #[error("every pod of {service} has {limit} callers waiting; shed load, or raise `max_waiters_per_pod`")]
+    #[error("every pod of {service} has {limit} callers waiting; shed load, or raise `max_waiters_per_endpoint`")]
     Overloaded {
         /// What is watched.
         service: Arc<str>,
@@ -201,8 +201,8 @@ pub enum AcquireError {
 
 const fn what_is_too_small(stage: Stage) -> &'static str {
     match stage {
-        Stage::Starved => "the other pods are slow, or `connections_in_all` is too small",
-        _ => "the pod is slow, or `connections_per_pod` is too small",
+        Stage::AwaitingPermit => "the other pods are slow, or `max_connections_total` is too small",
+        _ => "the pod is slow, or `max_connections_per_endpoint` is too small",
     }
 }
 

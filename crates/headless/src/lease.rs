@@ -55,7 +55,7 @@ impl<C: Connect> Lease<C> {
     pub fn broken(mut self) {
         let backend = self.in_flight.on();
         backend.sweep();
-        backend.env().evidence.look_soon();
+        backend.env().evidence.request_reresolution();
         self.end(Outcome::Failure, End::Close(CloseReason::Broken));
     }
 

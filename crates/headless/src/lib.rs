@@ -35,8 +35,8 @@ mod view;
 #[doc(no_inline)]
 pub use headless_core::{
     AbortHandle, Answer, AnswerBuilder, BoxFuture, Connect, Endpoint, EndpointKey, Event, Failure, FailureKind,
-    FoundBy, Identify, Impostor, IpFamily, Load, Negative, NegativeKind, Ordinal, Outcome, PodName, RefreshConfig,
-    Resolution, Resolve, Role, RoleRule, Route, Sharing, Snapshot, StaticList, Target, policy,
+    FoundBy, IpFamily, Load, Multiplexing, Negative, NegativeKind, Ordinal, Outcome, PeerMismatch, PodName,
+    RefreshConfig, Resolution, Resolve, Role, RoleRule, Route, Snapshot, StaticList, Target, VerifyPeer, policy,
 };
 #[cfg(feature = "dns")]
 #[doc(no_inline)]
@@ -50,5 +50,5 @@ pub use crate::error::{AcquireError, BuildError, Closed, StartError};
 pub use crate::histogram::Histogram;
 pub use crate::lease::Lease;
 pub use crate::pick::Pick;
-pub use crate::pool::{ClosedBy, DialError, DialFault, PoolConfig, Stage};
-pub use crate::stats::{PodStats, PoolStats, Stats};
+pub use crate::pool::{ClosedBy, ConnectError, ConnectFault, PoolConfig, Stage};
+pub use crate::stats::{EndpointStats, PoolStats, Stats};

@@ -187,11 +187,11 @@ impl<C: Connect> Shared<C> {
     /// Turns a fruitless round into the error that explains it.
     pub(crate) fn explain(&self, route: Route, round: Round, waited: Duration) -> AcquireError {
         let service = Arc::clone(&self.env.service);
-        let limit = self.env.pool.max_waiters_per_pod;
+        let limit = self.env.pool.max_waiters_per_endpoint;
         if self.is_shut_down() {
             return AcquireError::ShutDown { service };
         }
-        match (round.timed_out, round.last_dial) {
+        match (round.timed_out, round.last_connect_error) {
             // A pool whose connections are all in use is the cause; one that has none is a symptom of what the dials said.
             (Some(late), last) if last.is_none() || late.counts.busy > 0 => {
                 return AcquireError::Timeout {
@@ -199,10 +199,10 @@ impl<C: Connect> Shared<C> {
                     waited,
                     stage: late.stage,
                     busy: late.counts.busy,
-                    dialling: late.counts.dialling,
+                    connecting: late.counts.connecting,
                     waiting: late.counts.waiting,
-                    limit: self.env.pool.connections_per_pod,
-                    last_dial: late.last_failure.or(last).map(Box::new),
+                    limit: self.env.pool.max_connections_per_endpoint,
+                    last_connect_error: late.last_failure.or(last).map(Box::new),
                 };
             }
             (_, Some(last)) if round.full == 0 => {
@@ -218,7 +218,7 @@ impl<C: Connect> Shared<C> {
         }
         let pods = self.view.load().backends.len();
         if let Some(asked) = round.asked.filter(|_| pods > 0) {
-            return AcquireError::NotAmong {
+            return AcquireError::NoneOfRequested {
                 service,
                 asked,
                 pods,
@@ -327,7 +327,7 @@ struct Merged<C: Connect> {
     pods: Pods<C>,
     added: Vec<Arc<Backend<C>>>,
     removed: Vec<Arc<Backend<C>>>,
-    /// One at least of those that stay is not avoided.
+    /// One at least of those that stay is not unhealthy.
     others_take_requests: bool,
 }
 
@@ -347,7 +347,7 @@ impl<C: Connect> Writer<C> {
             let next = old.get(run).zip(new.get(run));
             let order = next.map(|(old, new)| old.endpoint.key().cmp(new.key()));
             run += usize::from(order == Some(Ordering::Equal));
-            others_take_requests = others_take_requests || old[..run].iter().any(|old| !old.load.is_avoided());
+            others_take_requests = others_take_requests || old[..run].iter().any(|old| !old.load.is_unhealthy());
             pods.backends.extend(old_backends.by_ref().take(run));
             pods.candidates.extend(olds.by_ref().take(run));
             news = new[run..].iter();

@@ -6,19 +6,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless_core::policy::Tried;
+use headless_core::policy::Excluded;
 use headless_core::{Connect, Endpoint, EndpointKey, Route};
 use tokio::time::{Instant, timeout_at};
 
 use crate::balancer::{Balancer, Choice};
 use crate::error::AcquireError;
 use crate::lease::Lease;
-use crate::pool::{Counts, DialError, Refusal, Stage};
+use crate::pool::{ConnectError, Counts, Refusal, Stage};
 
 impl<C: Connect> Balancer<C> {
     /// Everything that waits.
     #[cold]
-    pub(crate) async fn acquire_slowly(
+    pub(crate) async fn acquire_slow(
         &self,
         route: Route,
         mut first: Option<Choice<C>>,
@@ -44,7 +44,7 @@ impl<C: Connect> Balancer<C> {
                 return Err(self.shared.explain(route, round, start.elapsed()));
             }
             // Nobody fits, or nobody can be reached: DNS is asked, and the next round comes with a change or in a while.
-            self.shared.env.evidence.look_soon();
+            self.shared.env.evidence.request_reresolution();
             let _changed = timeout_at(deadline.min(Instant::now() + NEXT_ROUND), changed).await;
         }
     }
@@ -81,11 +81,11 @@ impl<C: Connect> Balancer<C> {
         let mut first = first.map(|choice| (choice.index_in(&view), choice));
         loop {
             let choice = first.take().or_else(|| {
-                let choice = self.choose_in(&view, route, Tried::of(&tried))?;
+                let choice = self.choose_in(&view, route, Excluded::of(&tried))?;
                 Some((Some(choice.index), choice))
             });
             let Some((index, choice)) = choice else {
-                // Nobody else fits. Those to be avoided are better than nobody, once.
+                // Nobody else fits. Those to be unhealthy are better than nobody, once.
                 if second_choice && round.tried == 0 && !tried.is_empty() {
                     tried.clear();
                     continue;
@@ -98,7 +98,7 @@ impl<C: Connect> Balancer<C> {
                 Ok(Ok((conn, slot))) => return Ok(choice.lend(conn, slot)),
                 Ok(Err(Refusal::Removed)) => {}
                 Ok(Err(Refusal::Full)) => round.full += 1,
-                Ok(Err(Refusal::Dial(error))) => round.last_dial = Some(error),
+                Ok(Err(Refusal::Dial(error))) => round.last_connect_error = Some(error),
                 Err(_elapsed) => {
                     let backend = choice.in_flight.on();
                     round.timed_out = Some(Late {
@@ -132,7 +132,7 @@ pub(crate) struct Round {
     pub(crate) asked: Option<usize>,
     pub(crate) tried: usize,
     pub(crate) full: usize,
-    pub(crate) last_dial: Option<DialError>,
+    pub(crate) last_connect_error: Option<ConnectError>,
     pub(crate) timed_out: Option<Late>,
 }
 
@@ -142,14 +142,14 @@ pub(crate) struct Late {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) stage: Stage,
     pub(crate) counts: Counts,
-    pub(crate) last_failure: Option<DialError>,
+    pub(crate) last_failure: Option<ConnectError>,
 }
 
 impl Round {
     /// This round, with what the one before had learnt: the deadline may cut the last round short.
     fn after(mut self, before: Self) -> Self {
         self.tried = self.tried.max(before.tried);
-        self.last_dial = self.last_dial.or(before.last_dial);
+        self.last_connect_error = self.last_connect_error.or(before.last_connect_error);
         self
     }
 

@@ -9,7 +9,7 @@ use headless_core::{Connect, Endpoint, Role};
 use crate::backend::Backend;
 use crate::balancer::Balancer;
 use crate::histogram::Histogram;
-use crate::pool::{ClosedBy, DialError};
+use crate::pool::{ClosedBy, ConnectError};
 
 /// The state of a balancer.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Stats {
     /// Which snapshot is in force.
     pub generation: u64,
     /// The pods that take requests, in the order of their keys.
-    pub pods: Vec<PodStats>,
+    pub pods: Vec<EndpointStats>,
     /// The pods that left and still have requests in flight, and how many.
     pub draining: Vec<(Arc<Endpoint>, usize)>,
 }
@@ -38,17 +38,17 @@ impl Stats {
 /// The state of one pod.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct PodStats {
+pub struct EndpointStats {
     /// Who it is.
     pub endpoint: Arc<Endpoint>,
     /// Its role, if a rule gives it one.
     pub role: Option<Role>,
     /// Whether it takes requests only if no other pod can: it could not be connected to, or not yet.
-    pub avoided: bool,
+    pub unhealthy: bool,
     /// Whether it is new, and being connected to before it takes its share.
     pub warming: bool,
     /// Why it could not be connected to, if the last dial failed.
-    pub last_failure: Option<DialError>,
+    pub last_failure: Option<ConnectError>,
     /// Requests in flight, from the pick on: including those that still wait for a connection.
     pub in_flight: u32,
     /// The latency figure, if the policy keeps one.
@@ -66,7 +66,7 @@ pub struct PoolStats {
     /// Connections in use.
     pub busy: usize,
     /// Connections being opened.
-    pub dialling: usize,
+    pub connecting: usize,
     /// Callers that wait for a connection.
     pub waiting: usize,
     /// Connections opened since the pod was added.
@@ -85,7 +85,7 @@ impl PoolStats {
         Self {
             idle: counts.idle,
             busy: counts.busy,
-            dialling: counts.dialling,
+            connecting: counts.connecting,
             waiting: counts.waiting,
             opened: counts.opened,
             closed: counts.closed,
@@ -98,7 +98,7 @@ impl PoolStats {
     pub fn add(&mut self, other: &Self) {
         self.idle += other.idle;
         self.busy += other.busy;
-        self.dialling += other.dialling;
+        self.connecting += other.connecting;
         self.waiting += other.waiting;
         self.opened += other.opened;
         self.closed.add(&other.closed);
@@ -112,16 +112,20 @@ impl<C: Connect> Balancer<C> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let view = self.shared.view.load_full();
-        let pods = view.backends.iter().zip(&view.roles).map(|(backend, role)| PodStats {
-            endpoint: Arc::clone(&backend.endpoint),
-            role: *role,
-            avoided: backend.load.is_avoided(),
-            warming: backend.warming.load(Relaxed),
-            last_failure: backend.last_failure(),
-            in_flight: backend.load.in_flight(),
-            latency: backend.load.latency().map(|latency| latency.cost()),
-            pool: PoolStats::of(backend),
-        });
+        let pods = view
+            .backends
+            .iter()
+            .zip(&view.roles)
+            .map(|(backend, role)| EndpointStats {
+                endpoint: Arc::clone(&backend.endpoint),
+                role: *role,
+                unhealthy: backend.load.is_unhealthy(),
+                warming: backend.warming.load(Relaxed),
+                last_failure: backend.last_failure(),
+                in_flight: backend.load.in_flight(),
+                latency: backend.load.latency().map(|latency| latency.cost()),
+                pool: PoolStats::of(backend),
+            });
         Stats {
             generation: view.generation.get(),
             pods: pods.collect(),

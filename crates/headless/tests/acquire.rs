@@ -19,7 +19,7 @@ async fn balancer(dns: &FakeDns, pods: &FakePods) -> Balancer<FakePods> {
 }
 
 fn in_flight(balancer: &Balancer<FakePods>) -> u32 {
-    balancer.stats().pods.iter().map(|pod| pod.in_flight).sum()
+    balancer.stats().endpoints.iter().map(|pod| pod.in_flight).sum()
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,7 @@ async fn a_pod_that_refuses_is_skipped_then_avoided_then_taken_back() {
         assert_ne!(lease.endpoint().pod().unwrap().as_str(), "web-1");
         lease.finish(Outcome::Success);
     }
-    assert!(balancer.stats().pods[1].avoided);
+    assert!(balancer.stats().endpoints[1].unhealthy);
     assert_eq!(
         pods.attempts(),
         3,
@@ -62,7 +62,7 @@ async fn a_pod_that_refuses_is_skipped_then_avoided_then_taken_back() {
     pods.set(&pod(1, 2), Dial::Succeeds);
     pass(Duration::from_millis(250)).await;
     assert!(
-        !balancer.stats().pods[1].avoided,
+        !balancer.stats().endpoints[1].unhealthy,
         "a probe of ours found it, no caller had to"
     );
     let mut seen = false;
@@ -161,7 +161,7 @@ async fn a_connector_that_panics_is_a_refusal_and_the_pool_stays_usable() {
     }
     pods.set(&pod(0, 1), Dial::Succeeds);
     pass(Duration::from_secs(1)).await;
-    assert!(!balancer.stats().pods[0].avoided, "probed back to life");
+    assert!(!balancer.stats().endpoints[0].unhealthy, "probed back to life");
 }
 
 #[tokio::test(start_paused = true)]
@@ -246,7 +246,7 @@ async fn dns_failing_for_a_minute_loses_nothing() {
 async fn a_caller_at_the_limit_waits_for_a_returned_connection() {
     let (dns, pods) = (FakeDns::new(found([pod(0, 1)])), FakePods::default());
     let balancer = Balancer::builder(dns.watch().await, pods.clone())
-        .connections_per_pod(1)
+        .max_connections_per_endpoint(1)
         .build()
         .unwrap();
     let held = balancer.acquire(Route::any()).await.unwrap();
@@ -255,7 +255,10 @@ async fn a_caller_at_the_limit_waits_for_a_returned_connection() {
         async move { balancer.acquire(Route::any()).await.unwrap().finish(Outcome::Success) }
     });
     settle().await;
-    assert_eq!((balancer.stats().pods[0].pool.waiting, in_flight(&balancer)), (1, 2));
+    assert_eq!(
+        (balancer.stats().endpoints[0].pool.waiting, in_flight(&balancer)),
+        (1, 2)
+    );
     held.finish(Outcome::Success);
     waiting.await.unwrap();
     assert_eq!((pods.attempts(), in_flight(&balancer)), (1, 0));
@@ -265,7 +268,7 @@ async fn a_caller_at_the_limit_waits_for_a_returned_connection() {
 async fn a_caller_at_the_limit_times_out_with_the_counts() {
     let (dns, pods) = (FakeDns::new(found([pod(0, 1)])), FakePods::default());
     let balancer = Balancer::builder(dns.watch().await, pods.clone())
-        .connections_per_pod(1)
+        .max_connections_per_endpoint(1)
         .build()
         .unwrap();
     let _held = balancer.acquire(Route::any()).await.unwrap();
@@ -275,7 +278,7 @@ async fn a_caller_at_the_limit_times_out_with_the_counts() {
             error,
             AcquireError::Timeout {
                 busy: 1,
-                dialling: 0,
+                connecting: 0,
                 limit: 1,
                 ..
             }
@@ -294,7 +297,7 @@ async fn a_caller_at_the_limit_times_out_with_the_counts() {
 async fn a_full_queue_refuses_at_once() {
     let (dns, pods) = (FakeDns::new(found([pod(0, 1)])), FakePods::default());
     let mut pool = PoolConfig::default();
-    (pool.connections_per_pod, pool.max_waiters_per_pod) = (1, 1);
+    (pool.max_connections_per_endpoint, pool.max_waiters_per_endpoint) = (1, 1);
     let balancer = Balancer::builder(dns.watch().await, pods.clone())
         .pool(pool)
         .build()
@@ -317,13 +320,13 @@ async fn a_retry_goes_to_another_pod_and_back_only_if_there_is_no_other() {
     let balancer = balancer(&dns, &pods).await;
     let tried = vec![pod(0, 1).key().clone()];
     for _ in 0..10 {
-        let lease = balancer.acquire_after(Route::any(), &tried).await.unwrap();
+        let lease = balancer.acquire_excluding(Route::any(), &tried).await.unwrap();
         assert_eq!(lease.endpoint().pod().unwrap().as_str(), "web-1");
         lease.finish(Outcome::Success);
     }
     let both = vec![pod(0, 1).key().clone(), pod(1, 2).key().clone()];
     balancer
-        .acquire_after(Route::any(), &both)
+        .acquire_excluding(Route::any(), &both)
         .await
         .unwrap()
         .finish(Outcome::Success);
@@ -351,7 +354,7 @@ async fn writes_go_to_ordinal_zero_and_reads_to_the_others() {
         write.finish(Outcome::Success);
         read.finish(Outcome::Success);
     }
-    assert_eq!(balancer.stats().pods[0].role, Some(Role::Primary));
+    assert_eq!(balancer.stats().endpoints[0].role, Some(Role::Primary));
 }
 
 #[tokio::test(start_paused = true)]
@@ -460,25 +463,41 @@ async fn settings_that_cannot_work_are_refused_by_name() {
     const LIFE: &str = "it must not be longer than `max_lifetime`";
     const SECOND: Duration = Duration::from_secs(1);
     let cases: [Case; 16] = [
-        ("connections_per_pod", ONE, |c| c.connections_per_pod = 0),
-        ("connections_in_all", ONE, |c| c.connections_in_all = Some(0)),
-        ("dials_per_pod", ONE, |c| c.dials_per_pod = 0),
-        ("max_waiters_per_pod", ONE, |c| c.max_waiters_per_pod = 0),
-        ("dial_timeout", TIME, |c| c.dial_timeout = Duration::ZERO),
+        ("max_connections_per_endpoint", ONE, |c| {
+            c.max_connections_per_endpoint = 0
+        }),
+        ("max_connections_total", ONE, |c| c.max_connections_total = Some(0)),
+        ("max_connecting_per_endpoint", ONE, |c| {
+            c.max_connecting_per_endpoint = 0
+        }),
+        ("max_waiters_per_endpoint", ONE, |c| c.max_waiters_per_endpoint = 0),
+        ("connect_timeout", TIME, |c| c.connect_timeout = Duration::ZERO),
         ("idle_timeout", TIME, |c| c.idle_timeout = Duration::ZERO),
         ("max_lifetime", TIME, |c| c.max_lifetime = Some(Duration::ZERO)),
-        ("check_after", TIME, |c| c.check_after = Some(Duration::ZERO)),
+        ("validate_after_idle", TIME, |c| {
+            c.validate_after_idle = Some(Duration::ZERO)
+        }),
         ("keep_alive", TIME, |c| c.keep_alive = Some(Duration::ZERO)),
         ("drain_timeout", TIME, |c| c.drain_timeout = Duration::ZERO),
-        ("min_idle_per_pod", "it must not be above `connections_per_pod`", |c| {
-            (c.connections_per_pod, c.min_idle_per_pod) = (4, 5);
-        }),
-        ("min_idle_per_pod", "it must not be above `connections_in_all`", |c| {
-            (c.connections_in_all, c.min_idle_per_pod) = (Some(4), 5);
-        }),
-        ("dial_timeout", LIFE, |c| c.max_lifetime = Some(SECOND)),
+        (
+            "min_idle_per_endpoint",
+            "it must not be above `max_connections_per_endpoint`",
+            |c| {
+                (c.max_connections_per_endpoint, c.min_idle_per_endpoint) = (4, 5);
+            },
+        ),
+        (
+            "min_idle_per_endpoint",
+            "it must not be above `max_connections_total`",
+            |c| {
+                (c.max_connections_total, c.min_idle_per_endpoint) = (Some(4), 5);
+            },
+        ),
+        ("connect_timeout", LIFE, |c| c.max_lifetime = Some(SECOND)),
         ("idle_timeout", LIFE, |c| c.max_lifetime = Some(30 * SECOND)),
-        ("check_after", LIFE, |c| c.check_after = Some(31 * 60 * SECOND)),
+        ("validate_after_idle", LIFE, |c| {
+            c.validate_after_idle = Some(31 * 60 * SECOND)
+        }),
         ("keep_alive", LIFE, |c| c.keep_alive = Some(31 * 60 * SECOND)),
     ];
     let dns = FakeDns::new(found([pod(0, 1)]));
@@ -493,8 +512,11 @@ async fn settings_that_cannot_work_are_refused_by_name() {
         assert_eq!(error.to_string(), format!("`{field}` cannot be used: {rule}"));
     }
     let mut at_the_edge = PoolConfig::default();
-    (at_the_edge.connections_per_pod, at_the_edge.min_idle_per_pod) = (4, 4);
-    (at_the_edge.connections_in_all, at_the_edge.max_lifetime) = (Some(4), Some(at_the_edge.idle_timeout));
+    (
+        at_the_edge.max_connections_per_endpoint,
+        at_the_edge.min_idle_per_endpoint,
+    ) = (4, 4);
+    (at_the_edge.max_connections_total, at_the_edge.max_lifetime) = (Some(4), Some(at_the_edge.idle_timeout));
     let built = Balancer::builder(dns.watch().await, FakePods::default()).pool(at_the_edge);
     assert!(built.build().is_ok());
     let streamless = Balancer::builder(dns.watch().await, FakePods::with_streams(0)).build();
@@ -525,7 +547,7 @@ async fn streams_of_one_connection_are_shared_and_a_second_is_opened_when_full()
     }
     drop(leases);
     assert_eq!(
-        (balancer.stats().pods[0].pool.idle, in_flight(&balancer)),
+        (balancer.stats().endpoints[0].pool.idle, in_flight(&balancer)),
         (2, 0),
         "a dropped stream does not close its connection"
     );

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use self::support::{FakeDns, FakePods, failed, found, nothing, pass, pod, settle};
-use headless::{Balancer, BoxFuture, Discovery, Endpoint, Identify, Impostor, Mode, Outcome, RefreshConfig, Route};
+use headless::{
+    Balancer, BoxFuture, Discovery, Endpoint, Mode, Outcome, PeerMismatch, RefreshConfig, Route, VerifyPeer,
+};
 
 struct Scene {
     dns: FakeDns,
@@ -22,7 +24,7 @@ impl Scene {
     async fn new() -> Self {
         let (dns, pods) = (FakeDns::new(found([pod(0, 1)])), FakePods::default());
         let balancer = Balancer::builder(dns.watch().await, pods.clone())
-            .connections_per_pod(1)
+            .max_connections_per_endpoint(1)
             .build()
             .unwrap();
         Self { dns, pods, balancer }
@@ -31,7 +33,7 @@ impl Scene {
     /// The pod is replaced by another; returns when the balancer has seen it.
     async fn replace_pod(&self) {
         self.dns.says(found([pod(0, 2)]));
-        self.balancer.discovery().look_soon();
+        self.balancer.discovery().request_reresolution();
         let mut discovery = self.balancer.discovery().clone();
         discovery
             .wait_for(|snapshot| snapshot.iter().all(|e| *e.key() == *pod(0, 2).key()))
@@ -43,9 +45,9 @@ impl Scene {
     async fn assert_clean(&self) {
         settle().await;
         let stats = self.balancer.stats();
-        for pod in &stats.pods {
+        for pod in &stats.endpoints {
             assert_eq!(
-                (pod.in_flight, pod.pool.busy, pod.pool.waiting, pod.pool.dialling),
+                (pod.in_flight, pod.pool.busy, pod.pool.waiting, pod.pool.connecting),
                 (0, 0, 0, 0),
                 "{pod:?}"
             );
@@ -53,7 +55,7 @@ impl Scene {
         assert!(stats.draining.is_empty(), "{:?}", stats.draining);
         assert_eq!(
             self.pods.open(),
-            stats.pods.iter().map(|pod| pod.pool.idle).sum::<usize>()
+            stats.endpoints.iter().map(|pod| pod.pool.idle).sum::<usize>()
         );
     }
 
@@ -133,7 +135,7 @@ async fn a_cut_spares_the_same_pod_that_came_back_meanwhile() {
     let old = scene.balancer.acquire(Route::any()).await.unwrap();
     scene.replace_pod().await;
     scene.dns.says(found([pod(0, 1)]));
-    scene.balancer.discovery().look_soon();
+    scene.balancer.discovery().request_reresolution();
     let mut discovery = scene.balancer.discovery().clone();
     discovery
         .wait_for(|snapshot| snapshot.iter().any(|e| *e.key() == *pod(0, 1).key()))
@@ -203,14 +205,14 @@ async fn a_lease_outlives_its_balancer() {
 #[derive(Clone, Default)]
 struct Check(Arc<AtomicBool>);
 
-impl Identify for Check {
-    fn identify<'a>(&'a self, _: &'a Endpoint) -> BoxFuture<'a, Result<(), Impostor>> {
+impl VerifyPeer for Check {
+    fn verify_peer<'a>(&'a self, _: &'a Endpoint) -> BoxFuture<'a, Result<(), PeerMismatch>> {
         let fine = self.0.load(Ordering::SeqCst);
         Box::pin(async move {
             if fine {
                 Ok(())
             } else {
-                Err(Impostor::new("it belongs to web-9"))
+                Err(PeerMismatch::new("it belongs to web-9"))
             }
         })
     }
@@ -220,7 +222,7 @@ impl Identify for Check {
 async fn a_pod_that_is_not_who_dns_said_is_refused_before_anything_is_sent() {
     let (dns, pods, check) = (FakeDns::new(found([pod(0, 1)])), FakePods::default(), Check::default());
     let balancer = Balancer::builder(dns.watch().await, pods.clone())
-        .identify(check.clone())
+        .verify_peer(check.clone())
         .build()
         .unwrap();
     let error = balancer.acquire(Route::any()).await.unwrap_err();
@@ -253,7 +255,7 @@ async fn shared_watches_of_one_service_cost_one_poll() {
     let dns = FakeDns::new(found([pod(0, 1)]));
     let mut watches = Vec::new();
     for _ in 0..100 {
-        watches.push(Discovery::with(dns.clone()).shared().start().await.unwrap());
+        watches.push(Discovery::builder(dns.clone()).shared().start().await.unwrap());
     }
     assert_eq!(dns.looks(), 1);
     pass(Duration::from_secs(30)).await;
@@ -272,7 +274,7 @@ async fn shared_watches_of_one_service_cost_one_poll() {
 async fn a_shared_watch_ends_with_its_last_handle_and_can_be_started_anew() {
     let dns = FakeDns::new(found([pod(0, 1)]));
     for round in 1..=3 {
-        let watch = Discovery::with(dns.clone()).shared().start().await.unwrap();
+        let watch = Discovery::builder(dns.clone()).shared().start().await.unwrap();
         assert_eq!(dns.looks(), round);
         drop(watch);
         settle().await;
@@ -286,7 +288,7 @@ async fn a_start_with_more_pods_than_allowed_says_so() {
     let dns = FakeDns::new(found([pod(0, 1), pod(1, 2), pod(2, 3)]));
     let mut refresh = RefreshConfig::default();
     refresh.max_endpoints = 2;
-    let error = Discovery::with(dns).refresh(refresh).start().await.unwrap_err();
+    let error = Discovery::builder(dns).refresh(refresh).start().await.unwrap_err();
     assert!(error.to_string().contains("max_endpoints"), "{error}");
 }
 
@@ -296,8 +298,8 @@ async fn the_status_says_whether_dns_confirms_what_is_believed() {
     let discovery = dns.watch().await;
     assert_eq!(discovery.status().mode, Mode::Fresh);
     for (says, mode) in [
-        (failed(), Mode::KeptThroughFailure),
-        (nothing(), Mode::KeptThroughDenial),
+        (failed(), Mode::StaleOnError),
+        (nothing(), Mode::StaleOnNegative),
         (found([pod(0, 1)]), Mode::Fresh),
     ] {
         dns.says(says);

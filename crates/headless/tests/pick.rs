@@ -16,7 +16,7 @@ async fn a_request_counts_from_the_pick_until_it_ends_or_is_given_up() {
     let balancer = Balancer::builder(dns.watch().await, FakePods::default())
         .build()
         .unwrap();
-    let in_flight = || balancer.stats().pods[0].in_flight;
+    let in_flight = || balancer.stats().endpoints[0].in_flight;
     let (first, second) = (
         balancer.pick(Route::any()).unwrap(),
         balancer.pick(Route::any()).unwrap(),
@@ -35,7 +35,7 @@ async fn a_pick_opens_no_connection_and_takes_none() {
     let balancer = Balancer::builder(dns.watch().await, pods.clone()).build().unwrap();
     balancer.acquire(Route::any()).await.unwrap().finish(Outcome::Success);
     let _pick = balancer.pick(Route::any()).unwrap();
-    let pool = &balancer.stats().pods[0].pool;
+    let pool = &balancer.stats().endpoints[0].pool;
     assert_eq!((pool.idle, pool.busy, pods.attempts()), (1, 0, 1));
 }
 
@@ -82,7 +82,7 @@ async fn a_success_feeds_the_latency_and_giving_up_does_not_lower_it() {
         .policy(PowerOfTwo::latency())
         .build()
         .unwrap();
-    let latency = || balancer.stats().pods[0].latency;
+    let latency = || balancer.stats().endpoints[0].latency;
     let pick = balancer.pick(Route::any()).unwrap();
     pass(Duration::from_millis(40)).await;
     pick.finish(Outcome::Success);

@@ -1,6 +1,6 @@
 //! The pools, with paused time and fakes: what they promise to those who wait, to those who leave, and to connections nobody uses.
 //!
-//! One module per promise, each in `pool/`: cancelling, dialling, the limit over all pods, upkeep, warming up, figures.
+//! One module per promise, each in `pool/`: cancelling, connecting, the limit over all pods, upkeep, warming up, figures.
 #![allow(
     clippy::unwrap_used,
     unreachable_pub,
@@ -9,8 +9,8 @@
 
 #[path = "pool/cancelling.rs"]
 mod cancelling;
-#[path = "pool/dialling.rs"]
-mod dialling;
+#[path = "pool/connecting.rs"]
+mod connecting;
 #[path = "pool/figures.rs"]
 mod figures;
 #[path = "pool/limit.rs"]
@@ -25,7 +25,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use headless::policy::RoundRobin;
-use headless::{AcquireError, Balancer, Endpoint, Lease, Outcome, PodStats, PoolConfig, Route};
+use headless::{AcquireError, Balancer, Endpoint, Lease, Outcome, EndpointStats, PoolConfig, Route};
 use tokio::task::JoinHandle;
 
 use self::support::{FakeDns, FakePods, found, pod, settle};
@@ -67,7 +67,7 @@ impl Scene {
 
     async fn acquire_on(&self, pod: &Endpoint) -> Acquired {
         let only = [pod.key().clone()];
-        self.balancer.acquire_among(Route::any(), &only).await
+        self.balancer.acquire_from(Route::any(), &only).await
     }
 
     /// A caller of its own; returns when it waits, or has its connection.
@@ -81,7 +81,7 @@ impl Scene {
     /// As [`spawn`](Self::spawn), for a caller that wants no other pod.
     async fn spawn_on(&self, pod: &Endpoint) -> JoinHandle<Acquired> {
         let (balancer, only) = (self.balancer.clone(), [pod.key().clone()]);
-        let caller = tokio::spawn(async move { balancer.acquire_among(Route::any(), &only).await });
+        let caller = tokio::spawn(async move { balancer.acquire_from(Route::any(), &only).await });
         settle().await;
         caller
     }
@@ -99,14 +99,14 @@ impl Scene {
     async fn set_is(&self, set: impl IntoIterator<Item = Endpoint>) {
         let set: Vec<_> = set.into_iter().collect();
         self.dns.says(found(set.clone()));
-        self.balancer.discovery().look_soon();
+        self.balancer.discovery().request_reresolution();
         let mut discovery = self.balancer.discovery().clone();
         let is_it = |snapshot: &headless::Snapshot| snapshot.iter().map(|e| e.key()).eq(set.iter().map(Endpoint::key));
         discovery.wait_for(is_it).await.unwrap();
     }
 
-    fn stats_of(&self, pod: &Endpoint) -> PodStats {
-        let all = self.balancer.stats().pods;
+    fn stats_of(&self, pod: &Endpoint) -> EndpointStats {
+        let all = self.balancer.stats().endpoints;
         all.into_iter().find(|stats| stats.endpoint.key() == pod.key()).unwrap()
     }
 
@@ -115,10 +115,10 @@ impl Scene {
     async fn assert_clean(&self) {
         settle().await;
         let stats = self.balancer.stats();
-        for pod in &stats.pods {
+        for pod in &stats.endpoints {
             let pool = &pod.pool;
             assert_eq!(
-                (pod.in_flight, pool.busy, pool.waiting, pool.dialling),
+                (pod.in_flight, pool.busy, pool.waiting, pool.connecting),
                 (0, 0, 0, 0),
                 "{pod:?}"
             );

@@ -73,7 +73,7 @@ fn the_stream_ends_with_the_watch_and_stays_ended() {
             .unwrap()
     };
     let first = runtime();
-    let watch = Discovery::with(StaticList::new("web", vec![pod(0, 1)])).start();
+    let watch = Discovery::builder(StaticList::new("web", vec![pod(0, 1)])).start();
     let mut changes = Changes::new(first.block_on(watch).unwrap());
     drop(first);
     runtime().block_on(async {
@@ -109,7 +109,7 @@ async fn towers_balancer_follows_the_set() {
 #[tokio::test(start_paused = true)]
 async fn towers_balancer_uses_all_pods() {
     let pods = (0..4).map(|k| pod(k, k + 1)).collect();
-    let discovery = Discovery::with(StaticList::new("web", pods)).start().await.unwrap();
+    let discovery = Discovery::builder(StaticList::new("web", pods)).start().await.unwrap();
     let mut balance = Balance::new(Discover::new(discovery, |pod| Constant::new(named(pod), 1)));
     let mut seen = std::collections::BTreeSet::new();
     while seen.len() < 4 {

@@ -15,7 +15,8 @@ use self::support::{FakeDns, found, nothing, pod};
 use headless::policy::{RoleAware, RoundRobin};
 use headless::tower::{Balanced, DiscoveryLayer, Error, MakeError};
 use headless::{
-    AcquireError, Balancer, BuildError, Connect, DialFault, Discovery, Endpoint, Outcome, PodStats, Route, StaticList,
+    AcquireError, Balancer, BuildError, Connect, ConnectFault, Discovery, Endpoint, EndpointStats, Outcome, Route,
+    StaticList,
 };
 use tokio::sync::Notify;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
@@ -112,7 +113,7 @@ impl Service<&'static str> for Pod {
 
 async fn watch(pods: impl IntoIterator<Item = Endpoint>) -> Discovery {
     let list = StaticList::new("web", pods.into_iter().collect());
-    Discovery::with(list).start().await.unwrap()
+    Discovery::builder(list).start().await.unwrap()
 }
 
 fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
@@ -135,8 +136,8 @@ fn answered<E>(polled: Poll<Result<String, E>>) -> String {
 }
 
 #[track_caller]
-fn only_pod<D: Connect, R, C>(service: &Balanced<D, R, C>) -> PodStats {
-    let mut pods = service.balancer().unwrap().stats().pods;
+fn only_pod<D: Connect, R, C>(service: &Balanced<D, R, C>) -> EndpointStats {
+    let mut pods = service.balancer().unwrap().stats().endpoints;
     assert_eq!(pods.len(), 1);
     pods.remove(0)
 }
@@ -220,7 +221,7 @@ async fn a_request_counts_from_the_call_to_the_response() {
 #[tokio::test(start_paused = true)]
 async fn an_exclusive_service_has_one_request_at_a_time() {
     let world = Arc::new(World::default());
-    let layer = DiscoveryLayer::new(watch([pod(0, 1)]).await).connections_per_pod(1);
+    let layer = DiscoveryLayer::new(watch([pod(0, 1)]).await).max_connections_per_endpoint(1);
     let mut service = layer.layer(world.dial());
     service.call("hello").await.unwrap();
     let mut first = Box::pin(service.call("hold"));
@@ -481,7 +482,7 @@ async fn a_make_service_that_fails_is_named_in_the_error() {
         last.to_string(),
         "cannot connect to web-0 (10.0.0.1:80): connection refused"
     );
-    let DialFault::Failed(fault) = &last.fault else {
+    let ConnectFault::Failed(fault) = &last.fault else {
         panic!("{last}")
     };
     let fault = fault.downcast_ref::<MakeError>().unwrap().get_ref();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use headless::{Balancer, Discovery, PoolConfig};
 use headless_core::policy::Policy;
-use headless_core::{Identify, RetryBudget, RoleRule, Route};
+use headless_core::{RetryBudget, RoleRule, Route, VerifyPeer};
 use http::request::Parts;
 use http::uri::Scheme;
 use tokio::time::Instant;
@@ -50,7 +50,7 @@ pub struct ClientBuilder {
     request_timeout: Option<Duration>,
     max_retries: Option<usize>,
     retry_budget: RetryBudget,
-    identify: Option<Box<dyn Identify>>,
+    identify: Option<Box<dyn VerifyPeer>>,
 }
 
 impl ClientBuilder {
@@ -110,8 +110,8 @@ impl ClientBuilder {
 
     /// How many connections one pod may have. Default 64; with HTTP/1.1 this is also the number of requests that one pod gets at a
     /// time from this client.
-    pub fn connections_per_pod(mut self, limit: usize) -> Self {
-        self.pool.connections_per_pod = limit;
+    pub fn max_connections_per_endpoint(mut self, limit: usize) -> Self {
+        self.pool.max_connections_per_endpoint = limit;
         self
     }
 
@@ -175,7 +175,7 @@ impl ClientBuilder {
     }
 
     /// Checks each new connection before it carries anything: a pod that is not who DNS said is refused. Default: none.
-    pub fn identify(mut self, check: impl Identify) -> Self {
+    pub fn verify_peer(mut self, check: impl VerifyPeer) -> Self {
         self.identify = Some(Box::new(check));
         self
     }
@@ -215,7 +215,7 @@ impl ClientBuilder {
             balancer = balancer.acquire_timeout(limit);
         }
         if let Some(check) = self.identify {
-            balancer = balancer.identify(check);
+            balancer = balancer.verify_peer(check);
         }
         let balancer = balancer.build()?;
         let route_by = balancer.is_role_aware().then_some(self.route_by);

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use headless_core::{AbortHandle, Connect, Endpoint, Sharing};
+use headless_core::{AbortHandle, Connect, Endpoint, Multiplexing};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
@@ -47,11 +47,11 @@ pub struct Connector {
 
 impl Connect for Connector {
     type Conn = Connection;
-    type Error = ConnectError;
+    type Error = ConnectorError;
 
-    async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectError> {
-        let stream = TcpStream::connect(endpoint.addr()).await.map_err(ConnectError::Tcp)?;
-        stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectorError> {
+        let stream = TcpStream::connect(endpoint.addr()).await.map_err(ConnectorError::Tcp)?;
+        stream.set_nodelay(true).map_err(ConnectorError::Tcp)?;
         let (stream, cut) = Cuttable::new(stream, self.tls.is_none());
         match &self.tls {
             Some(tls) => self.speak(tls.with(endpoint, stream).await?, cut, endpoint).await,
@@ -63,10 +63,10 @@ impl Connect for Connector {
         !conn.is_closed()
     }
 
-    fn sharing(&self) -> Sharing {
+    fn multiplexing(&self) -> Multiplexing {
         match self.protocol {
-            Protocol::Http1 => Sharing::Exclusive,
-            Protocol::Http2 => Sharing::Streams(self.max_streams),
+            Protocol::Http1 => Multiplexing::Exclusive,
+            Protocol::Http2 => Multiplexing::Streams(self.max_streams),
         }
     }
 
@@ -94,14 +94,14 @@ impl Connect for Connector {
 
 impl Connector {
     /// Begins HTTP on a stream that leads to the pod and nowhere else.
-    async fn speak<S>(&self, stream: S, cut: Cut, endpoint: &Endpoint) -> Result<Connection, ConnectError>
+    async fn speak<S>(&self, stream: S, cut: Cut, endpoint: &Endpoint) -> Result<Connection, ConnectorError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         match self.protocol {
             Protocol::Http1 => {
                 let handshake = http1::handshake(TokioIo::new(stream)).await;
-                let (sender, driver) = handshake.map_err(ConnectError::handshake)?;
+                let (sender, driver) = handshake.map_err(ConnectorError::handshake)?;
                 drive(driver, endpoint);
                 Ok(Connection {
                     sender: Sender::Http1(sender),
@@ -111,8 +111,8 @@ impl Connector {
             Protocol::Http2 => {
                 let opened = http2::open(stream, self.keep_alive).await;
                 let (handle, driver) = opened
-                    .map_err(ConnectError::handshake)?
-                    .ok_or_else(|| ConnectError::Handshake(NO_SETTINGS.into()))?;
+                    .map_err(ConnectorError::handshake)?
+                    .ok_or_else(|| ConnectorError::Handshake(NO_SETTINGS.into()))?;
                 drive(driver.run(), endpoint);
                 Ok(Connection {
                     sender: Sender::Http2(handle),
@@ -193,7 +193,7 @@ impl fmt::Debug for Connection {
 /// Why a connection could not be opened. Which pod it was is said by the error around it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConnectError {
+pub enum ConnectorError {
     /// TCP: refused, unreachable, reset. Refused usually means that nothing listens on this port in the pod: a numeric port
     /// must be the container's, not the Service's.
     #[error(transparent)]
@@ -221,7 +221,7 @@ pub enum ConnectError {
     NoPodName,
 }
 
-impl ConnectError {
+impl ConnectorError {
     fn handshake(error: hyper::Error) -> Self {
         Self::Handshake(error.into())
     }

@@ -47,7 +47,7 @@ pub use crate::body::ResponseBody;
 pub use crate::builder::ClientBuilder;
 pub use crate::classify::Idempotent;
 pub use crate::client::{Client, ResponseFuture};
-pub use crate::connect::{ConnectError, Connection, Connector, Protocol};
+pub use crate::connect::{Connection, Connector, ConnectorError, Protocol};
 pub use crate::error::{BoxError, Error, NotRetried};
 pub use crate::request_body::RequestBody;
 pub use crate::response::Response;

@@ -111,7 +111,7 @@ async fn attempts(
         };
         let not_retried = match again {
             Err(not_retried) => not_retried,
-            Ok(again) => match client.balancer.acquire_after(route, &tried).await {
+            Ok(again) => match client.balancer.acquire_excluding(route, &tried).await {
                 Ok(next) => {
                     tracing::debug!(%endpoint, %error, untouched, "sending again");
                     (*request, lease) = (again, next);

@@ -85,7 +85,7 @@ async fn the_lease_lives_to_the_end_of_the_body() {
     pod.release_chunks(1);
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 10);
     assert_eq!(in_flight(&client), 1);
-    assert_eq!(client.balancer().stats().pods[0].pool.busy, 1);
+    assert_eq!(client.balancer().stats().endpoints[0].pool.busy, 1);
     pod.release_chunks(1);
     assert_eq!(body.collect().await.unwrap().to_bytes().len(), 10);
     assert_eq!(in_flight(&client), 0);

@@ -268,7 +268,7 @@ async fn a_write_that_never_left_goes_elsewhere() {
         let first = client.request(Request::post("/").body(endless).unwrap()).await.unwrap();
         assert!(first.bytes().await.unwrap().is_empty());
         assert_eq!(
-            client.balancer().stats().pods[0].pool.idle,
+            client.balancer().stats().endpoints[0].pool.idle,
             1,
             "still busy with the upload, which is found out later"
         );
@@ -359,7 +359,7 @@ async fn the_request_timeout_says_who_had_the_request() {
         .builder()
         .await
         .request_timeout(limit)
-        .connections_per_pod(1)
+        .max_connections_per_endpoint(1)
         .build()
         .unwrap();
     let pod = web.set.pod("web-0").unwrap();
@@ -371,7 +371,7 @@ async fn the_request_timeout_says_who_had_the_request() {
     let patient = web
         .builder()
         .await
-        .connections_per_pod(1)
+        .max_connections_per_endpoint(1)
         .request_timeout(limit)
         .build()
         .unwrap();

@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 async fn builder(web: &Web, tls: Tls) -> ClientBuilder {
     let mut pool = PoolConfig::default();
     // A busy machine is no reason to fail.
-    pool.dial_timeout = Duration::from_secs(30);
+    pool.connect_timeout = Duration::from_secs(30);
     web.builder().await.policy(RoundRobin::default()).pool(pool).tls(tls)
 }
 
@@ -306,7 +306,7 @@ async fn a_handshake_that_hangs_ends_at_the_dial_timeout() {
     });
     let web = Web::start_with(1, app).await;
     let mut pool = PoolConfig::default();
-    pool.dial_timeout = Duration::from_secs(600);
+    pool.connect_timeout = Duration::from_secs(600);
     let tls = Tls::with_ca(Ca::new("shop").pem()).unwrap();
     let client = web.builder().await.pool(pool).tls(tls).request_timeout(None);
     let client = client.acquire_timeout(Duration::from_secs(1200)).build().unwrap();

@@ -71,7 +71,7 @@ async fn settings_that_cannot_work_are_refused() {
     let refused = [
         builder.authority("no spaces").build(),
         web.builder().await.max_streams(0).build(),
-        web.builder().await.connections_per_pod(0).build(),
+        web.builder().await.max_connections_per_endpoint(0).build(),
     ];
     for refused in refused {
         assert!(refused.unwrap_err().is_not_sent());

@@ -43,8 +43,8 @@ pub(crate) struct Settings {
 impl SplitterBuilder {
     pub(crate) fn new(account: Account) -> Self {
         let mut pool = PoolConfig::default();
-        pool.connections_per_pod = 16;
-        pool.check_after = Some(Duration::from_millis(500));
+        pool.max_connections_per_endpoint = 16;
+        pool.validate_after_idle = Some(Duration::from_millis(500));
         pool.keep_alive = Some(Duration::from_secs(30));
         pool.idle_timeout = Duration::from_secs(10 * 60);
         Self {
@@ -123,8 +123,8 @@ impl SplitterBuilder {
     }
 
     /// How many connections each pod may have. Default 16; all clients together must stay below the server's max_connections.
-    pub fn connections_per_pod(mut self, limit: usize) -> Self {
-        self.pool.connections_per_pod = limit;
+    pub fn max_connections_per_endpoint(mut self, limit: usize) -> Self {
+        self.pool.max_connections_per_endpoint = limit;
         self
     }
 

@@ -23,7 +23,7 @@ use crate::faults::Fault;
 use crate::options::ReadOptions;
 use crate::session_state::Disposal;
 use crate::splitter::Shared;
-use crate::statement::{Class, Dialect, SessionUse, Verdict};
+use crate::statement::{Class, Classification, Dialect, SessionUse};
 use crate::topology::Health;
 
 /// A connection to one pod, lent to a closure or held as a [`Session`](crate::Session).
@@ -74,7 +74,7 @@ pub(crate) enum Access {
 
 impl Access {
     /// Judges a verdict: whether such a statement may run here.
-    fn permits(self, verdict: Verdict) -> Result<(), Refusal> {
+    fn permits(self, verdict: Classification) -> Result<(), Refusal> {
         let class = verdict.class();
         match (self, class) {
             (Self::Session, _) => Ok(()),

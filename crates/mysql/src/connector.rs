@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless::{Connect, Endpoint, Role, Sharing};
+use headless::{Connect, Endpoint, Multiplexing, Role};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
 use tokio::sync::Notify;
@@ -56,7 +56,7 @@ impl Connector {
     }
 
     /// A connection, with nothing asked on it yet.
-    pub(crate) async fn dial(&self, endpoint: &Endpoint) -> Result<Conn, ConnectError> {
+    pub(crate) async fn dial(&self, endpoint: &Endpoint) -> Result<Conn, ConnectorError> {
         let addr = endpoint.addr();
         let options = OptsBuilder::default()
             .ip_or_hostname(addr.ip().to_string())
@@ -98,9 +98,9 @@ impl Connector {
 
 impl Connect for Connector {
     type Conn = Link;
-    type Error = ConnectError;
+    type Error = ConnectorError;
 
-    async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectorError> {
         let mut conn = self.dial(endpoint).await?;
         let greeting = Greeting::ask(&mut conn).await?;
         let overview = self.topology.current();
@@ -108,7 +108,7 @@ impl Connect for Connector {
         if let Some(known) = pod.and_then(|pod| pod.identity.as_ref())
             && !greeting.identity.is_same_server(known)
         {
-            return Err(ConnectError::Stranger {
+            return Err(ConnectorError::Stranger {
                 expected: known.to_string(),
                 found: greeting.identity.to_string(),
             });
@@ -118,7 +118,7 @@ impl Connect for Connector {
             && pod.and_then(|pod| pod.role) == Some(Role::Primary)
         {
             self.look_again.notify_waiters();
-            return Err(ConnectError::Demoted {
+            return Err(ConnectorError::Demoted {
                 problem: problem.clone(),
             });
         }
@@ -132,8 +132,8 @@ impl Connect for Connector {
         })
     }
 
-    fn sharing(&self) -> Sharing {
-        Sharing::Exclusive
+    fn multiplexing(&self) -> Multiplexing {
+        Multiplexing::Exclusive
     }
 
     fn is_reusable(&self, link: &Link) -> bool {
@@ -141,7 +141,7 @@ impl Connect for Connector {
         !link.conn.is_disconnected()
     }
 
-    async fn check(&self, link: &mut Link) -> Result<(), ConnectError> {
+    async fn validate(&self, link: &mut Link) -> Result<(), ConnectorError> {
         Ok(link.conn.ping().await?)
     }
 }
@@ -187,7 +187,7 @@ impl fmt::Debug for Link {
 /// Why a pod could not be connected to. Which pod it was is said by the error around it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConnectError {
+pub enum ConnectorError {
     /// The network, or something that does not speak the protocol.
     #[error("{}", described(.0))]
     Network(#[source] Arc<mysql_async::Error>),
@@ -217,7 +217,7 @@ pub enum ConnectError {
     },
 }
 
-impl From<mysql_async::Error> for ConnectError {
+impl From<mysql_async::Error> for ConnectorError {
     fn from(error: mysql_async::Error) -> Self {
         match error {
             mysql_async::Error::Server(server) => Self::Refused {
@@ -244,7 +244,9 @@ const fn advice(code: u16) -> &'static str {
     match code {
         1044 | 1045 | 1698 => "; check MYSQL_USER and MYSQL_PASSWORD, and from which hosts the account may connect",
         1049 => "; check MYSQL_DATABASE",
-        1040 => "; the server has all the connections it allows: lower `connections_per_pod`, or raise max_connections",
+        1040 => {
+            "; the server has all the connections it allows: lower `max_connections_per_endpoint`, or raise max_connections"
+        }
         1129 => "; the server blocks this host after too many failures: FLUSH HOSTS",
         _ => "",
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use headless::AcquireError;
 
 use crate::gtid::{FlavorMismatch, Token};
-use crate::statement::Verdict;
+use crate::statement::Classification;
 use crate::topology::WriterProblem;
 
 /// A statement, or a group of them, did not succeed.
@@ -152,19 +152,19 @@ impl Error {
 pub enum Refusal {
     /// In a read, the statement is not provably a read.
     #[error("{0}, so it is not provably a read; use `write`, or `session`")]
-    NotARead(Verdict),
+    NotARead(Classification),
     /// The statement is about the session, which here is borrowed for a moment.
     #[error("{0}, so it needs a connection that is yours for longer; use `session`")]
-    NeedsSession(Verdict),
+    NeedsSession(Classification),
     /// The statement is about the transaction, which `transaction` begins and ends.
     #[error("{0}, so it begins or ends a transaction; use `transaction`, or `session`")]
-    Transaction(Verdict),
+    Transaction(Classification),
     /// The answer depends on which pod gives it.
     #[error("{0}, so the answer is about the one pod that gives it; use `on_pod`")]
-    NeedsPod(Verdict),
+    NeedsPod(Classification),
     /// More than one statement in one text.
     #[error("{0}; send one statement at a time")]
-    Multi(Verdict),
+    Multi(Classification),
     /// The account may write to a read-only server, so a write that goes astray would be obeyed.
     #[error(
         "the account has {0}, so that a replica would obey its writes; take the privilege away, or call `allow_privileged`"

@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_replica_without_the_first_sample_has_no_known_lag() {
-        assert_eq!(busy(3).lag(&Position::Nothing, at(300), INTERVAL), None);
+        assert_eq!(busy(3).lag(&Position::Empty, at(300), INTERVAL), None);
         let mut meter = busy(3);
         meter.restart();
         assert_eq!(meter.lag(&gtid(3), at(300), INTERVAL), None);

@@ -150,7 +150,7 @@ pub use mysql_async as driver;
 pub use crate::account::{Account, AccountError};
 pub use crate::builder::{SplitterBuilder, StartError};
 pub use crate::conn::Conn;
-pub use crate::connector::{ConnectError, Connector, Link};
+pub use crate::connector::{Connector, ConnectorError, Link};
 pub use crate::error::{Error, Refusal};
 pub use crate::explain::{Candidate, Decision, Why};
 pub use crate::options::{ReadOptions, StalePolicy};

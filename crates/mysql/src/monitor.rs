@@ -118,7 +118,7 @@ impl Monitor {
             let looked = |pod: &Pod| !pod.samples.is_empty() || pod.problem.is_some();
             // A writer that cannot be compared with the others yet can be after the next look.
             if self.pods.values().all(looked)
-                && self.topology.current().writer != Writer::None(WriterProblem::NotLookedAtYet)
+                && self.topology.current().writer != Writer::Unavailable(WriterProblem::NotLookedAtYet)
                 && let Some(first_look) = first_look.take()
             {
                 let _nobody_waits = first_look.send(self.first_look());
@@ -257,10 +257,12 @@ impl Monitor {
             Writer::Ambiguous(pods) if before.writer != now.writer => {
                 warn!(target: "headless_mysql", service, pods = %pods.join(", "), "several pods are writable: no writes");
             }
-            Writer::None(problem) if std::mem::discriminant(&before.writer) != std::mem::discriminant(&now.writer) => {
+            Writer::Unavailable(problem)
+                if std::mem::discriminant(&before.writer) != std::mem::discriminant(&now.writer) =>
+            {
                 warn!(target: "headless_mysql", service, %problem, "no primary: no writes");
             }
-            Writer::Ambiguous(_) | Writer::None(_) => {}
+            Writer::Ambiguous(_) | Writer::Unavailable(_) => {}
         }
     }
 
@@ -323,7 +325,7 @@ impl Pod {
             self.stranger_since = None;
             return None;
         }
-        discovery.look_soon();
+        discovery.request_reresolution();
         Some(format!(
             "another server answers at its address: expected {known}, found {}",
             sample.identity

@@ -12,7 +12,7 @@ use mysql_async::Conn;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout};
 
-use crate::connector::{ConnectError, Connector};
+use crate::connector::{Connector, ConnectorError};
 use crate::roles::Sample;
 use crate::server::{Greeting, Questions, privileges};
 use crate::statement::Dialect;
@@ -91,13 +91,13 @@ impl Probe {
                 dialect: contact.dialect,
                 privileged: contact.privileged.clone(),
             }),
-            Ok(Err(error)) => Err(ConnectError::from(error).to_string()),
+            Ok(Err(error)) => Err(ConnectorError::from(error).to_string()),
             Err(_elapsed) => Err(self.silent()),
         }
     }
 
     async fn open(&self) -> Result<Contact, String> {
-        let said = |error: mysql_async::Error| ConnectError::from(error).to_string();
+        let said = |error: mysql_async::Error| ConnectorError::from(error).to_string();
         let mut conn = self
             .connector
             .dial(&self.endpoint)

@@ -112,7 +112,7 @@ impl Shared {
     async fn lease_among(&self, pods: &[EndpointKey]) -> Option<Result<Lease<Connector>, Error>> {
         let gone = |overview: &Overview| !overview.followers().any(|pod| pods.contains(&pod.key));
         let lease = self
-            .unless(gone, self.balancer.acquire_among(Route::any(), pods))
+            .unless(gone, self.balancer.acquire_from(Route::any(), pods))
             .await?;
         Some(lease.map_err(Error::NotSent))
     }
@@ -153,9 +153,7 @@ impl Shared {
             drop(turn);
         }
         let place = self.primary_for_read(Why::TokenOnPrimary).await?;
-        let known = overview
-            .primary()
-            .map_or(&Position::Nothing, |primary| &primary.position);
+        let known = overview.primary().map_or(&Position::Empty, |primary| &primary.position);
         if options.token.is_reached_by(known)? {
             return Ok(place);
         }

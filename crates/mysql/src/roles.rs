@@ -97,18 +97,18 @@ pub(crate) fn decide(pods: &[Seen<'_>]) -> Writer {
     match (writable.next(), writable.next()) {
         (None, _) => {
             let said = pods.iter().map(|pod| (pod.name.to_owned(), pod.why_not()));
-            Writer::None(WriterProblem::NoneWritable(said.collect()))
+            Writer::Unavailable(WriterProblem::NoneWritable(said.collect()))
         }
         (Some(first), Some(second)) => {
             let all = [first, second].into_iter().chain(writable);
             Writer::Ambiguous(all.map(|pod| pod.name.to_owned()).collect())
         }
         (Some(only), None) => match missing(only, pods) {
-            Some(missing) => Writer::None(WriterProblem::Diverged {
+            Some(missing) => Writer::Unavailable(WriterProblem::Diverged {
                 pod: only.name.to_owned(),
                 missing,
             }),
-            None if is_too_early(only, pods) => Writer::None(WriterProblem::NotLookedAtYet),
+            None if is_too_early(only, pods) => Writer::Unavailable(WriterProblem::NotLookedAtYet),
             None => Writer::Pod(only.name.to_owned()),
         },
     }
@@ -203,7 +203,7 @@ mod tests {
             ("mysql-0", Err("no answer within 500ms")),
             ("mysql-1", Ok(sample(0, false, "0-1-5"))),
         ];
-        let Writer::None(problem) = decide_on(&pods) else {
+        let Writer::Unavailable(problem) = decide_on(&pods) else {
             panic!("nobody writes")
         };
         let said = problem.to_string();
@@ -218,7 +218,7 @@ mod tests {
                 ("mysql-0", Ok(sample(10, true, own))),
                 ("mysql-1", Ok(sample(5, false, "0-1-900"))),
             ];
-            let Writer::None(WriterProblem::Diverged { pod, missing }) = decide_on(&pods) else {
+            let Writer::Unavailable(WriterProblem::Diverged { pod, missing }) = decide_on(&pods) else {
                 panic!("{own:?} lacks 900 transactions")
             };
             assert_eq!(
@@ -233,7 +233,7 @@ mod tests {
         let (primary, replica) = (sample(10, true, "0-1-5"), sample(11, false, "0-1-6"));
         // Seen once only, nobody knows whether it had that before.
         let pods = [("mysql-0", Ok(primary.clone())), ("mysql-1", Ok(replica.clone()))];
-        assert_eq!(decide_on(&pods), Writer::None(WriterProblem::NotLookedAtYet));
+        assert_eq!(decide_on(&pods), Writer::Unavailable(WriterProblem::NotLookedAtYet));
         let decide_after = |replica: &[Sample]| {
             let seen = |name, samples| Seen {
                 name,
@@ -250,11 +250,11 @@ mod tests {
         let before = [sample(9, false, "0-1-6"), replica.clone()];
         assert!(matches!(
             decide_after(&before),
-            Writer::None(WriterProblem::Diverged { .. })
+            Writer::Unavailable(WriterProblem::Diverged { .. })
         ));
         // A primary that takes long to answer is asked again, however often the others have answered since.
         let since = [replica, sample(12, false, "0-1-7"), sample(13, false, "0-1-8")];
-        assert_eq!(decide_after(&since), Writer::None(WriterProblem::NotLookedAtYet));
+        assert_eq!(decide_after(&since), Writer::Unavailable(WriterProblem::NotLookedAtYet));
         // Unless the first of those answers says that there was nothing more: then the rest was written since.
         let written_since = [sample(11, false, "0-1-5"), sample(12, false, "0-1-9")];
         assert_eq!(decide_after(&written_since), Writer::Pod("mysql-0".to_owned()));
@@ -270,7 +270,7 @@ mod tests {
             ("mysql-0", Ok(sample(10, true, "0-1-5"))),
             ("mysql-1", Ok(asked_before)),
         ];
-        assert_eq!(decide_on(&pods), Writer::None(WriterProblem::NotLookedAtYet));
+        assert_eq!(decide_on(&pods), Writer::Unavailable(WriterProblem::NotLookedAtYet));
     }
 
     #[test]
@@ -280,7 +280,10 @@ mod tests {
             ("mysql-0", Ok(sample(10, true, &format!("{uuid}:1-7")))),
             ("mysql-1", Ok(sample(5, false, &format!("{uuid}:1-5:9")))),
         ];
-        assert!(matches!(decide_on(&pods), Writer::None(WriterProblem::Diverged { .. })));
+        assert!(matches!(
+            decide_on(&pods),
+            Writer::Unavailable(WriterProblem::Diverged { .. })
+        ));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::gtid::{Flavor, Token};
 use crate::monitor::Known;
 use crate::options::ReadOptions;
 use crate::session::{Causal, Session};
-use crate::statement::{Class, Dialect, StatementCache, Verdict, classify};
+use crate::statement::{Class, Classification, Dialect, StatementCache, classify};
 use crate::topology::{Overview, Topology};
 
 /// Reads and writes over the pods of a replicated database: writes on the verified primary, reads on replicas that are fresh enough.
@@ -108,7 +108,7 @@ impl Guard {
     }
 
     /// Judges a statement for a connection of this dialect.
-    pub(crate) fn judge(&self, dialect: Dialect, sql: &str) -> Verdict {
+    pub(crate) fn judge(&self, dialect: Dialect, sql: &str) -> Classification {
         if dialect != self.dialect() {
             return classify(sql, dialect);
         }
@@ -292,7 +292,7 @@ impl Splitter {
             .filter(|endpoint| name_of(endpoint) == pod)
             .map(|endpoint| endpoint.key().clone())
             .collect();
-        let lease = self.shared.balancer.acquire_among(Route::any(), &keys).await;
+        let lease = self.shared.balancer.acquire_from(Route::any(), &keys).await;
         let place = Place {
             lease: lease.map_err(Error::NotSent)?,
             why: Why::Asked,

@@ -77,7 +77,7 @@ impl Shared {
                 service,
                 pods: pods.clone(),
             },
-            Writer::None(problem) => Error::NoWriter {
+            Writer::Unavailable(problem) => Error::NoWriter {
                 service,
                 problem: problem.clone(),
             },

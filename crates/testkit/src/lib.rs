@@ -72,7 +72,7 @@ pub use self::{
     error::Error,
     event::{Event, Events, PodRef},
     fault::{Failure, Fault, FaultRule, Lie},
-    pod::{Phase, Pod, PodStats, Termination},
+    pod::{EndpointStats, Phase, Pod, Termination},
     service::ServiceBuilder,
     spec::WorkloadBuilder,
     workload::{Address, Roll, Workload},

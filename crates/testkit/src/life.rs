@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     event::Event,
     listen::Listening,
-    pod::{Phase, PodStats, Termination},
+    pod::{EndpointStats, Phase, Termination},
     pod_core::{Knobs, PodCore, Stage},
     spec::Spec,
 };
@@ -53,7 +53,7 @@ pub(crate) fn start(
         phase: watch::Sender::new(Phase::Pending),
         stage: watch::Sender::new(Stage::Serving),
         closed: watch::Sender::new(false),
-        stats: watch::Sender::new(PodStats::default()),
+        stats: watch::Sender::new(EndpointStats::default()),
         knobs: watch::Sender::new(Knobs::default()),
         chunks: Semaphore::new(0),
     });

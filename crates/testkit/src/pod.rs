@@ -76,7 +76,7 @@ impl Termination {
 /// What a pod has served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct PodStats {
+pub struct EndpointStats {
     /// Requests received (lines, for the echo application), failed ones included.
     pub requests: u64,
     /// Requests received whose answer is not completely handed over yet.
@@ -133,7 +133,7 @@ impl Pod {
     }
 
     /// What the pod has served so far.
-    pub fn stats(&self) -> PodStats {
+    pub fn stats(&self) -> EndpointStats {
         *self.core.stats.borrow()
     }
 
@@ -196,7 +196,7 @@ impl Pod {
     ///
     /// # Cancel safety
     /// Safe.
-    pub async fn wait_stats(&self, wanted: impl FnMut(&PodStats) -> bool) -> Result<PodStats, Error> {
+    pub async fn wait_stats(&self, wanted: impl FnMut(&EndpointStats) -> bool) -> Result<EndpointStats, Error> {
         let mut stats = self.core.stats.subscribe();
         let seen = async {
             let seen = stats.wait_for(wanted).await;

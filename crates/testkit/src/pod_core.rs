@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     event::PodRef,
     fault::Failure,
-    pod::{Phase, PodStats},
+    pod::{EndpointStats, Phase},
 };
 
 /// What the sockets of the pod may do.
@@ -49,7 +49,7 @@ pub(crate) struct PodCore {
     pub(crate) stage: watch::Sender<Stage>,
     /// Turns true when the pod's last socket is closed.
     pub(crate) closed: watch::Sender<bool>,
-    pub(crate) stats: watch::Sender<PodStats>,
+    pub(crate) stats: watch::Sender<EndpointStats>,
     pub(crate) knobs: watch::Sender<Knobs>,
     pub(crate) chunks: Semaphore,
 }

@@ -33,7 +33,7 @@ use crate::{args::ShopArgs, audit::Balance, log::Log, pods::Pods, shop::Shop};
 
 /// With no setting to change and in a cluster, `Splitter::connect("mysql-headless.default.svc:3306", account)` does it.
 async fn connect(service: &ServiceArgs, account: Account) -> Result<Splitter, Box<dyn Error>> {
-    let discovery = Discovery::with(service.resolver()?).start().await?;
+    let discovery = Discovery::builder(service.resolver()?).start().await?;
     // While the primary is replaced, writes wait for the next one. By default they fail at once.
     let settings = Splitter::builder(account).wait_for_writer(Duration::from_secs(3));
     Ok(settings.start(discovery).await?)

@@ -46,7 +46,7 @@ fn told(before: &Overview, now: &Overview) -> Vec<String> {
         texts.push(match &now.writer {
             Writer::Pod(pod) => format!("{pod} is verified: writes go there"),
             Writer::Ambiguous(pods) => format!("no writes: {} would all take them", pods.join(", ")),
-            Writer::None(problem) => format!("no writes: {problem}"),
+            Writer::Unavailable(problem) => format!("no writes: {problem}"),
             other => format!("{other:?}"),
         });
     }
@@ -126,7 +126,7 @@ impl<'a> View<'a> {
             let of = |counts: &BTreeMap<String, Counts>| counts.get(&pod.name).copied().unwrap_or_default();
             let done = of(&now).since(of(&before));
             let per_second = |count: u64| count as f64 / past.as_secs_f64();
-            let mut pools = stats.pods.iter().filter(|stats| stats.endpoint.key() == &pod.key);
+            let mut pools = stats.endpoints.iter().filter(|stats| stats.endpoint.key() == &pod.key);
             let pool = pools.next().map(|stats| &stats.pool);
             let connections = |number: fn(&PoolStats) -> usize| pool.map_or_else(dash, |pool| number(pool).to_string());
             // The primary is behind no other pod.

@@ -68,7 +68,7 @@ impl Embedded {
             .namespace(self.cluster.namespace())
             .zone(self.cluster.zone())
             .build()?;
-        Ok(Discovery::with(resolver).start().await?)
+        Ok(Discovery::builder(resolver).start().await?)
     }
 
     /// A new pod is as fast as the others.

@@ -21,7 +21,7 @@ const REQUESTS: u64 = 1000;
 /// Discovers the Service and sends it requests, once or again and again. `false`: a request failed.
 pub(crate) async fn run(args: &Real) -> Result<bool, Box<dyn Error>> {
     let mut screen = Screen::new(args.json);
-    let discovery = Discovery::with(args.service.resolver()?).start().await?;
+    let discovery = Discovery::builder(args.service.resolver()?).start().await?;
     // No policy named: power of two choices by requests in flight.
     let client = Client::builder(discovery.clone()).build()?;
     let Some(pause) = args.every else {

@@ -30,7 +30,7 @@ impl Pods {
             .nameserver(self.cluster.nameserver())
             .zone(self.cluster.zone())
             .build()?;
-        Ok(Discovery::with(resolver).start().await?)
+        Ok(Discovery::builder(resolver).start().await?)
     }
 }
 

@@ -18,7 +18,7 @@ pub async fn connect() -> Result<(Splitter, Option<MariaDb>), Box<dyn Error>> {
     let resolver = resolver
         .nameserver(pods.cluster().dns_addr())
         .zone(pods.cluster().zone());
-    let discovery = Discovery::with(resolver.build()?).start().await?;
+    let discovery = Discovery::builder(resolver.build()?).start().await?;
     let account = Account::new(USER, PASSWORD).database(DATABASE);
     Ok((Splitter::builder(account).start(discovery).await?, Some(pods)))
 }

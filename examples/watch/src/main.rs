@@ -67,7 +67,7 @@ async fn watch(args: WatchArgs) -> Result<(), Box<dyn Error>> {
             (Some(embedded), service)
         }
     };
-    let discovery = Discovery::with(service.resolver()?).start().await?;
+    let discovery = Discovery::builder(service.resolver()?).start().await?;
     // The policy that keeps a latency figure. Without requests, no connection is opened.
     let client = Client::builder(discovery).policy(PowerOfTwo::latency()).build()?;
     let load = Load::new(args.load);

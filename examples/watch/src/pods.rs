@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use console::style;
 use demo_support::{cut, explain, wrap};
-use headless::{Endpoint, EndpointKey, PodStats, Stats};
+use headless::{Endpoint, EndpointKey, EndpointStats, Stats};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -32,7 +32,7 @@ struct Pool {
     latency: Option<Duration>,
     busy: usize,
     idle: usize,
-    dialling: usize,
+    connecting: usize,
     opened: u64,
 }
 
@@ -58,7 +58,7 @@ const COLUMNS: [Column; 10] = [
         let latency = row.pool.as_ref().and_then(|pool| pool.latency);
         latency.map_or_else(dash, |time| format!("{:.1} ms", time.as_secs_f64() * 1000.0))
     }),
-    number("busy", 4, |row| row.of_pool(|pool| pool.busy + pool.dialling)),
+    number("busy", 4, |row| row.of_pool(|pool| pool.busy + pool.connecting)),
     number("idle", 4, |row| row.of_pool(|pool| pool.idle)),
     number("opened", 6, |row| {
         row.of_pool(|pool| usize::try_from(pool.opened).unwrap_or(usize::MAX))
@@ -169,8 +169,8 @@ impl Row {
         }
     }
 
-    fn listed(pod: &PodStats, age: Duration) -> Self {
-        let state = match (pod.warming, pod.avoided) {
+    fn listed(pod: &EndpointStats, age: Duration) -> Self {
+        let state = match (pod.warming, pod.unhealthy) {
             (true, _) => "warming",
             (_, true) => "unhealthy",
             _ => "ready",
@@ -182,7 +182,7 @@ impl Row {
                 latency: pod.latency,
                 busy: pod.pool.busy,
                 idle: pod.pool.idle,
-                dialling: pod.pool.dialling,
+                connecting: pod.pool.connecting,
                 opened: pod.pool.opened,
             }),
             ..Self::new(&pod.endpoint, state, in_flight, age)
@@ -215,7 +215,7 @@ impl Row {
             "in_flight": self.in_flight,
             "latency_ms": pool.and_then(|pool| pool.latency).map(|time| time.as_secs_f64() * 1000.0),
             "connections": pool.map(|pool| {
-                json!({ "busy": pool.busy, "idle": pool.idle, "dialling": pool.dialling, "opened": pool.opened })
+                json!({ "busy": pool.busy, "idle": pool.idle, "connecting": pool.connecting, "opened": pool.opened })
             }),
             "age_seconds": self.age.as_secs_f64(),
         })

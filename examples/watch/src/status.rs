@@ -72,7 +72,7 @@ fn mode(status: &Status) -> String {
     match (mode, &status.last_negative) {
         (Mode::Fresh, _) if status.held > 0 => format!("{mode}, but {} pods no longer listed are held", status.held),
         (Mode::Fresh, _) => mode.to_string(),
-        (Mode::KeptThroughFailure, _) => format!("{mode}, {} times in a row{since}", status.failures),
+        (Mode::StaleOnError, _) => format!("{mode}, {} times in a row{since}", status.failures),
         (_, Some(negative)) => format!("{mode} ({negative}){since}"),
         (_, None) => format!("{mode}: DNS has not answered yet"),
     }

@@ -1,6 +1,6 @@
 //! The laws of a [`Picker`], as a test that any policy can be run through: those shipped here, and yours.
 //!
-//! Drives a policy through many sets of endpoints, growing and shrinking, with and without roles, with avoided and tried
+//! Drives a policy through many sets of endpoints, growing and shrinking, with and without roles, with unhealthy and tried
 //! ones, with load and latencies, and judges every single pick by the [contract](super#the-contract-of-a-picker). All cases
 //! follow from one seed; a failure prints it. Law 6 (no lock, allocation, clock or I/O) cannot be seen from here: test it
 //! with a counting allocator.
@@ -25,8 +25,8 @@
 //!
 //! impl Picker for First {
 //!     fn pick(&self, args: &PickArgs<'_>) -> Option<usize> {
-//!         let untried = (0..self.0.len()).filter(|&i| !args.tried.contains(i));
-//!         untried.min_by_key(|&i| self.0[i].is_avoided())
+//!         let untried = (0..self.0.len()).filter(|&i| !args.excluded.contains(i));
+//!         untried.min_by_key(|&i| self.0[i].is_unhealthy())
 //!     }
 //! }
 //!
@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use crate::{Endpoint, InFlight, Load, Outcome, Role, Route, Timestamp};
 
-use super::{Candidate, PickArgs, Picker, Policy, Tried, mix};
+use super::{Candidate, Excluded, PickArgs, Picker, Policy, mix};
 
 /// Tests that the policies `make` makes obey the laws; see the [module](self).
 ///
@@ -177,7 +177,7 @@ impl World {
         self.now = self.now + Duration::from_millis(self.random.below(40_000) as u64);
         self.in_flight.clear();
         let most_in_flight = self.random.below(4);
-        let avoided = self.random.below(4);
+        let unhealthy = self.random.below(4);
         for candidate in &self.set {
             for _ in 0..self.random.below(most_in_flight + 1) {
                 self.in_flight.push(InFlight::begin(Arc::clone(&candidate.load)));
@@ -187,7 +187,7 @@ impl World {
                 let outcome = [Outcome::Success, Outcome::Failure, Outcome::Cancelled][self.random.below(3)];
                 candidate.load.observe(elapsed, outcome, self.now, window);
             }
-            candidate.load.set_avoided(match avoided {
+            candidate.load.set_unhealthy(match unhealthy {
                 0 => false,
                 1 => true,
                 2 => self.random.below(2) == 0,
@@ -236,7 +236,9 @@ impl Trial<'_> {
     ) {
         let mut entropy = first;
         loop {
-            let args = PickArgs::new(route, entropy).at(world.now).after(Tried::of(&tried));
+            let args = PickArgs::new(route, entropy)
+                .at(world.now)
+                .excluding(Excluded::of(&tried));
             let picked = picker.pick(&args);
             let case = Case {
                 trial: self,
@@ -277,7 +279,7 @@ impl Case<'_> {
             Some("2 (never tried twice)")
         } else if !self.fits(index) {
             Some("5 (role)")
-        } else if self.set[index].load.is_avoided() && untried_that_fit().any(|i| !self.set[i].load.is_avoided()) {
+        } else if self.set[index].load.is_unhealthy() && untried_that_fit().any(|i| !self.set[i].load.is_unhealthy()) {
             Some("4 (healthy first)")
         } else {
             None
@@ -420,7 +422,7 @@ mod tests {
     #[should_panic(expected = "law 3 (total)")]
     fn giving_up_early_is_found() {
         let wrong =
-            |set: &[Candidate], _: &PickArgs<'_>, right: Option<usize>| right.filter(|&i| !set[i].load.is_avoided());
+            |set: &[Candidate], _: &PickArgs<'_>, right: Option<usize>| right.filter(|&i| !set[i].load.is_unhealthy());
         check(|| Broken {
             is_role_aware: false,
             wrong,
@@ -432,7 +434,7 @@ mod tests {
     fn ignoring_health_is_found() {
         check(|| Broken {
             is_role_aware: false,
-            wrong: |set, args, _| (0..set.len()).find(|&i| !args.tried.contains(i)),
+            wrong: |set, args, _| (0..set.len()).find(|&i| !args.excluded.contains(i)),
         });
     }
 

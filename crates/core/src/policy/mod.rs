@@ -11,9 +11,9 @@
 //! [`conformance::check`] tests these laws; run your own policy through it.
 //!
 //! 1. **In range.** The index points into the candidates the picker was prepared with.
-//! 2. **Never tried twice.** It never returns an index in [`PickArgs::tried`]; when all that fit the route are tried, `None`.
+//! 2. **Never tried twice.** It never returns an index in [`PickArgs::excluded`]; when all that fit the route are tried, `None`.
 //! 3. **Total.** It returns `None` only if no untried candidate fits the route.
-//! 4. **Healthy first.** It never returns an avoided candidate ([`Load::is_avoided`]) while an untried one that fits is not.
+//! 4. **Healthy first.** It never returns an unhealthy candidate ([`Load::is_unhealthy`]) while an untried one that fits is not.
 //! 5. **Role.** If the policy is role-aware, a write only ever goes to a primary (invariant I9).
 //! 6. **Free.** No lock, no allocation, no clock, no I/O: time and randomness are in the arguments.
 //!
@@ -119,7 +119,7 @@ pub struct PickArgs<'a> {
     /// The time, if the policy has a [`Policy::latency_window`]; otherwise zero.
     pub now: Timestamp,
     /// The candidates that this request has tried already.
-    pub tried: Tried<'a>,
+    pub tried: Excluded<'a>,
 }
 
 impl<'a> PickArgs<'a> {
@@ -130,7 +130,7 @@ impl<'a> PickArgs<'a> {
             route,
             entropy,
             now: Timestamp::ZERO,
-            tried: Tried::NONE,
+            tried: Excluded::NONE,
         }
     }
 
@@ -143,7 +143,7 @@ impl<'a> PickArgs<'a> {
 
     /// The same pick, after `tried` failed.
     #[must_use]
-    pub const fn after(mut self, tried: Tried<'a>) -> Self {
+    pub const fn after(mut self, tried: Excluded<'a>) -> Self {
         self.tried = tried;
         self
     }
@@ -151,7 +151,7 @@ impl<'a> PickArgs<'a> {
 
 /// The indices a request has tried already: few, so they are searched one by one.
 #[derive(Clone, Copy, Debug)]
-pub struct Tried<'a>(Marks<'a>);
+pub struct Excluded<'a>(Marks<'a>);
 
 /// WHY: an empty list is `None`, also behind a map, so that a first attempt is known by one comparison.
 #[derive(Clone, Copy, Debug)]
@@ -159,12 +159,12 @@ enum Marks<'a> {
     None,
     These(&'a [usize]),
     /// For a picker over some of the candidates: its own indices → the outer picker's, and what the outer one was told.
-    Through(&'a [usize], &'a Tried<'a>),
+    Through(&'a [usize], &'a Excluded<'a>),
 }
 
-impl<'a> Tried<'a> {
+impl<'a> Excluded<'a> {
     /// Nothing was tried.
-    pub const NONE: Tried<'static> = Tried(Marks::None);
+    pub const NONE: Excluded<'static> = Excluded(Marks::None);
 
     /// These were tried.
     #[must_use]
@@ -213,17 +213,17 @@ fn loads_of(candidates: &[Candidate]) -> Box<[Arc<Load>]> {
 /// Whether a draw may stand: candidate `index` is healthy and untried.
 #[inline]
 fn is_fit(loads: &[Arc<Load>], index: usize, args: &PickArgs<'_>) -> bool {
-    !loads[index].is_avoided() && (args.tried.is_empty() || !args.tried.contains(index))
+    !loads[index].is_unhealthy() && (args.excluded.is_empty() || !args.excluded.contains(index))
 }
 
 /// The slow way, shared by the policies: among all untried candidates the one with the least `key`, equals chosen evenly.
 ///
-/// A key that puts avoided candidates last ([`Load::cost`], [`Load::is_avoided`]) fulfils laws 1 to 4.
+/// A key that puts unhealthy candidates last ([`Load::cost`], [`Load::is_unhealthy`]) fulfils laws 1 to 4.
 // WHY: equals are ordered by a hash. Starting at a random place and taking the first would favour, by as much as its
 // distance, whoever comes after a gap of unfit ones.
 #[inline(never)]
 fn scan<K: Ord>(loads: &[Arc<Load>], args: &PickArgs<'_>, key: impl Fn(&Load) -> K) -> Option<usize> {
-    let untried = (0..loads.len()).filter(|&i| !args.tried.contains(i));
+    let untried = (0..loads.len()).filter(|&i| !args.excluded.contains(i));
     untried.min_by_key(|&i| (key(&loads[i]), mix(args.entropy ^ i as u64)))
 }
 

@@ -3,7 +3,7 @@
 //! Source: M. Mitzenmacher, "The power of two choices in randomized load balancing", IEEE TPDS 12(10), 2001. Two *distinct*
 //! draws, and health before load, as in Finagle; a draw with replacement leaves 1/n² of the picks to a frozen endpoint.
 //!
-//! The usual path reads two loads and has no loop. Everything unusual (a draw that was tried, two avoided ones) goes to `scan`.
+//! The usual path reads two loads and has no loop. Everything unusual (a draw that was tried, two unhealthy ones) goes to `scan`.
 
 use std::hint::select_unpredictable;
 use std::sync::Arc;
@@ -120,7 +120,7 @@ impl Picker for ByLatency {
 impl ByLatency {
     fn is_second_better(&self, first: &Load, second: &Load, now: Timestamp) -> bool {
         let fewer_in_flight = second.cost() < first.cost();
-        if first.is_avoided() || second.is_avoided() {
+        if first.is_unhealthy() || second.is_unhealthy() {
             return fewer_in_flight; // The cost puts health first.
         }
         match self.latencies(first, second, now) {
@@ -163,7 +163,7 @@ fn better_of_two(
     is_second_better: impl FnOnce(&Load, &Load) -> bool,
 ) -> Option<usize> {
     let drawn = two_of(args.entropy, loads.len());
-    match args.tried.is_empty() {
+    match args.excluded.is_empty() {
         true => compare(loads, args, drawn, is_second_better),
         false => compare_untried(loads, args, drawn, is_second_better),
     }
@@ -178,7 +178,7 @@ fn compare_untried(
     drawn: (usize, usize),
     is_second_better: impl FnOnce(&Load, &Load) -> bool,
 ) -> Option<usize> {
-    if args.tried.contains(drawn.0) || args.tried.contains(drawn.1) {
+    if args.excluded.contains(drawn.0) || args.excluded.contains(drawn.1) {
         return scan(loads, args, Load::cost);
     }
     compare(loads, args, drawn, is_second_better)
@@ -194,14 +194,14 @@ fn compare(
     let (first, second) = ((first, &*loads[first]), (second, &*loads[second]));
     // Which of two random endpoints is better cannot be predicted, and a mispredicted branch costs more than all the rest.
     let (better, load) = select_unpredictable(is_second_better(first.1, second.1), second, first);
-    if load.is_avoided() {
+    if load.is_unhealthy() {
         look_further(loads, args)
     } else {
         Some(better)
     }
 }
 
-/// Both are avoided. While most are not, another draw soon finds one that is not either; the scan is for when most are.
+/// Both are unhealthy. While most are not, another draw soon finds one that is not either; the scan is for when most are.
 #[cold]
 #[inline(never)]
 fn look_further(loads: &[Arc<Load>], args: &PickArgs<'_>) -> Option<usize> {
@@ -209,7 +209,7 @@ fn look_further(loads: &[Arc<Load>], args: &PickArgs<'_>) -> Option<usize> {
     for _ in 0..MORE_DRAWS {
         entropy = mix(entropy.wrapping_add(GOLDEN));
         let drawn = below(entropy, loads.len())?;
-        if !loads[drawn].is_avoided() && !args.tried.contains(drawn) {
+        if !loads[drawn].is_unhealthy() && !args.excluded.contains(drawn) {
             return Some(drawn);
         }
     }
@@ -224,7 +224,7 @@ fn two_of(entropy: u64, n: usize) -> (usize, usize) {
     (first, second + usize::from(second >= first))
 }
 
-/// How often to draw again: if half of all pods are avoided, the scan is left for one pick in 64.
+/// How often to draw again: if half of all pods are unhealthy, the scan is left for one pick in 64.
 const MORE_DRAWS: usize = 4;
 
 /// The step of SplitMix64, whose output function is [`mix`].
@@ -246,7 +246,7 @@ mod tests {
 
     use super::super::conformance::{self, Entropy, pods};
     use super::*;
-    use crate::policy::Tried;
+    use crate::policy::Excluded;
     use crate::{InFlight, Outcome, Route};
 
     const WINDOW: Duration = Duration::from_secs(10);
@@ -363,9 +363,9 @@ mod tests {
                 let args = PickArgs::new(Route::any(), random.next());
                 assert_eq!(alone.pick(&args), Some(0));
                 assert_eq!(both.pick(&args), Some(1), "both are drawn, so the idle one wins always");
-                assert_eq!(both.pick(&args.after(Tried::of(&[1]))), Some(0));
-                assert_eq!(both.pick(&args.after(Tried::of(&[1, 0]))), None);
-                assert_eq!(alone.pick(&args.after(Tried::of(&[0]))), None);
+                assert_eq!(both.pick(&args.excluding(Excluded::of(&[1]))), Some(0));
+                assert_eq!(both.pick(&args.excluding(Excluded::of(&[1, 0]))), None);
+                assert_eq!(alone.pick(&args.excluding(Excluded::of(&[0]))), None);
             }
         }
     }

@@ -34,7 +34,7 @@ impl Picker for Anyone {
         if is_fit(&self.loads, drawn, args) {
             Some(drawn)
         } else {
-            scan(&self.loads, args, Load::is_avoided)
+            scan(&self.loads, args, Load::is_unhealthy)
         }
     }
 }
@@ -43,7 +43,7 @@ impl Picker for Anyone {
 mod tests {
     use super::super::conformance::{self, Entropy, pods};
     use super::*;
-    use crate::policy::Tried;
+    use crate::policy::Excluded;
     use crate::{InFlight, Route};
 
     #[test]
@@ -67,14 +67,14 @@ mod tests {
     #[test]
     fn the_fit_are_equally_likely() {
         let set = pods(8);
-        set[0].load.set_avoided(true);
-        set[1].load.set_avoided(true);
+        set[0].load.set_unhealthy(true);
+        set[1].load.set_unhealthy(true);
         let _busy = InFlight::begin(Arc::clone(&set[2].load));
         let picker = Random.prepare(&set, 0);
         let mut random = Entropy::new(2);
         let mut counts = [0; 8];
         for _ in 0..20_000 {
-            let args = PickArgs::new(Route::any(), random.next()).after(Tried::of(&[4, 5]));
+            let args = PickArgs::new(Route::any(), random.next()).excluding(Excluded::of(&[4, 5]));
             counts[picker.pick(&args).unwrap()] += 1;
         }
         for unfit in [0, 1, 4, 5] {

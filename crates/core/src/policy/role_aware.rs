@@ -16,7 +16,7 @@ use super::{Candidate, PickArgs, Picker, Policy, PowerOfTwo, loads_of, mix};
 /// | route | goes to |
 /// |---|---|
 /// | [`Route::write`](crate::Route::write) | a primary, or nobody (invariant I9) |
-/// | [`Route::read`](crate::Route::read) | a healthy replica; else a healthy primary, if [`Fallback`] allows; else an avoided one |
+/// | [`Route::read`](crate::Route::read) | a healthy replica; else a healthy primary, if [`Fallback`] allows; else an unhealthy one |
 /// | [`Route::any`](crate::Route::any) | anyone, with or without a role |
 ///
 /// Each group has a policy of its own, so that reads do not move the cursor of the writes.
@@ -128,14 +128,16 @@ impl Picker for ByRole {
 
 impl ByRole {
     fn read(&self, args: &PickArgs<'_>) -> Option<usize> {
-        // A group hands out an avoided one only if it has no healthy one left (law 4).
+        // A group hands out an unhealthy one only if it has no healthy one left (law 4).
         let replica = self.replicas.pick(args);
-        if self.fallback == Fallback::Strict || replica.as_ref().is_some_and(|chosen| !chosen.is_avoided) {
+        if self.fallback == Fallback::Strict || replica.as_ref().is_some_and(|chosen| !chosen.is_unhealthy) {
             return replica.map(|chosen| chosen.index);
         }
         let primary = self.primaries.pick(args);
         let chosen = match primary {
-            Some(Chosen { is_avoided: false, .. }) => primary,
+            Some(Chosen {
+                is_unhealthy: false, ..
+            }) => primary,
             _ => replica.or(primary),
         };
         chosen.map(|chosen| chosen.index)
@@ -165,17 +167,17 @@ impl Group {
     }
 
     fn pick(&self, args: &PickArgs<'_>) -> Option<Chosen> {
-        let inner = self.picker.pick(&args.after(args.tried.through(&self.map)))?;
+        let inner = self.picker.pick(&args.excluding(args.excluded.through(&self.map)))?;
         Some(Chosen {
             index: self.map[inner],
-            is_avoided: self.loads[inner].is_avoided(),
+            is_unhealthy: self.loads[inner].is_unhealthy(),
         })
     }
 }
 
 struct Chosen {
     index: usize,
-    is_avoided: bool,
+    is_unhealthy: bool,
 }
 
 #[cfg(all(test, not(loom)))]
@@ -183,7 +185,7 @@ mod tests {
     use super::super::conformance::{self, Entropy, Laws, pods};
     use super::*;
     use crate::Route;
-    use crate::policy::{LeastLoaded, Random, RoundRobin, Tried};
+    use crate::policy::{Excluded, LeastLoaded, Random, RoundRobin};
 
     const P: Option<Role> = Some(Role::Primary);
     const R: Option<Role> = Some(Role::Replica);
@@ -200,7 +202,7 @@ mod tests {
     fn reached(picker: &dyn Picker, route: Route, tried: &[usize]) -> Vec<usize> {
         let mut random = Entropy::new(5);
         let mut found: Vec<usize> = (0..500)
-            .filter_map(|_| picker.pick(&PickArgs::new(route, random.next()).after(Tried::of(tried))))
+            .filter_map(|_| picker.pick(&PickArgs::new(route, random.next()).excluding(Excluded::of(tried))))
             .collect();
         found.sort_unstable();
         found.dedup();
@@ -265,17 +267,17 @@ mod tests {
         assert_eq!(reached(&*picker, Route::read(), &[1, 2]), [0], "all replicas tried");
         assert_eq!(reached(&*strict, Route::read(), &[1, 2]), []);
 
-        candidates[1].load.set_avoided(true);
+        candidates[1].load.set_unhealthy(true);
         assert_eq!(
             reached(&*picker, Route::read(), &[]),
             [2],
             "one healthy replica is enough"
         );
-        candidates[2].load.set_avoided(true);
+        candidates[2].load.set_unhealthy(true);
         assert_eq!(
             reached(&*picker, Route::read(), &[]),
             [0],
-            "a healthy primary before an avoided replica"
+            "a healthy primary before an unhealthy replica"
         );
         assert_eq!(reached(&*strict, Route::read(), &[]), [1, 2]);
         assert_eq!(
@@ -284,11 +286,11 @@ mod tests {
             "the primary is tried too"
         );
 
-        candidates[0].load.set_avoided(true);
+        candidates[0].load.set_unhealthy(true);
         assert_eq!(
             reached(&*picker, Route::read(), &[]),
             [1, 2],
-            "an avoided replica before an avoided primary"
+            "an unhealthy replica before an unhealthy primary"
         );
         assert_eq!(reached(&*picker, Route::read(), &[1, 2]), [0], "and that one last");
     }

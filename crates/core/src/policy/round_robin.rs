@@ -20,7 +20,7 @@ use super::{Candidate, PickArgs, Picker, Policy, is_fit, loads_of, scan};
 ///
 /// * It starts at a random place per process, so that a thousand clients do not begin with the same pod.
 /// * The cursor outlives changes of the set: a pod that comes or goes does not send everyone back to the first one.
-/// * The turn of an endpoint that was tried or is avoided goes to a random other one, not to its neighbour, which would get
+/// * The turn of an endpoint that was tried or is unhealthy goes to a random other one, not to its neighbour, which would get
 ///   twice its share.
 /// * Every attempt of a request takes a turn, so a retry moves the cursor too.
 ///
@@ -62,7 +62,7 @@ impl Picker for InTurn {
         if is_fit(&self.loads, turn, args) {
             Some(turn)
         } else {
-            scan(&self.loads, args, Load::is_avoided)
+            scan(&self.loads, args, Load::is_unhealthy)
         }
     }
 }
@@ -94,7 +94,7 @@ impl fmt::Debug for Cursor {
 mod tests {
     use super::super::conformance::{self, Entropy, pods};
     use super::*;
-    use crate::policy::Tried;
+    use crate::policy::Excluded;
     use crate::{InFlight, Route};
 
     fn pick(picker: &dyn Picker, entropy: u64) -> usize {
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn the_share_of_an_avoided_one_spreads_over_all_others() {
         let set = pods(5);
-        set[2].load.set_avoided(true);
+        set[2].load.set_unhealthy(true);
         let _busy = InFlight::begin(Arc::clone(&set[0].load));
         let picker = RoundRobin::default().prepare(&set, 0);
         let mut random = Entropy::new(1);
@@ -194,7 +194,7 @@ mod tests {
     fn a_retry_takes_one_turn() {
         let picker = RoundRobin::default().prepare(&pods(3), 0);
         assert_eq!(pick(&*picker, 0), 0);
-        let second = picker.pick(&PickArgs::new(Route::any(), 5).after(Tried::of(&[0, 1])));
+        let second = picker.pick(&PickArgs::new(Route::any(), 5).excluding(Excluded::of(&[0, 1])));
         assert_eq!(second, Some(2), "its turn was 1, which is tried");
         assert_eq!(pick(&*picker, 0), 2, "and the cursor moved on by one only");
     }

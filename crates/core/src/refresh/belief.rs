@@ -46,7 +46,7 @@ pub enum Event {
 /// What is believed and why, for status pages and error messages.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Belief {
+pub struct RefreshState {
     /// When pods were last found.
     pub last_good: Option<Timestamp>,
     /// How they were found.

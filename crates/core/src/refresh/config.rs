@@ -29,7 +29,7 @@ pub struct RefreshConfig {
     /// Default 10 s.
     pub replace_hold: Duration,
     /// The least time between two looks, when a failed connection or a waiting caller asks for one. Default 1 s.
-    pub early_look: Duration,
+    pub min_reresolve_interval: Duration,
     /// Empty the set when no answer has confirmed it for so long. Default `None`: a working connection is better evidence
     /// than a silent DNS server.
     pub max_stale: Option<Duration>,
@@ -50,7 +50,7 @@ impl Default for RefreshConfig {
             negatives: 3,
             negative_hold: Duration::from_secs(15),
             replace_hold: Duration::from_secs(10),
-            early_look: Duration::from_secs(1),
+            min_reresolve_interval: Duration::from_secs(1),
             max_stale: None,
             max_endpoints: 10_000,
         }

@@ -17,7 +17,7 @@
 //! | no such name / no records, nothing known before | empty | the negative TTL, within `min_poll` and `max_poll` |
 //! | no such name / no records, pods known | kept, until [`negatives`](RefreshConfig::negatives) in a row over [`negative_hold`](RefreshConfig::negative_hold) | as above: a storm costs no more than calm |
 //! | any failure (SERVFAIL, timeout, …) | kept (invariant I5) | back-off [`retry_first`](RefreshConfig::retry_first) → [`retry_max`](RefreshConfig::retry_max) |
-//! | a connection failed, or a caller waits for a pod | unchanged | at once, at most every [`early_look`](RefreshConfig::early_look); behind a cache, `max_poll` |
+//! | a connection failed, or a caller waits for a pod | unchanged | at once, at most every [`min_reresolve_interval`](RefreshConfig::min_reresolve_interval); behind a cache, `max_poll` |
 //! | the start, and after an early look | | the whole wait is drawn at random, up to its length: clients that looked at once do not stay in step |
 //!
 //! Sources: HAProxy `hold` timers, RFC 8767 (serve stale), Finagle's probation; grpc-go and Envoy show what happens without
@@ -31,7 +31,7 @@ mod schedule;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::belief::{Belief, Event, Step};
+pub use self::belief::{Event, RefreshState, Step};
 pub use self::config::RefreshConfig;
 use self::fate::Fate;
 use self::schedule::Schedule;
@@ -151,8 +151,8 @@ impl Refresh {
 
     /// Why it is believed.
     #[must_use]
-    pub fn belief(&self) -> Belief {
-        Belief {
+    pub fn belief(&self) -> RefreshState {
+        RefreshState {
             last_good: self.last_good,
             found_by: self.found_by,
             ttl: self.ttl,
@@ -175,15 +175,15 @@ impl Refresh {
             }
             Resolution::Found(answer) if self.is_too_many(&answer) => self.on_too_many(&answer, now, entropy),
             Resolution::Found(answer) => self.on_found(answer, now, entropy),
-            Resolution::None(negative) => self.on_negative(negative, now, entropy),
+            Resolution::NoEndpoints(negative) => self.on_negative(negative, now, entropy),
             Resolution::Failed(failure) => self.on_failure(failure, now, entropy),
         }
     }
 
     /// A connection failed, or a caller finds no pod that fits: DNS may know more by now. Looks soon, but not more often than
-    /// `early_look`; behind a cache, which says the same until its TTL runs out, not more often than `max_poll`.
-    pub fn look_soon(&mut self, now: Timestamp) {
-        self.schedule.look_soon(&self.config, now);
+    /// `min_reresolve_interval`; behind a cache, which says the same until its TTL runs out, not more often than `max_poll`.
+    pub fn request_reresolution(&mut self, now: Timestamp) {
+        self.schedule.request_reresolution(&self.config, now);
     }
 
     /// A connection to `endpoint` was opened: if it is one of the new pods, the replaced ones may go.

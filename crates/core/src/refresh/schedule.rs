@@ -111,17 +111,17 @@ impl Schedule {
     }
 
     /// There is evidence that DNS may know more by now.
-    pub(super) fn look_soon(&mut self, config: &RefreshConfig, now: Timestamp) {
+    pub(super) fn request_reresolution(&mut self, config: &RefreshConfig, now: Timestamp) {
         // A cache says the same until it runs out. But it may be one of several, so it is asked, as often as usual.
         let spacing = match self.cached_until {
-            Some(until) if now < until => config.early_look.max(config.max_poll),
-            _ => config.early_look,
+            Some(until) if now < until => config.min_reresolve_interval.max(config.max_poll),
+            _ => config.min_reresolve_interval,
         };
         let earliest = self.last_look.map_or(now, |last| last + spacing).max(now);
         if earliest < self.next {
             self.next = earliest;
             // Not sooner than evidence may ask again, or a stream of evidence would ask more often than that.
-            self.in_step = Some(config.early_look);
+            self.in_step = Some(config.min_reresolve_interval);
         }
     }
 

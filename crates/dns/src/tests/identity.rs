@@ -1,9 +1,9 @@
 //! The check of a pod's identity: what DNS contradicts is refused, what it cannot tell is not.
 
-use headless_core::{Endpoint, Identify};
+use headless_core::{Endpoint, VerifyPeer};
 
 use super::*;
-use crate::IdentityCheck;
+use crate::PtrVerifier;
 
 /// Asks about `pod` at 10.0.0.1.
 async fn check(script: &Script, pod: Option<&str>) -> Result<(), String> {
@@ -12,8 +12,11 @@ async fn check(script: &Script, pod: Option<&str>) -> Result<(), String> {
         Some(pod) => endpoint.with_pod(pod.parse().unwrap()),
         None => endpoint,
     };
-    let check = IdentityCheck::new(Arc::new(Setup::port("80").lookup(script)));
-    check.identify(&endpoint).await.map_err(|impostor| impostor.to_string())
+    let check = PtrVerifier::new(Arc::new(Setup::port("80").lookup(script)));
+    check
+        .verify_peer(&endpoint)
+        .await
+        .map_err(|impostor| impostor.to_string())
 }
 
 #[tokio::test]

@@ -272,7 +272,7 @@ async fn failed(lookup: &Lookup) -> Failure {
 
 async fn nobody(lookup: &Lookup) -> Negative {
     match lookup.resolve().await {
-        Resolution::None(negative) => negative,
+        Resolution::NoEndpoints(negative) => negative,
         other => panic!("{other:?}"),
     }
 }

@@ -1,7 +1,7 @@
 //! Opening connections: one dial as a task that outlives its caller, and the probes of a pod that refused.
 //!
 //! A failed dial does three things at once: it tells the waiters that have nothing else to hope for, it marks the pod as
-//! avoided, and it asks the discovery for an early look. From then on one probe at a time, with back-off, finds out when the
+//! unhealthy, and it asks the discovery for an early look. From then on one probe at a time, with back-off, finds out when the
 //! pod is back; callers only go there when nothing better is left.
 
 use std::error::Error;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use headless_core::{Connect, Endpoint, Impostor, Timestamp};
+use headless_core::{Connect, Endpoint, PeerMismatch, Timestamp};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{Instrument, debug, info};
@@ -23,23 +23,23 @@ use crate::entropy::entropy;
 /// A connection could not be opened: to which pod, and why.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct DialError {
+pub struct ConnectError {
     /// The pod.
     pub endpoint: Arc<Endpoint>,
     /// What happened.
-    pub fault: DialFault,
+    pub fault: ConnectFault,
 }
 
 /// What happened to a dial.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum DialFault {
+pub enum ConnectFault {
     /// The connector's error.
     Failed(Arc<dyn Error + Send + Sync>),
-    /// It took longer than [`dial_timeout`](crate::PoolConfig::dial_timeout).
+    /// It took longer than [`connect_timeout`](crate::PoolConfig::connect_timeout).
     TimedOut(Duration),
     /// Somebody else is at the address ([`identify`](crate::BalancerBuilder::identify)).
-    Impostor(Impostor),
+    PeerMismatch(PeerMismatch),
     /// The connection had ended before anybody used it: something accepts connections and closes them.
     Dead,
     /// The pod left the set meanwhile.
@@ -48,32 +48,32 @@ pub enum DialFault {
     Abandoned,
 }
 
-impl fmt::Display for DialError {
+impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot connect to {}: ", self.endpoint)?;
         match &self.fault {
-            DialFault::Failed(error) => error.fmt(f),
-            DialFault::TimedOut(after) => write!(f, "no connection within {after:?}"),
-            DialFault::Impostor(impostor) => impostor.fmt(f),
-            DialFault::Dead => f.write_str("the connection was closed as soon as it was open"),
-            DialFault::Removed => f.write_str("the pod left the set"),
-            DialFault::Abandoned => {
+            ConnectFault::Failed(error) => error.fmt(f),
+            ConnectFault::TimedOut(after) => write!(f, "no connection within {after:?}"),
+            ConnectFault::PeerMismatch(impostor) => impostor.fmt(f),
+            ConnectFault::Dead => f.write_str("the connection was closed as soon as it was open"),
+            ConnectFault::Removed => f.write_str("the pod left the set"),
+            ConnectFault::Abandoned => {
                 f.write_str("the dial was abandoned (the connector panicked or the runtime shut down)")
             }
         }
     }
 }
 
-impl Error for DialError {
+impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.fault {
             // Its own text is part of ours already; its cause is not.
-            DialFault::Failed(error) => error.source(),
-            DialFault::TimedOut(_)
-            | DialFault::Impostor(_)
-            | DialFault::Dead
-            | DialFault::Removed
-            | DialFault::Abandoned => None,
+            ConnectFault::Failed(error) => error.source(),
+            ConnectFault::TimedOut(_)
+            | ConnectFault::PeerMismatch(_)
+            | ConnectFault::Dead
+            | ConnectFault::Removed
+            | ConnectFault::Abandoned => None,
         }
     }
 }
@@ -99,29 +99,32 @@ impl<C: Connect> Backend<C> {
         self.env().runtime.spawn(task.instrument(span))
     }
 
-    async fn connect(&self) -> Result<C::Conn, DialFault> {
-        let limit = self.env().pool.dial_timeout;
+    async fn connect(&self) -> Result<C::Conn, ConnectFault> {
+        let limit = self.env().pool.connect_timeout;
         match self.unless_removed(timeout(limit, self.open())).await {
-            None => Err(DialFault::Removed),
-            Some(connected) => connected.unwrap_or(Err(DialFault::TimedOut(limit))),
+            None => Err(ConnectFault::Removed),
+            Some(connected) => connected.unwrap_or(Err(ConnectFault::TimedOut(limit))),
         }
     }
 
     /// One connection, to a pod that is who it should be.
-    async fn open(&self) -> Result<C::Conn, DialFault> {
+    async fn open(&self) -> Result<C::Conn, ConnectFault> {
         let env = self.env();
         let conn = env
             .connector
             .connect(&self.endpoint)
             .await
-            .map_err(|error| DialFault::Failed(Arc::new(error)))?;
+            .map_err(|error| ConnectFault::Failed(Arc::new(error)))?;
         if let Some(check) = &env.identify {
             // After connecting: whoever holds the address now is who will answer.
-            check.identify(&self.endpoint).await.map_err(DialFault::Impostor)?;
+            check
+                .verify_peer(&self.endpoint)
+                .await
+                .map_err(ConnectFault::PeerMismatch)?;
         }
         match env.connector.is_reusable(&conn) {
             true => Ok(conn),
-            false => Err(DialFault::Dead),
+            false => Err(ConnectFault::Dead),
         }
     }
 
@@ -148,7 +151,7 @@ impl<C: Connect> Backend<C> {
     pub(super) fn became_reachable(&self) {
         self.set_last_failure(None);
         let warm = self.warming.swap(false, Relaxed);
-        if self.load.set_avoided(false) {
+        if self.load.set_unhealthy(false) {
             let (service, endpoint) = (&self.env().service, &self.endpoint);
             match warm {
                 true => debug!(%service, %endpoint, "new pod connected: takes requests"),
@@ -158,9 +161,9 @@ impl<C: Connect> Backend<C> {
         }
     }
 
-    fn dial_failed(self: &Arc<Self>, fault: DialFault) -> bool {
-        let removed = matches!(fault, DialFault::Removed);
-        let error = DialError {
+    fn dial_failed(self: &Arc<Self>, fault: ConnectFault) -> bool {
+        let removed = matches!(fault, ConnectFault::Removed);
+        let error = ConnectError {
             endpoint: Arc::clone(&self.endpoint),
             fault,
         };
@@ -170,12 +173,12 @@ impl<C: Connect> Backend<C> {
         };
         if !removed && !closed {
             debug!(service = %self.env().service, endpoint = %self.endpoint, error = %error, "dial failed");
-            self.env().evidence.look_soon();
+            self.env().evidence.request_reresolution();
             self.set_last_failure(Some(error.clone()));
             // Marked before the waiters are told: their next pick must know.
-            let newly = self.load.set_avoided(true);
+            let newly = self.load.set_unhealthy(true);
             if newly || self.warming.swap(false, Relaxed) {
-                info!(service = %self.env().service, endpoint = %self.endpoint, error = %error, "pod avoided: unreachable");
+                info!(service = %self.env().service, endpoint = %self.endpoint, error = %error, "pod unhealthy: unreachable");
                 self.env().runtime.spawn(Arc::clone(self).probe());
             }
         }
@@ -190,15 +193,15 @@ impl<C: Connect> Backend<C> {
     /// Dials, one probe at a time, until the pod answers or is removed.
     async fn probe(self: Arc<Self>) {
         for attempt in 0.. {
-            if !self.load.is_avoided() {
+            if !self.load.is_unhealthy() {
                 return;
             }
             let waited = self.unless_removed(sleep(probe_wait(attempt, entropy()))).await;
-            if waited.is_none() || !self.load.is_avoided() {
+            if waited.is_none() || !self.load.is_unhealthy() {
                 return;
             }
             if let Some(cap) = &self.env().cap {
-                // Nobody waits for this pod while it is avoided: without a place of its own it would never be found again.
+                // Nobody waits for this pod while it is unhealthy: without a place of its own it would never be found again.
                 cap.make_room(&self);
             }
             // At the pod's own limit there are connections in use; one of them will show whether it lives.
@@ -220,7 +223,7 @@ struct Dial<C: Connect> {
 impl<C: Connect> Drop for Dial<C> {
     fn drop(&mut self) {
         if self.pending {
-            self.backend.dial_failed(DialFault::Abandoned);
+            self.backend.dial_failed(ConnectFault::Abandoned);
         }
     }
 }

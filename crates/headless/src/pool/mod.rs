@@ -14,13 +14,13 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use headless_core::{Connect, Sharing, Timestamp};
+use headless_core::{Connect, Multiplexing, Timestamp};
 use parking_lot::MutexGuard;
 use tokio::sync::oneshot;
 
 pub(crate) use self::cap::Cap;
 pub use self::config::PoolConfig;
-pub use self::dial::{DialError, DialFault};
+pub use self::dial::{ConnectError, ConnectFault};
 pub use self::slots::ClosedBy;
 use self::slots::{Checkout, Effects, Inspect, Limits, Placed, Slots, Wait};
 pub(crate) use self::slots::{CloseReason, Counts, End, Slot};
@@ -36,15 +36,15 @@ pub(crate) type PoolState<C> = Slots<<C as Connect>::Conn, Waiter<C>>;
 /// The state of a new pool.
 pub(crate) fn new_state<C: Connect>(env: &Env<C>) -> PoolState<C> {
     let limits = Limits {
-        connections: env.pool.connections_per_pod,
-        streams: match env.connector.sharing() {
-            Sharing::Exclusive => 1,
-            Sharing::Streams(streams) => streams,
+        connections: env.pool.max_connections_per_endpoint,
+        streams: match env.connector.multiplexing() {
+            Multiplexing::Exclusive => 1,
+            Multiplexing::Streams(streams) => streams,
         },
-        waiters: env.pool.max_waiters_per_pod,
-        dials: env.pool.dials_per_pod,
-        min_idle: env.pool.min_idle_per_pod,
-        check_after: env.pool.check_after,
+        waiters: env.pool.max_waiters_per_endpoint,
+        dials: env.pool.max_connecting_per_endpoint,
+        min_idle: env.pool.min_idle_per_endpoint,
+        validate_after_idle: env.pool.validate_after_idle,
     };
     Slots::new(limits, env.cap.as_ref().map(|cap| Arc::clone(&cap.permits)))
 }
@@ -57,7 +57,7 @@ pub(crate) enum Refusal {
     /// Too many wait for it already.
     Full,
     /// It could not be connected to.
-    Dial(DialError),
+    Dial(ConnectError),
 }
 
 /// What a caller that is still without a connection is waiting for.
@@ -72,7 +72,7 @@ pub enum Stage {
     /// For an idle connection to prove that it is alive.
     Checking,
     /// For another pod to give up a connection: all together have as many as
-    /// [`connections_in_all`](PoolConfig::connections_in_all) allows, and none of them is idle.
+    /// [`max_connections_total`](PoolConfig::max_connections_total) allows, and none of them is idle.
     Starved,
 }
 
@@ -117,10 +117,10 @@ impl<C: Connect> Backend<C> {
             match self.enter() {
                 Entry::Lent(conn, slot) => return Ok((conn, slot)),
                 Entry::Unproven(conn, slot) => {
-                    *stage = Stage::Checking;
+                    *stage = Stage::Validating;
                     let handed = Handed::new(self, conn, slot).close_unless_taken();
                     // Boxed: seldom done, and otherwise room in the future of everyone who waits.
-                    if let Some(proven) = Box::pin(self.check(handed)).await {
+                    if let Some(proven) = Box::pin(self.validate(handed)).await {
                         return Ok(proven);
                     }
                 }
@@ -168,9 +168,9 @@ impl<C: Connect> Backend<C> {
     /// What a waiter may hope for.
     fn stage(&self, slots: &PoolState<C>) -> Stage {
         match slots.is_dialling() {
-            true => Stage::Dialling,
+            true => Stage::Connecting,
             // Without a limit over all pods, a dial would be under way.
-            false if slots.has_room() && self.env().cap.is_some() => Stage::Starved,
+            false if slots.has_room() && self.env().cap.is_some() => Stage::AwaitingPermit,
             false => Stage::Queued,
         }
     }
@@ -210,7 +210,7 @@ impl<C: Connect> Backend<C> {
         drop(slots);
         if ended {
             // A shared connection that ends while it is used (GOAWAY, a reset) often means that its pod is leaving.
-            self.env().evidence.look_soon();
+            self.env().evidence.request_reresolution();
         }
         self.settle(placed, now, out);
         if shared {
@@ -242,7 +242,7 @@ impl<C: Connect> Backend<C> {
 
     /// Whether one connection serves several requests at a time.
     pub(crate) fn shares(&self) -> bool {
-        self.env().connector.sharing() != Sharing::Exclusive
+        self.env().connector.multiplexing() != Multiplexing::Exclusive
     }
 
     pub(crate) fn is_removed(&self) -> bool {
@@ -333,7 +333,7 @@ impl<C: Connect> Backend<C> {
     /// The time by which connections age. Seconds old and free, unless connections must be checked after less.
     #[inline]
     fn pool_now(&self) -> Timestamp {
-        match self.env().pool.check_after {
+        match self.env().pool.validate_after_idle {
             None => self.env().clock.coarse(),
             Some(_) => self.env().clock.now(),
         }

@@ -41,7 +41,7 @@ pub(crate) struct Slots<T, W> {
     shared: Vec<Shared<T>>,
     /// Exclusive connections lent.
     lent: usize,
-    dialling: usize,
+    connecting: usize,
     replacement: Replacement,
     waiters: VecDeque<(Ticket, W)>,
     next_ticket: u64,
@@ -96,7 +96,7 @@ impl<T, W> Slots<T, W> {
             idle: Vec::new(),
             shared: Vec::new(),
             lent: 0,
-            dialling: 0,
+            connecting: 0,
             replacement: Replacement::None,
             waiters: VecDeque::new(),
             next_ticket: 0,
@@ -238,8 +238,8 @@ impl<T, W> Slots<T, W> {
         let reason = match end {
             End::Close(reason) => Some(reason),
             End::Keep if self.closed => Some(CloseReason::Removed),
-            End::Keep if era != self.era => Some(CloseReason::Swept),
-            End::Keep if self.waiters.is_empty() && self.starves() => Some(CloseReason::Yielded),
+            End::Keep if era != self.era => Some(CloseReason::Invalidated),
+            End::Keep if self.waiters.is_empty() && self.starves() => Some(CloseReason::Evicted),
             End::Keep if now >= retire_at && !self.stays(out) => Some(CloseReason::Lifetime),
             End::Keep => None,
         };
@@ -263,7 +263,7 @@ impl<T, W> Slots<T, W> {
         now: Timestamp,
         out: &mut Effects<T>,
     ) -> Placed<T, W> {
-        self.dialling -= 1;
+        self.connecting -= 1;
         self.opened += 1;
         if self.closed {
             self.gone(CloseReason::Removed, 1);
@@ -294,14 +294,14 @@ impl<T, W> Slots<T, W> {
 
     /// A dial has failed. Returns the waiters for whom nothing can come any more.
     pub(crate) fn dial_failed(&mut self) -> Vec<W> {
-        self.dialling -= 1;
+        self.connecting -= 1;
         if let Some(permits) = &self.permits {
             permits.give(1);
         }
         if self.replacement != Replacement::Ready {
             self.replacement = Replacement::None;
         }
-        let can_come = self.dialling * self.limits.streams + self.in_use();
+        let can_come = self.connecting * self.limits.streams + self.in_use();
         let stay = self.waiters.len().min(can_come);
         // Those who came last leave first: the others were there when there was hope.
         self.waiters
@@ -313,7 +313,7 @@ impl<T, W> Slots<T, W> {
 
     /// Starts as many dials as the waiters need and the limits allow.
     pub(crate) fn start_dials(&mut self, out: &mut Effects<T>) {
-        while self.waiters.len() > self.dialling * self.limits.streams {
+        while self.waiters.len() > self.connecting * self.limits.streams {
             if !self.start_dial(out) {
                 out.starved |= self.has_room();
                 break;
@@ -325,17 +325,17 @@ impl<T, W> Slots<T, W> {
     pub(crate) fn start_dial(&mut self, out: &mut Effects<T>) -> bool {
         let may = self.has_room() && self.permits.as_ref().is_none_or(|permits| permits.take());
         out.dials += usize::from(may);
-        self.dialling += usize::from(may);
+        self.connecting += usize::from(may);
         may
     }
 
     /// Whether the pod's own limits allow one more dial.
     pub(crate) fn has_room(&self) -> bool {
-        !self.closed && self.dialling < self.limits.dials && self.size() < self.limits.connections
+        !self.closed && self.connecting < self.limits.dials && self.size() < self.limits.connections
     }
 
     pub(crate) fn is_dialling(&self) -> bool {
-        self.dialling > 0
+        self.connecting > 0
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -352,7 +352,7 @@ impl<T, W> Slots<T, W> {
         Counts {
             idle: self.idle.len() + idle_shared,
             busy: self.lent + self.shared.len() - idle_shared,
-            dialling: self.dialling,
+            connecting: self.connecting,
             waiting: self.waiters.len(),
             opened: self.opened,
             closed: self.closed_by,
@@ -361,7 +361,7 @@ impl<T, W> Slots<T, W> {
 
     /// Connections that exist or are being made.
     fn size(&self) -> usize {
-        self.idle.len() + self.shared.len() + self.lent + self.dialling
+        self.idle.len() + self.shared.len() + self.lent + self.connecting
     }
 
     fn nothing(&self) -> Checkout<T> {

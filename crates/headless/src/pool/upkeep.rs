@@ -31,7 +31,7 @@ impl<C: Connect> Backend<C> {
     }
 
     async fn keep_alive(self: Arc<Self>, handed: Handed<C>, since: Timestamp) {
-        let Some((conn, slot)) = self.check(handed).await else {
+        let Some((conn, slot)) = self.validate(handed).await else {
             return;
         };
         let now = self.env().clock.now();
@@ -44,8 +44,11 @@ impl<C: Connect> Backend<C> {
 
     /// Checks a connection that has been idle for long. If it is dead, so are those that were idle beside it. A pod that leaves
     /// meanwhile is not waited for: who asked goes elsewhere.
-    pub(super) async fn check(self: &Arc<Self>, mut handed: Handed<C>) -> Option<(C::Conn, Slot)> {
-        let (limit, check) = (self.env().pool.dial_timeout, self.env().connector.check(handed.conn()));
+    pub(super) async fn validate(self: &Arc<Self>, mut handed: Handed<C>) -> Option<(C::Conn, Slot)> {
+        let (limit, check) = (
+            self.env().pool.connect_timeout,
+            self.env().connector.validate(handed.conn()),
+        );
         let checked = self.unless_removed(timeout(limit, check)).await?;
         let (conn, slot) = handed.into_parts();
         if matches!(checked, Ok(Ok(()))) {
@@ -54,17 +57,17 @@ impl<C: Connect> Backend<C> {
         debug!(service = %self.env().service, endpoint = %self.endpoint, "idle connection is dead: closing all idle ones");
         self.sweep();
         self.put_back(conn, slot, End::Close(CloseReason::Broken));
-        self.env().evidence.look_soon();
+        self.env().evidence.request_reresolution();
         None
     }
 
-    /// Opens the first connections of a new pod. Until one of them is there, the pod is avoided while others will do.
+    /// Opens the first connections of a new pod. Until one of them is there, the pod is unhealthy while others will do.
     pub(crate) fn warm_up(self: &Arc<Self>) {
         let mut out = Effects::default();
         {
             let mut slots = self.slots();
             slots.refill(&mut out);
-            if out.dials == 0 && self.load.is_avoided() {
+            if out.dials == 0 && self.load.is_unhealthy() {
                 slots.start_dial(&mut out);
             }
         }

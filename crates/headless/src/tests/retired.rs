@@ -15,7 +15,7 @@ use crate::{Balancer, Discovery};
 /// Of one pod.
 async fn balancer() -> Balancer<Nothing> {
     let pod = Endpoint::clone(&endpoint(0));
-    let discovery = Discovery::with(StaticList::new("web", vec![pod])).start().await;
+    let discovery = Discovery::builder(StaticList::new("web", vec![pod])).start().await;
     Balancer::builder(discovery.unwrap(), Nothing).build().unwrap()
 }
 

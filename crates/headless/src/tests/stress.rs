@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use headless_core::policy::{Policy, PowerOfTwo, Random, RoundRobin, Tried};
+use headless_core::policy::{Excluded, Policy, PowerOfTwo, Random, RoundRobin};
 use headless_core::{Connect, Endpoint, Generation, Route, Snapshot, StaticList};
 
 use crate::driver::Subscriber;
@@ -47,7 +47,10 @@ fn picks_stay_within_the_current_or_previous_set(policy: impl Policy) {
         .unwrap();
     let balancer = runtime.block_on(async {
         let first = (0..SIZE).map(|n| Endpoint::clone(&endpoint(n))).collect();
-        let discovery = Discovery::with(StaticList::new("stress", first)).start().await.unwrap();
+        let discovery = Discovery::builder(StaticList::new("stress", first))
+            .start()
+            .await
+            .unwrap();
         Balancer::builder(discovery, Nothing).policy(policy).build().unwrap()
     });
     // `begun` is raised before a set is applied, `done` after: at any time the view is one of sets done..=begun.
@@ -101,7 +104,7 @@ fn picks_stay_within_the_current_or_previous_set(policy: impl Policy) {
 fn pick(balancer: &Balancer<Nothing>) -> u64 {
     number(
         balancer
-            .choose_endpoint(Route::any(), Tried::NONE)
+            .choose_endpoint(Route::any(), Excluded::NONE)
             .as_deref()
             .expect("the set is never empty"),
     )

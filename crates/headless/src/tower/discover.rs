@@ -57,7 +57,7 @@ use crate::error::Closed;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), headless::StartError> {
 /// # let pods = vec![headless::Endpoint::new(([127, 0, 0, 1], 80).into())];
-/// # let web = headless::Discovery::with(headless::StaticList::new("web", pods)).start().await?;
+/// # let web = headless::Discovery::builder(headless::StaticList::new("web", pods)).start().await?;
 /// # let (sender, mut receiver) = tokio::sync::mpsc::channel(8);
 /// # let task = tokio::spawn(feed(Changes::new(web), sender));
 /// # assert!(matches!(receiver.recv().await, Some(TonicChange::Insert(..))));
@@ -158,7 +158,7 @@ impl fmt::Debug for Changes {
 /// use tower::{Service, ServiceExt, balance::p2c::Balance, load::Constant, service_fn};
 ///
 /// let pods = vec![Endpoint::new(([10, 0, 0, 7], 80).into())];
-/// let web = Discovery::with(StaticList::new("web", pods)).start().await?;
+/// let web = Discovery::builder(StaticList::new("web", pods)).start().await?;
 /// let discover = Discover::new(web, |pod| {
 ///     let addr = pod.addr();
 ///     Constant::new(service_fn(move |line: String| async move { Ok::<_, tower::BoxError>(format!("{addr} {line}")) }), 0)

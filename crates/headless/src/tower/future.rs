@@ -188,7 +188,7 @@ where
     let (mut lease, mut dead) = match start {
         Start::Chosen(choice) => (
             balancer
-                .acquire_slowly(route, choice, Wanted::Any)
+                .acquire_slow(route, choice, Wanted::Any)
                 .await
                 .map_err(Error::Acquire)?,
             None,
@@ -218,7 +218,7 @@ where
             return Err(Error::NotReady(error));
         }
         // The request has not left: another pod may have it, or this one again on a new connection.
-        lease = match timeout_at(deadline, balancer.acquire_after(route, &tried)).await {
+        lease = match timeout_at(deadline, balancer.acquire_excluding(route, &tried)).await {
             Ok(Ok(lease)) => lease,
             Ok(Err(_)) | Err(_) => return Err(Error::NotReady(error)),
         };

@@ -43,7 +43,7 @@ use crate::pool::PoolConfig;
 ///
 /// let balanced = DiscoveryLayer::new(db)
 ///     .policy(RoleAware::new(RoundRobin::default()))
-///     .connections_per_pod(8)
+///     .max_connections_per_endpoint(8)
 ///     .route_by(|query: &Query| match query.sql.starts_with("SELECT") {
 ///         true => Route::read(),
 ///         false => Route::write(),
@@ -130,10 +130,10 @@ impl<R, C, K> DiscoveryLayer<R, C, K> {
         self
     }
 
-    /// Short for [`PoolConfig::connections_per_pod`].
+    /// Short for [`PoolConfig::max_connections_per_endpoint`].
     #[must_use]
-    pub fn connections_per_pod(mut self, limit: usize) -> Self {
-        self.settings.pool.connections_per_pod = limit;
+    pub fn max_connections_per_endpoint(mut self, limit: usize) -> Self {
+        self.settings.pool.max_connections_per_endpoint = limit;
         self
     }
 
@@ -174,7 +174,7 @@ impl<R, C, K> DiscoveryLayer<R, C, K> {
     }
 
     /// The made services are `Clone`, their clones share one connection, and it carries up to `streams` requests at a time
-    /// (0 is refused). When all are taken another one is made, up to [`connections_per_pod`](Self::connections_per_pod).
+    /// (0 is refused). When all are taken another one is made, up to [`max_connections_per_endpoint`](Self::max_connections_per_endpoint).
     #[must_use]
     pub fn shared(self, streams: usize) -> DiscoveryLayer<R, C, Multiplexed> {
         DiscoveryLayer {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Mutex, PoisonError};
 
-use headless_core::{Connect, Endpoint, Sharing};
+use headless_core::{Connect, Endpoint, Multiplexing};
 use tower_service::Service;
 
 use super::BoxError;
@@ -75,8 +75,8 @@ where
         self.make(endpoint).await
     }
 
-    fn sharing(&self) -> Sharing {
-        Sharing::Streams(self.kind.0)
+    fn multiplexing(&self) -> Multiplexing {
+        Multiplexing::Streams(self.kind.0)
     }
 
     fn share(&self, conn: &Self::Conn) -> Option<Self::Conn> {

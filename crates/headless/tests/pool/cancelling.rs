@@ -1,5 +1,5 @@
 //! What is left behind when the caller, the pod or the balancer goes: nothing, at any stage. The table, a test per cell:
-//! {before the first poll, while waiting, while dialling, while checking, after the hand-off, in use} × {the caller drops, the pod
+//! {before the first poll, while waiting, while connecting, while checking, after the hand-off, in use} × {the caller drops, the pod
 //! drains, the balancer closes}.
 //!
 //! Two permits are all there are, over all pods: each cell ends by having two connections at once, on new pods.
@@ -18,9 +18,9 @@ use super::{Acquired, Scene, poll_once};
 /// One connection at most to each pod, two in all; idle ones are checked after a second.
 async fn scene() -> Scene {
     Scene::of_one(|pool| {
-        pool.connections_per_pod = 1;
-        pool.connections_in_all = Some(2);
-        pool.check_after = Some(Duration::from_secs(1));
+        pool.max_connections_per_endpoint = 1;
+        pool.max_connections_total = Some(2);
+        pool.validate_after_idle = Some(Duration::from_secs(1));
     })
     .await
 }
@@ -180,7 +180,7 @@ async fn while_dialling_the_pod_drains() {
         "when the pod left, not at the dial timeout"
     );
     assert_eq!(
-        (scene.pods.open_to(&pod(0, 1)), scene.pods.dialling()),
+        (scene.pods.open_to(&pod(0, 1)), scene.pods.connecting()),
         (0, 0),
         "the dial ended with its pod"
     );
@@ -197,7 +197,7 @@ async fn while_dialling_the_balancer_closes() {
     assert!(is_told_of_the_end(&acquire.await.unwrap()));
     assert_eq!(start.elapsed(), Duration::ZERO);
     scene.assert_closed().await;
-    assert_eq!(scene.pods.dialling(), 0, "the dial ended, too");
+    assert_eq!(scene.pods.connecting(), 0, "the dial ended, too");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headless::{Balancer, DialFault, Outcome, PoolConfig, Route};
+use headless::{Balancer, ConnectFault, Outcome, PoolConfig, Route};
 use tokio::time::Instant;
 
 use super::Scene;
@@ -15,7 +15,7 @@ fn text(acquired: super::Acquired) -> String {
 }
 
 /// What the pod was last found to be, by the statistics.
-fn last_fault(scene: &Scene) -> DialFault {
+fn last_fault(scene: &Scene) -> ConnectFault {
     scene.stats_of(&pod(0, 1)).last_failure.unwrap().fault
 }
 
@@ -27,8 +27,8 @@ async fn a_dial_that_never_ends_is_given_up_at_the_dial_timeout_and_the_pod_come
     pass(DIAL).await;
     settle().await;
     let stats = scene.stats_of(&pod(0, 1));
-    assert!(matches!(last_fault(&scene), DialFault::TimedOut(DIAL)), "{stats:?}");
-    assert!(stats.avoided && !stats.warming, "{stats:?}");
+    assert!(matches!(last_fault(&scene), ConnectFault::TimedOut(DIAL)), "{stats:?}");
+    assert!(stats.unhealthy && !stats.warming, "{stats:?}");
     assert_eq!((stats.pool.dialled.count(), stats.pool.dialled.max()), (1, DIAL));
     scene.pods.set(&pod(0, 1), Dial::Succeeds);
     caller.await.unwrap().unwrap().finish(Outcome::Success);
@@ -60,27 +60,27 @@ async fn a_deadline_before_the_dial_timeout_says_what_was_waited_for() {
     assert_eq!(
         error.to_string(),
         "no connection to web-0 (10.0.0.1:80) within 1s: waiting for one to be opened (0 in use, 1 being opened, 0 others \
-         waiting, limit 64); the pod is slow, or `connections_per_pod` is too small"
+         waiting, limit 64); the pod is slow, or `max_connections_per_endpoint` is too small"
     );
     assert_eq!(
-        balancer.stats().pods[0].pool.dialling,
+        balancer.stats().endpoints[0].pool.connecting,
         1,
         "the dial outlives its caller"
     );
     pods.set(&pod(0, 1), Dial::Succeeds);
     settle().await;
-    assert_eq!(balancer.stats().pods[0].pool.idle, 1);
+    assert_eq!(balancer.stats().endpoints[0].pool.idle, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_in_the_queue_tells_the_last_failed_dial() {
-    let scene = Scene::of_one(|pool| pool.connections_per_pod = 2).await;
+    let scene = Scene::of_one(|pool| pool.max_connections_per_endpoint = 2).await;
     let _held = scene.acquire().await;
     scene.pods.set(&pod(0, 1), Dial::Refuses);
     assert_eq!(
         text(scene.balancer.acquire(Route::any()).await),
         "no connection to web-0 (10.0.0.1:80) within 5s: waiting for one to be opened (1 in use, 0 being opened, 0 others \
-         waiting, limit 2); the pod is slow, or `connections_per_pod` is too small; last failed dial: cannot connect to \
+         waiting, limit 2); the pod is slow, or `max_connections_per_endpoint` is too small; last failed dial: cannot connect to \
          web-0 (10.0.0.1:80): connection refused"
     );
 }
@@ -89,7 +89,7 @@ async fn a_deadline_in_the_queue_tells_the_last_failed_dial() {
 async fn a_deadline_during_a_check_says_so() {
     let (dns, pods) = (FakeDns::new(found([pod(0, 1)])), FakePods::default());
     let mut pool = PoolConfig::default();
-    pool.check_after = Some(Duration::from_millis(500));
+    pool.validate_after_idle = Some(Duration::from_millis(500));
     let balancer = Balancer::builder(dns.watch().await, pods.clone())
         .pool(pool)
         .acquire_timeout(Duration::from_secs(1))
@@ -114,7 +114,7 @@ async fn a_deadline_during_a_check_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connector_that_panics_fails_that_dial_and_gives_back_its_permit() {
-    let scene = Scene::of_one(|pool| pool.connections_in_all = Some(1)).await;
+    let scene = Scene::of_one(|pool| pool.max_connections_total = Some(1)).await;
     scene.pods.set(&pod(0, 1), Dial::Panics);
     assert_eq!(
         text(scene.balancer.acquire(Route::any()).await),
@@ -128,14 +128,14 @@ async fn a_connector_that_panics_fails_that_dial_and_gives_back_its_permit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_is_dead_when_it_opens_is_a_failed_dial() {
-    let scene = Scene::of_one(|pool| pool.connections_in_all = Some(1)).await;
+    let scene = Scene::of_one(|pool| pool.max_connections_total = Some(1)).await;
     scene.pods.set(&pod(0, 1), Dial::OpensDead);
     assert_eq!(
         text(scene.balancer.acquire(Route::any()).await),
         "no pod of web.shop.svc.cluster.local:http can be reached (1 tried, waited 5s); last: cannot connect to \
          web-0 (10.0.0.1:80): the connection was closed as soon as it was open"
     );
-    assert!(matches!(last_fault(&scene), DialFault::Dead));
+    assert!(matches!(last_fault(&scene), ConnectFault::Dead));
     assert_eq!((scene.pods.open(), scene.stats_of(&pod(0, 1)).pool.opened), (0, 0));
     scene.pods.set(&pod(0, 1), Dial::Succeeds);
     scene.acquire().await.finish(Outcome::Success);
@@ -145,8 +145,8 @@ async fn a_connection_that_is_dead_when_it_opens_is_a_failed_dial() {
 #[tokio::test(start_paused = true)]
 async fn a_check_that_panics_costs_its_connection_and_nothing_else() {
     let scene = Scene::of_one(|pool| {
-        pool.connections_in_all = Some(1);
-        pool.check_after = Some(Duration::from_secs(1));
+        pool.max_connections_total = Some(1);
+        pool.validate_after_idle = Some(Duration::from_secs(1));
     })
     .await;
     scene.open_idle(1).await;
@@ -167,7 +167,7 @@ async fn a_check_that_panics_costs_its_connection_and_nothing_else() {
 async fn a_connection_that_cannot_be_looked_at_without_a_panic_is_closed() {
     for streams in [None, Some(10)] {
         let pods = streams.map_or_else(FakePods::default, FakePods::with_streams);
-        let scene = Scene::with([pod(0, 1)], pods, |pool| pool.connections_in_all = Some(2)).await;
+        let scene = Scene::with([pod(0, 1)], pods, |pool| pool.max_connections_total = Some(2)).await;
         let lease = scene.acquire().await;
         scene.open_idle(1).await;
         scene.pods.is_shy(true);
@@ -187,12 +187,12 @@ async fn who_waits_for_a_dial_is_served_by_a_connection_that_comes_back_first() 
     let held = scene.acquire().await;
     scene.pods.set(&pod(0, 1), Dial::Hangs);
     let caller = scene.spawn().await;
-    assert_eq!(scene.stats_of(&pod(0, 1)).pool.dialling, 1);
+    assert_eq!(scene.stats_of(&pod(0, 1)).pool.connecting, 1);
     held.finish(Outcome::Success);
     let lease = caller.await.unwrap().unwrap();
     assert_eq!((lease.number, scene.pods.most_dialling()), (1, 1));
     assert_eq!(
-        scene.stats_of(&pod(0, 1)).pool.dialling,
+        scene.stats_of(&pod(0, 1)).pool.connecting,
         1,
         "and its dial goes on, for the next"
     );
@@ -232,8 +232,8 @@ async fn waiting_and_dialling_have_limits_of_their_own() {
 #[tokio::test(start_paused = true)]
 async fn a_crowd_opens_no_more_connections_at_a_time_than_allowed() {
     let scene = Scene::of_one(|pool| {
-        pool.connections_per_pod = 10;
-        pool.dials_per_pod = 3;
+        pool.max_connections_per_endpoint = 10;
+        pool.max_connecting_per_endpoint = 3;
     })
     .await;
     scene.pods.set(&pod(0, 1), Dial::Hangs);
@@ -242,7 +242,7 @@ async fn a_crowd_opens_no_more_connections_at_a_time_than_allowed() {
         crowd.push(scene.spawn().await);
     }
     let stats = scene.stats_of(&pod(0, 1));
-    assert_eq!((stats.pool.dialling, stats.pool.waiting, stats.in_flight), (3, 20, 20));
+    assert_eq!((stats.pool.connecting, stats.pool.waiting, stats.in_flight), (3, 20, 20));
     scene.pods.set(&pod(0, 1), Dial::Succeeds);
     for caller in crowd {
         caller.await.unwrap().unwrap().finish(Outcome::Success);
@@ -280,7 +280,7 @@ async fn a_failed_dial_tells_those_for_whom_nothing_else_can_come() {
     settle().await;
     let stats = scene.stats_of(&pod(0, 1));
     assert_eq!(
-        (stats.pool.waiting, stats.avoided),
+        (stats.pool.waiting, stats.unhealthy),
         (1, true),
         "one connection can come back, for one of the two"
     );

@@ -11,13 +11,13 @@ use super::Scene;
 use super::support::{Dial, FakePods, pass, pod, settle};
 
 fn counts(pool: &PoolStats) -> (usize, usize, usize, usize, u64) {
-    (pool.idle, pool.busy, pool.dialling, pool.waiting, pool.opened)
+    (pool.idle, pool.busy, pool.connecting, pool.waiting, pool.opened)
 }
 
 #[tokio::test(start_paused = true)]
 async fn connections_and_callers_are_counted_where_they_are_and_the_total_is_their_sum() {
     let scene = Scene::with([pod(0, 1), pod(1, 2)], FakePods::default(), |pool| {
-        pool.connections_per_pod = 3
+        pool.max_connections_per_endpoint = 3
     })
     .await;
     let (one, other) = (pod(0, 1), pod(1, 2));
@@ -61,7 +61,7 @@ async fn a_shared_connection_counts_once_however_many_streams_it_has() {
 async fn each_closed_connection_is_counted_with_its_reason() {
     let (one, other) = (pod(0, 1), pod(1, 2));
     let scene = Scene::with([one.clone(), other.clone()], FakePods::default(), |pool| {
-        pool.connections_in_all = Some(2);
+        pool.max_connections_total = Some(2);
         pool.max_lifetime = Some(Duration::from_secs(100));
     })
     .await;
@@ -89,7 +89,7 @@ async fn each_closed_connection_is_counted_with_its_reason() {
     let [broken, beside] = both;
     beside.finish(Outcome::Success);
     broken.broken();
-    (expected.broken, expected.swept) = (1, 1);
+    (expected.broken, expected.invalidated) = (1, 1);
     assert_eq!(scene.stats_of(&one).pool.closed, expected);
 
     scene.acquire_on(&one).await.unwrap().finish(Outcome::Success);
@@ -102,7 +102,7 @@ async fn each_closed_connection_is_counted_with_its_reason() {
         scene.acquire_on(&other).await.unwrap(),
         scene.acquire_on(&other).await.unwrap(),
     ];
-    expected.yielded += 1;
+    expected.evicted += 1;
     assert_eq!(scene.stats_of(&one).pool.closed, expected);
     others.into_iter().for_each(drop);
 
@@ -119,7 +119,7 @@ async fn each_closed_connection_is_counted_with_its_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn the_times_of_those_who_waited_are_told_and_of_those_who_gave_up_too() {
-    let scene = Scene::of_one(|pool| pool.connections_per_pod = 1).await;
+    let scene = Scene::of_one(|pool| pool.max_connections_per_endpoint = 1).await;
     let held = scene.acquire().await;
     assert_eq!(scene.stats_of(&pod(0, 1)).pool.waited.count(), 1, "for the first dial");
     let (served, gives_up) = (scene.spawn().await, scene.spawn().await);
@@ -168,7 +168,7 @@ async fn who_names_pods_gets_one_of_them_or_none() {
     ];
     let mut got = BTreeMap::new();
     for _ in 0..30 {
-        let lease = scene.balancer.acquire_among(Route::any(), &wanted).await.unwrap();
+        let lease = scene.balancer.acquire_from(Route::any(), &wanted).await.unwrap();
         *got.entry(lease.addr).or_insert(0) += 1;
         lease.finish(Outcome::Success);
     }
@@ -200,7 +200,7 @@ async fn who_names_a_pod_that_is_not_there_waits_for_it() {
 async fn who_names_a_pod_that_never_comes_is_told_so() {
     let scene = Scene::of_one(|_| {}).await;
     for pods in [vec![pod(1, 2).key().clone()], vec![]] {
-        let error = scene.balancer.acquire_among(Route::any(), &pods).await.unwrap_err();
+        let error = scene.balancer.acquire_from(Route::any(), &pods).await.unwrap_err();
         let asked = pods.len();
         assert_eq!(
             error.to_string(),
@@ -227,8 +227,8 @@ async fn evicting_closes_idle_connections_now_and_lent_ones_when_they_come_back(
     lent.finish(Outcome::Success);
     assert_eq!(scene.pods.open_to(&one), 1, "only the new one");
     new.finish(Outcome::Success);
-    assert_eq!(scene.stats_of(&one).pool.closed.swept, 2);
-    assert!(!scene.stats_of(&one).avoided, "its pod is as good as any");
+    assert_eq!(scene.stats_of(&one).pool.closed.invalidated, 2);
+    assert!(!scene.stats_of(&one).unhealthy, "its pod is as good as any");
     assert!(!scene.balancer.evict(pod(9, 9).key()), "not in the set");
     scene.assert_clean().await;
 }

@@ -11,7 +11,7 @@ use super::support::{Dial, FakePods, pass, pod, settle};
 
 async fn scene(pods: u8, limit: usize) -> Scene {
     let set = (0..pods).map(|k| pod(k, k + 1));
-    Scene::with(set, FakePods::default(), |pool| pool.connections_in_all = Some(limit)).await
+    Scene::with(set, FakePods::default(), |pool| pool.max_connections_total = Some(limit)).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,7 +46,7 @@ async fn an_idle_connection_gives_way_to_a_caller_of_another_pod_at_once() {
     let lease = scene.acquire_on(&pod(2, 3)).await.unwrap();
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert_eq!(
-        (scene.balancer.stats().total().closed.yielded, scene.pods.most()),
+        (scene.balancer.stats().total().closed.evicted, scene.pods.most()),
         (1, 2)
     );
     lease.finish(Outcome::Success);
@@ -57,7 +57,7 @@ async fn an_idle_connection_gives_way_to_a_caller_of_another_pod_at_once() {
 async fn an_idle_shared_connection_gives_way_too_and_one_in_use_when_its_last_stream_ends() {
     let (one, other) = (pod(0, 1), pod(1, 2));
     let scene = Scene::with([one.clone(), other.clone()], FakePods::with_streams(8), |pool| {
-        pool.connections_in_all = Some(1);
+        pool.max_connections_total = Some(1);
     })
     .await;
     scene.acquire_on(&one).await.unwrap().finish(Outcome::Success);
@@ -92,7 +92,7 @@ async fn the_place_of_a_connection_that_comes_back_goes_to_the_pod_that_has_none
         caller.await.unwrap().unwrap().finish(Outcome::Success);
         assert_eq!(start.elapsed(), Duration::ZERO, "{end}");
         let closed = scene.stats_of(&pod(0, 1)).pool.closed;
-        let reasons = (closed.yielded, closed.broken, closed.cancelled);
+        let reasons = (closed.evicted, closed.broken, closed.cancelled);
         assert_eq!(
             reasons,
             (
@@ -165,14 +165,14 @@ async fn a_pod_that_recovers_is_found_though_the_others_have_every_permit() {
     for _ in 0..2 {
         scene.acquire().await.finish(Outcome::Success);
     }
-    assert!(scene.stats_of(&pod(1, 2)).avoided);
+    assert!(scene.stats_of(&pod(1, 2)).unhealthy);
     scene.acquire_on(&pod(0, 1)).await.unwrap().finish(Outcome::Success);
     scene.pods.set(&pod(1, 2), Dial::Succeeds);
     for _ in 0..100 {
         scene.acquire().await.finish(Outcome::Success);
         pass(Duration::from_millis(100)).await;
     }
-    assert!(!scene.stats_of(&pod(1, 2)).avoided);
+    assert!(!scene.stats_of(&pod(1, 2)).unhealthy);
     assert_eq!(scene.pods.most(), 1);
     scene.assert_clean().await;
 }
@@ -198,7 +198,7 @@ async fn a_deadline_for_want_of_a_permit_says_so() {
         matches!(
             error,
             AcquireError::Timeout {
-                stage: Stage::Starved,
+                stage: Stage::AwaitingPermit,
                 ..
             }
         ),
@@ -207,15 +207,15 @@ async fn a_deadline_for_want_of_a_permit_says_so() {
     assert_eq!(
         error.to_string(),
         "no connection to web-1 (10.0.0.2:80) within 5s: waiting for another pod to give up one (0 in use, 0 being opened, 0 \
-         others waiting, limit 64); the other pods are slow, or `connections_in_all` is too small"
+         others waiting, limit 64); the other pods are slow, or `max_connections_total` is too small"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_kept_idle_never_takes_the_place_of_a_caller() {
     let scene = Scene::with([pod(0, 1), pod(1, 2)], FakePods::default(), |pool: &mut PoolConfig| {
-        pool.connections_in_all = Some(2);
-        pool.min_idle_per_pod = 2;
+        pool.max_connections_total = Some(2);
+        pool.min_idle_per_endpoint = 2;
     })
     .await;
     settle().await;

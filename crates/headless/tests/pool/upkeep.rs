@@ -13,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn the_minimum_is_opened_with_the_pod_and_outlives_the_idle_timeout() {
-    let scene = Scene::of_one(|pool| pool.min_idle_per_pod = 3).await;
+    let scene = Scene::of_one(|pool| pool.min_idle_per_endpoint = 3).await;
     settle().await;
     assert_eq!(scene.stats_of(&pod(0, 1)).pool.idle, 3, "before anybody asks");
     scene.open_idle(7).await;
@@ -26,7 +26,7 @@ async fn the_minimum_is_opened_with_the_pod_and_outlives_the_idle_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn the_minimum_is_restored_when_a_connection_ends_and_later_when_they_break() {
-    let scene = Scene::of_one(|pool| pool.min_idle_per_pod = 3).await;
+    let scene = Scene::of_one(|pool| pool.min_idle_per_endpoint = 3).await;
     settle().await;
     drop(scene.acquire().await);
     settle().await;
@@ -41,7 +41,7 @@ async fn the_minimum_is_restored_when_a_connection_ends_and_later_when_they_brea
 #[tokio::test(start_paused = true)]
 async fn lifetimes_differ_and_each_replacement_comes_before_its_predecessor_goes() {
     let scene = Scene::of_one(|pool| {
-        pool.min_idle_per_pod = 20;
+        pool.min_idle_per_endpoint = 20;
         pool.max_lifetime = Some(100 * SECOND);
         // Upkeep comes once a second.
         pool.idle_timeout = 4 * SECOND;
@@ -69,7 +69,7 @@ async fn lifetimes_differ_and_each_replacement_comes_before_its_predecessor_goes
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_a_dial_when_a_connection_grows_old_under_load() {
     let scene = Scene::of_one(|pool| {
-        pool.min_idle_per_pod = 1;
+        pool.min_idle_per_endpoint = 1;
         pool.max_lifetime = Some(20 * SECOND);
         pool.idle_timeout = 4 * SECOND;
     })
@@ -135,7 +135,7 @@ async fn a_shared_connection_that_is_old_ends_with_its_streams_and_new_ones_are_
 #[tokio::test(start_paused = true)]
 async fn at_the_limit_the_old_connection_goes_first_and_the_new_one_is_dialled_at_once() {
     let scene = Scene::of_one(|pool| {
-        pool.connections_per_pod = 1;
+        pool.max_connections_per_endpoint = 1;
         pool.max_lifetime = Some(100 * SECOND);
         pool.idle_timeout = 100 * SECOND;
     })
@@ -156,7 +156,7 @@ async fn at_the_limit_the_old_connection_goes_first_and_the_new_one_is_dialled_a
 #[tokio::test(start_paused = true)]
 async fn an_old_connection_stays_while_its_replacement_cannot_be_had() {
     let scene = Scene::of_one(|pool| {
-        pool.min_idle_per_pod = 1;
+        pool.min_idle_per_endpoint = 1;
         pool.max_lifetime = Some(100 * SECOND);
     })
     .await;
@@ -190,7 +190,7 @@ async fn what_is_not_needed_grows_idle_and_what_is_used_stays() {
 async fn a_dead_idle_connection_is_found_before_it_is_lent_and_takes_its_siblings_along() {
     for streams in [None, Some(1_000_000)] {
         let pods = streams.map_or_else(FakePods::default, FakePods::with_streams);
-        let scene = Scene::with([pod(0, 1)], pods, |pool| pool.check_after = Some(SECOND)).await;
+        let scene = Scene::with([pod(0, 1)], pods, |pool| pool.validate_after_idle = Some(SECOND)).await;
         let idle = streams.map_or(3, |_| 1);
         scene.open_idle(idle).await;
         pass(2 * SECOND).await;
@@ -205,7 +205,7 @@ async fn a_dead_idle_connection_is_found_before_it_is_lent_and_takes_its_sibling
         assert_eq!(scene.pods.checked().len(), 1, "one is enough to know");
         assert_eq!(scene.pods.open(), 1);
         let closed = scene.stats_of(&pod(0, 1)).pool.closed;
-        assert_eq!((closed.broken, closed.swept), (1, idle as u64 - 1), "{streams:?}");
+        assert_eq!((closed.broken, closed.invalidated), (1, idle as u64 - 1), "{streams:?}");
         lease.finish(Outcome::Success);
         scene.assert_clean().await;
     }
@@ -213,7 +213,7 @@ async fn a_dead_idle_connection_is_found_before_it_is_lent_and_takes_its_sibling
 
 #[tokio::test(start_paused = true)]
 async fn only_what_was_idle_for_long_is_checked_and_never_without_leave_to_wait() {
-    let scene = Scene::of_one(|pool| pool.check_after = Some(SECOND)).await;
+    let scene = Scene::of_one(|pool| pool.validate_after_idle = Some(SECOND)).await;
     scene.open_idle(1).await;
     pass(SECOND / 2).await;
     scene.acquire().await.finish(Outcome::Success);
@@ -233,7 +233,7 @@ async fn only_what_was_idle_for_long_is_checked_and_never_without_leave_to_wait(
 
 #[tokio::test(start_paused = true)]
 async fn a_check_that_never_ends_is_given_up_at_the_dial_timeout() {
-    let scene = Scene::of_one(|pool| pool.check_after = Some(SECOND)).await;
+    let scene = Scene::of_one(|pool| pool.validate_after_idle = Some(SECOND)).await;
     scene.open_idle(1).await;
     pass(2 * SECOND).await;
     scene.pods.checks(Check::Hangs);
@@ -248,7 +248,7 @@ async fn every_connection_that_is_kept_idle_is_kept_alive() {
     for streams in [None, Some(1)] {
         let pods = streams.map_or_else(FakePods::default, FakePods::with_streams);
         let scene = Scene::with([pod(0, 1)], pods, |pool| {
-            pool.min_idle_per_pod = 3;
+            pool.min_idle_per_endpoint = 3;
             pool.keep_alive = Some(10 * SECOND);
         })
         .await;
@@ -283,7 +283,7 @@ async fn a_dead_idle_connection_is_found_in_the_background_before_anybody_meets_
     scene.pods.kill_silently(&pod(0, 1));
     pass(16 * SECOND).await;
     let closed = scene.stats_of(&pod(0, 1)).pool.closed;
-    assert_eq!((closed.broken, closed.swept, scene.pods.open()), (1, 2, 0));
+    assert_eq!((closed.broken, closed.invalidated, scene.pods.open()), (1, 2, 0));
     assert!(scene.dns.looks() > looks);
     let lease = scene.acquire().await;
     assert_eq!(lease.number, 4);
@@ -367,7 +367,7 @@ async fn a_shared_connection_that_ends_takes_no_new_stream_and_closes_with_its_l
 #[tokio::test(start_paused = true)]
 async fn streams_are_as_many_as_the_peer_allows_now() {
     let scene = Scene::with([pod(0, 1)], FakePods::with_streams(100), |pool| {
-        pool.connections_per_pod = 1
+        pool.max_connections_per_endpoint = 1
     })
     .await;
     scene.pods.allow_streams(1);
@@ -390,7 +390,7 @@ async fn a_crowd_dials_as_many_shared_connections_as_its_streams_need() {
     for _ in 0..10 {
         crowd.push(scene.spawn().await);
     }
-    assert_eq!(scene.stats_of(&pod(0, 1)).pool.dialling, 3);
+    assert_eq!(scene.stats_of(&pod(0, 1)).pool.connecting, 3);
     scene.pods.set(&pod(0, 1), Dial::Succeeds);
     for caller in crowd {
         caller.await.unwrap().unwrap().finish(Outcome::Success);

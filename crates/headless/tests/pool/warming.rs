@@ -43,14 +43,14 @@ async fn a_pod_that_joins_takes_its_share_as_soon_as_it_is_connected_to_and_not_
     scene.pods.set(&pod(2, 3), Dial::Hangs);
     scene.third_joins().await;
     let stats = scene.stats_of(&pod(2, 3));
-    assert!(stats.warming && stats.avoided, "{stats:?}");
-    assert_eq!(stats.pool.dialling, 1, "one connection, whatever the minimum");
+    assert!(stats.warming && stats.unhealthy, "{stats:?}");
+    assert_eq!(stats.pool.connecting, 1, "one connection, whatever the minimum");
     assert_eq!(scene.share_of_third().await, 0);
     pass(Duration::from_secs(1)).await;
     scene.pods.set(&pod(2, 3), Dial::Succeeds);
     settle().await;
     let stats = scene.stats_of(&pod(2, 3));
-    assert!(!stats.warming && !stats.avoided, "{stats:?}");
+    assert!(!stats.warming && !stats.unhealthy, "{stats:?}");
     assert_eq!(scene.share_of_third().await, 4);
     assert_eq!(scene.balancer.stats().total().waited.count(), 2, "the first two of all");
     scene.assert_clean().await;
@@ -65,7 +65,7 @@ async fn a_pod_that_joins_and_cannot_be_connected_to_is_probed_and_costs_nobody_
         pass(Duration::from_secs(3)).await;
         let stats = scene.stats_of(&pod(2, 3));
         assert!(
-            !stats.warming && stats.avoided && stats.last_failure.is_some(),
+            !stats.warming && stats.unhealthy && stats.last_failure.is_some(),
             "{fails:?}: {stats:?}"
         );
         for _ in 0..60 {
@@ -95,7 +95,7 @@ async fn the_first_pods_take_requests_at_once_and_are_not_dialled_before() {
             .stats()
             .pods
             .iter()
-            .all(|pod| !pod.warming && !pod.avoided)
+            .all(|pod| !pod.warming && !pod.unhealthy)
     );
     assert_eq!(scene.pods.attempts(), 0);
     scene.acquire().await.finish(Outcome::Success);
@@ -107,11 +107,11 @@ async fn a_pod_that_joins_pods_which_cannot_be_reached_takes_requests_at_once() 
     let scene = Scene::of_one(|_| {}).await;
     scene.pods.set(&pod(0, 1), Dial::Refuses);
     let caller = scene.spawn().await;
-    assert!(scene.stats_of(&pod(0, 1)).avoided);
+    assert!(scene.stats_of(&pod(0, 1)).unhealthy);
     scene.pods.set(&pod(1, 2), Dial::Hangs);
     scene.set_is([pod(0, 1), pod(1, 2)]).await;
     let stats = scene.stats_of(&pod(1, 2));
-    assert!(!stats.warming && !stats.avoided, "{stats:?}");
+    assert!(!stats.warming && !stats.unhealthy, "{stats:?}");
     scene.pods.set(&pod(1, 2), Dial::Succeeds);
     let lease = caller.await.unwrap().unwrap();
     assert_eq!(lease.addr, pod(1, 2).addr());
@@ -137,7 +137,7 @@ async fn the_only_pod_with_the_role_is_waited_for_while_it_warms_up() {
     });
     settle().await;
     assert_eq!(
-        scene.stats_of(&pod(0, 1)).pool.dialling,
+        scene.stats_of(&pod(0, 1)).pool.connecting,
         1,
         "it waits for the dial that is under way"
     );
@@ -150,33 +150,33 @@ async fn the_only_pod_with_the_role_is_waited_for_while_it_warms_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_joins_opens_its_minimum_and_is_warm_with_the_first_of_them() {
-    let scene = Scene::with([pod(0, 1)], FakePods::default(), |pool| pool.min_idle_per_pod = 12).await;
+    let scene = Scene::with([pod(0, 1)], FakePods::default(), |pool| pool.min_idle_per_endpoint = 12).await;
     settle().await;
     scene.pods.set(&pod(1, 2), Dial::Hangs);
     scene.set_is([pod(0, 1), pod(1, 2)]).await;
     settle().await;
-    assert_eq!(scene.pods.dialling(), 8, "`dials_per_pod`");
+    assert_eq!(scene.pods.connecting(), 8, "`max_connecting_per_endpoint`");
     scene.pods.set(&pod(1, 2), Dial::Succeeds);
     settle().await;
     let stats = scene.stats_of(&pod(1, 2));
-    assert_eq!((stats.pool.idle, stats.warming, stats.avoided), (12, false, false));
+    assert_eq!((stats.pool.idle, stats.warming, stats.unhealthy), (12, false, false));
     scene.assert_clean().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_leaves_while_it_warms_up_takes_its_dial_along() {
     let scene = Scene::with([pod(0, 1)], FakePods::default(), |pool| {
-        pool.connections_in_all = Some(2)
+        pool.max_connections_total = Some(2)
     })
     .await;
     scene.acquire().await.finish(Outcome::Success);
     scene.pods.set(&pod(1, 2), Dial::Hangs);
     scene.set_is([pod(0, 1), pod(1, 2)]).await;
     settle().await;
-    assert_eq!(scene.pods.dialling(), 1);
+    assert_eq!(scene.pods.connecting(), 1);
     scene.set_is([pod(0, 1)]).await;
     settle().await;
-    assert_eq!(scene.pods.dialling(), 0);
+    assert_eq!(scene.pods.connecting(), 0);
     let attempts = scene.pods.attempts();
     pass(Duration::from_secs(60)).await;
     assert_eq!(scene.pods.attempts(), attempts, "nor does it leave a probe behind");
@@ -208,7 +208,7 @@ async fn nobody_waits_while_all_pods_are_replaced_at_once() {
         assert_eq!(start.elapsed(), Duration::ZERO);
         pass(Duration::from_millis(100)).await;
     }
-    let pods = scene.balancer.stats().pods;
+    let pods = scene.balancer.stats().endpoints;
     assert!(
         pods.iter()
             .map(|pod| pod.endpoint.key())
@@ -233,7 +233,7 @@ async fn pods_of_the_same_names_that_replace_all_at_once_take_requests_unconnect
             .stats()
             .pods
             .iter()
-            .all(|pod| !pod.warming && !pod.avoided)
+            .all(|pod| !pod.warming && !pod.unhealthy)
     );
     let callers = [scene.spawn().await, scene.spawn().await];
     scene.pods.set(&pod(0, 11), Dial::Succeeds);
@@ -246,13 +246,13 @@ async fn pods_of_the_same_names_that_replace_all_at_once_take_requests_unconnect
 #[tokio::test(start_paused = true)]
 async fn a_pod_for_which_no_permit_is_left_takes_requests_unconnected() {
     let scene = Scene::with([pod(0, 1)], FakePods::default(), |pool| {
-        pool.connections_in_all = Some(1)
+        pool.max_connections_total = Some(1)
     })
     .await;
     let held = scene.acquire().await;
     scene.set_is([pod(0, 1), pod(1, 2)]).await;
     let stats = scene.stats_of(&pod(1, 2));
-    assert!(!stats.warming && !stats.avoided, "{stats:?}");
+    assert!(!stats.warming && !stats.unhealthy, "{stats:?}");
     let caller = scene.spawn_on(&pod(1, 2)).await;
     held.finish(Outcome::Success);
     caller.await.unwrap().unwrap().finish(Outcome::Success);

@@ -43,7 +43,7 @@ pub async fn play(name: &str, text: &str) -> Vec<String> {
     }
     let mut balancers = Vec::new();
     for _ in 0..clients {
-        let discovery = Discovery::with(world.dns.clone())
+        let discovery = Discovery::builder(world.dns.clone())
             .refresh(refresh.clone())
             .on_start(OnStart::Empty);
         let discovery = discovery.start().await.unwrap();
@@ -189,7 +189,7 @@ impl Stage {
         let balancer = &self.balancers[0];
         let status = balancer.discovery().status();
         let stats = balancer.stats();
-        let of = |pod: &Endpoint| stats.pods.iter().find(|it| it.endpoint.key() == pod.key());
+        let of = |pod: &Endpoint| stats.endpoints.iter().find(|it| it.endpoint.key() == pod.key());
         let (bound, seen) = match expect {
             Expect::Set(pods) => {
                 let mut wanted: Vec<_> = pods.iter().map(ToString::to_string).collect();
@@ -224,7 +224,7 @@ impl Stage {
             Expect::Succeeded(bound) => (*bound, self.calls(|call| call.came_to.is_ok())),
             Expect::Served(pod, bound) => (*bound, self.calls(|call| call.came_to.as_ref() == Ok(pod.key()))),
             Expect::Share(pods, bound) => {
-                let shares = pods.iter().map(|pod| (self.share(pod, stats.pods.len()), pod));
+                let shares = pods.iter().map(|pod| (self.share(pod, stats.endpoints.len()), pod));
                 let mut shares: Vec<_> = shares.collect();
                 shares.sort_by_key(|(share, _)| *share);
                 let (Some((least, _)), Some((most, _))) = (shares.first(), shares.last()) else {
@@ -237,7 +237,7 @@ impl Stage {
                     Err(seen)
                 };
             }
-            Expect::Peak(pod, bound) => (*bound, self.peak(pod, stats.pods.len())),
+            Expect::Peak(pod, bound) => (*bound, self.peak(pod, stats.endpoints.len())),
             Expect::Stray(bound) => (*bound, self.calls(|call| call.stray)),
             Expect::Looks(bound) => (*bound, self.world.dns.looks() - self.looks),
             Expect::Event(name, bound) => {
@@ -254,7 +254,7 @@ impl Stage {
             Expect::Open(bound) => (*bound, self.world.pods.open()),
             Expect::Draining(bound) => (*bound, stats.draining.iter().map(|(_, requests)| requests).sum()),
             Expect::Held(bound) => (*bound, status.held),
-            Expect::Avoided(pod, bound) => (*bound, usize::from(of(pod).is_some_and(|pod| pod.avoided))),
+            Expect::Avoided(pod, bound) => (*bound, usize::from(of(pod).is_some_and(|pod| pod.unhealthy))),
             Expect::Recovered(bound) => {
                 let calls = self.world.calls.lock().unwrap();
                 let good = calls.iter().filter(|call| call.at >= self.mark && call.came_to.is_ok());
@@ -393,9 +393,9 @@ impl Dns {
                 answer.ttl = left;
                 Resolution::Found(answer)
             }
-            Resolution::None(mut negative) => {
+            Resolution::NoEndpoints(mut negative) => {
                 negative.ttl = Some(left);
-                Resolution::None(negative)
+                Resolution::NoEndpoints(negative)
             }
             other => other,
         }
@@ -404,7 +404,7 @@ impl Dns {
 
 fn resolution(says: Says) -> Resolution {
     let question = "SRV _http._tcp.web.shop.svc.cluster.local.";
-    let none = |kind| Resolution::None(Negative::new(kind, Some(Duration::from_secs(5)), question));
+    let none = |kind| Resolution::NoEndpoints(Negative::new(kind, Some(Duration::from_secs(5)), question));
     match says {
         Says::Found { pods, ttl, truncated } => {
             let answer = Answer::new(pods, ttl, FoundBy::NamedPort);

@@ -306,7 +306,7 @@ impl<'a> Words<'a> {
             "open" => Expect::Open(self.bound()?),
             "draining" => Expect::Draining(self.bound()?),
             "held" => Expect::Held(self.bound()?),
-            "avoided" => Expect::Avoided(self.pod()?, self.bound()?),
+            "unhealthy" => Expect::Avoided(self.pod()?, self.bound()?),
             "recovered" => Expect::Recovered(self.bound()?),
             "error" => Expect::Error(self.rest()),
             "failure" => Expect::Failure(self.rest()),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use headless::{AbortHandle, BoxFuture, Connect, Discovery, Endpoint, FoundBy, OnStart, Resolve, Sharing};
+use headless::{AbortHandle, BoxFuture, Connect, Discovery, Endpoint, FoundBy, Multiplexing, OnStart, Resolve};
 use headless_core::{Answer, Failure, FailureKind, Negative, NegativeKind, Resolution};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ pub fn found(pods: impl IntoIterator<Item = Endpoint>) -> Resolution {
 }
 
 pub fn nothing() -> Resolution {
-    Resolution::None(Negative::new(
+    Resolution::NoEndpoints(Negative::new(
         NegativeKind::NoSuchName,
         Some(Duration::from_secs(5)),
         "A web.shop.svc.cluster.local.",
@@ -68,7 +68,7 @@ impl FakeDns {
     }
 
     pub async fn watch(&self) -> Discovery {
-        Discovery::with(self.clone())
+        Discovery::builder(self.clone())
             .on_start(OnStart::Empty)
             .start()
             .await
@@ -136,7 +136,7 @@ struct State {
     checked: Mutex<Vec<usize>>,
     /// `is_reusable` panics.
     shy: AtomicBool,
-    dialling: AtomicUsize,
+    connecting: AtomicUsize,
     most_dialling: AtomicUsize,
     /// Of connections that are open or being opened.
     most: AtomicUsize,
@@ -152,9 +152,9 @@ impl State {
     }
 
     fn count_most(&self) {
-        let dialling = self.dialling.load(Ordering::SeqCst);
-        self.most_dialling.fetch_max(dialling, Ordering::SeqCst);
-        self.most.fetch_max(dialling + self.open(), Ordering::SeqCst);
+        let connecting = self.connecting.load(Ordering::SeqCst);
+        self.most_dialling.fetch_max(connecting, Ordering::SeqCst);
+        self.most.fetch_max(connecting + self.open(), Ordering::SeqCst);
     }
 }
 
@@ -225,8 +225,8 @@ impl FakePods {
         self.0.least_open.swap(self.open(), Ordering::SeqCst)
     }
 
-    pub fn dialling(&self) -> usize {
-        self.0.dialling.load(Ordering::SeqCst)
+    pub fn connecting(&self) -> usize {
+        self.0.connecting.load(Ordering::SeqCst)
     }
 
     /// How old the connections were that have closed, in the order in which they did.
@@ -287,7 +287,7 @@ struct Dialling<'a>(&'a State);
 impl<'a> Dialling<'a> {
     fn begin(state: &'a State) -> Self {
         state.attempts.fetch_add(1, Ordering::SeqCst);
-        state.dialling.fetch_add(1, Ordering::SeqCst);
+        state.connecting.fetch_add(1, Ordering::SeqCst);
         state.count_most();
         Self(state)
     }
@@ -295,7 +295,7 @@ impl<'a> Dialling<'a> {
 
 impl Drop for Dialling<'_> {
     fn drop(&mut self) {
-        self.0.dialling.fetch_sub(1, Ordering::SeqCst);
+        self.0.connecting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -315,7 +315,7 @@ impl Connect for FakePods {
     type Error = Refused;
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<FakeConn, Refused> {
-        let dialling = Dialling::begin(&self.0);
+        let connecting = Dialling::begin(&self.0);
         let usable = loop {
             let changed = self.0.changed.notified();
             let dial = self
@@ -334,7 +334,7 @@ impl Connect for FakePods {
                 Dial::Hangs => changed.await,
             }
         };
-        drop(dialling);
+        drop(connecting);
         *self.0.open.lock().unwrap().entry(endpoint.addr()).or_insert(0) += 1;
         self.0.count_most();
         let usable = Arc::new(AtomicBool::new(usable));
@@ -361,10 +361,10 @@ impl Connect for FakePods {
         conn.usable.load(Ordering::SeqCst)
     }
 
-    fn sharing(&self) -> Sharing {
+    fn multiplexing(&self) -> Multiplexing {
         match self.0.streams.load(Ordering::SeqCst) {
-            EXCLUSIVE => Sharing::Exclusive,
-            streams => Sharing::Streams(streams),
+            EXCLUSIVE => Multiplexing::Exclusive,
+            streams => Multiplexing::Streams(streams),
         }
     }
 
@@ -376,7 +376,7 @@ impl Connect for FakePods {
         self.0.allowed.load(Ordering::SeqCst)
     }
 
-    async fn check(&self, conn: &mut FakeConn) -> Result<(), Refused> {
+    async fn validate(&self, conn: &mut FakeConn) -> Result<(), Refused> {
         self.0.checked.lock().unwrap().push(conn.number);
         loop {
             let changed = self.0.changed.notified();

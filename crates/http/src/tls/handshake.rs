@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{AlertDescription, CertificateError, ClientConfig, Err
 use super::sessions::Sessions;
 use super::{Tls, Verify, provider};
 use crate::cut::Cuttable;
-use crate::{ConnectError, Error, Protocol};
+use crate::{ConnectorError, Error, Protocol};
 
 /// The settings of [`Tls`], ready for the pods of one Service.
 #[derive(Clone)]
@@ -71,14 +71,14 @@ impl Handshake {
         &self,
         endpoint: &Endpoint,
         stream: Cuttable,
-    ) -> Result<TlsStream<Cuttable>, ConnectError> {
+    ) -> Result<TlsStream<Cuttable>, ConnectorError> {
         let Inner {
             sessions,
             expected,
             protocol,
         } = &*self.0;
         let name = expected.of(endpoint)?;
-        let failed = |problem: String, source: Option<io::Error>| ConnectError::Tls {
+        let failed = |problem: String, source: Option<io::Error>| ConnectorError::Tls {
             server_name: name.to_str().into(),
             problem: problem.into(),
             source: source.map(Into::into),
@@ -129,14 +129,14 @@ impl Expected {
         })
     }
 
-    fn of(&self, endpoint: &Endpoint) -> Result<ServerName<'static>, ConnectError> {
+    fn of(&self, endpoint: &Endpoint) -> Result<ServerName<'static>, ConnectorError> {
         let service = match self {
             Self::Same(name) => return Ok(name.clone()),
             Self::PodOf(service) => service,
         };
         let name = endpoint.pod().map(|pod| format!("{pod}.{service}"));
         name.and_then(|name| ServerName::try_from(name).ok())
-            .ok_or(ConnectError::NoPodName)
+            .ok_or(ConnectorError::NoPodName)
     }
 }
 
@@ -245,7 +245,7 @@ mod tests {
         let name = expected.of(&endpoint().with_pod("web-0".parse().unwrap())).unwrap();
         assert_eq!(name.to_str(), "web-0.web.shop.svc.cluster.local");
         let error = expected.of(&endpoint()).unwrap_err();
-        assert!(matches!(error, ConnectError::NoPodName), "{error}");
+        assert!(matches!(error, ConnectorError::NoPodName), "{error}");
         assert!(Expected::pod_of("web.shop.svc").is_err(), "in which cluster?");
         assert!(Expected::pod_of("a list of my own").is_err());
     }

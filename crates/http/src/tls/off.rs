@@ -3,7 +3,7 @@
 use headless_core::Endpoint;
 
 use crate::cut::Cuttable;
-use crate::{ConnectError, Error, Protocol};
+use crate::{ConnectorError, Error, Protocol};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Tls {}
@@ -18,7 +18,7 @@ impl Tls {
 }
 
 impl Handshake {
-    pub(crate) async fn with(&self, _: &Endpoint, _: Cuttable) -> Result<Cuttable, ConnectError> {
+    pub(crate) async fn with(&self, _: &Endpoint, _: Cuttable) -> Result<Cuttable, ConnectorError> {
         match *self {}
     }
 }

@@ -34,7 +34,7 @@ impl Web {
             .nameserver(self.cluster.dns_addr())
             .zone("cluster.local")
             .build();
-        Discovery::with(resolver.unwrap()).start().await.unwrap()
+        Discovery::builder(resolver.unwrap()).start().await.unwrap()
     }
 
     pub(crate) async fn builder(&self) -> ClientBuilder {
@@ -70,5 +70,11 @@ pub(crate) async fn get(client: &Client) -> Result<String, Error> {
 
 /// Requests in flight in the balancer's own count.
 pub(crate) fn in_flight(client: &Client) -> u32 {
-    client.balancer().stats().pods.iter().map(|pod| pod.in_flight).sum()
+    client
+        .balancer()
+        .stats()
+        .endpoints
+        .iter()
+        .map(|pod| pod.in_flight)
+        .sum()
 }

@@ -13,7 +13,7 @@ use super::{GtidError, Position};
 pub(super) fn write(position: &Position) -> Vec<u8> {
     let mut out = Vec::new();
     match position {
-        Position::Nothing => out.push(EMPTY),
+        Position::Empty => out.push(EMPTY),
         Position::MariaDb(gtids) => {
             out.push(MARIADB);
             length(&mut out, gtids.gtids().len());
@@ -54,7 +54,7 @@ pub(super) fn parse(bytes: &[u8], max_ranges: usize) -> Result<Position, GtidErr
     let position = match bytes.first().copied() {
         Some(EMPTY) => {
             reader.at = 1;
-            Position::Nothing
+            Position::Empty
         }
         Some(MARIADB) => {
             reader.at = 1;

@@ -73,7 +73,7 @@ fn r6_two_kinds_of_servers_do_not_mix() {
     assert_eq!((a.flavor(), b.flavor()), (Some(Flavor::MariaDb), Some(Flavor::MySql)));
     assert_eq!(a.merge(&b), Err(FlavorMismatch));
     assert_eq!(a.is_reached_by(b.position()), Err(FlavorMismatch));
-    assert_eq!(a.is_reached_by(&Position::Nothing), Ok(false));
+    assert_eq!(a.is_reached_by(&Position::Empty), Ok(false));
     assert_eq!(Token::empty().is_reached_by(b.position()), Ok(true));
 }
 

@@ -27,7 +27,7 @@ pub(super) fn parse(text: &str, max_ranges: usize) -> Result<Position, GtidError
     };
     cursor.blanks();
     if cursor.peek().is_none() {
-        Ok(Position::Nothing)
+        Ok(Position::Empty)
     } else if text.contains(':') {
         cursor.mysql().map(Position::from)
     } else {
@@ -38,7 +38,7 @@ pub(super) fn parse(text: &str, max_ranges: usize) -> Result<Position, GtidError
 /// Writes it with `separator` between its parts.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, position: &Position, separator: char) -> fmt::Result {
     match position {
-        Position::Nothing => Ok(()),
+        Position::Empty => Ok(()),
         Position::MariaDb(gtids) => {
             for (index, gtid) in gtids.gtids().iter().enumerate() {
                 if index > 0 {

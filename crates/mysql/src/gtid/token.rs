@@ -41,7 +41,7 @@ impl Token {
     /// A token that asks for nothing; every server has reached it.
     #[must_use]
     pub const fn empty() -> Self {
-        Self(Position::Nothing)
+        Self(Position::Empty)
     }
 
     /// Whether it asks for nothing.

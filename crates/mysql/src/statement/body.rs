@@ -6,14 +6,14 @@
 use super::dialect::{Dialect, Server};
 use super::functions::NODE_VARIABLES;
 use super::scan::{Doubt, Kind, Scanner, Token};
-use super::verdict::{Class, Reason, SessionUse, Verdict};
+use super::verdict::{Class, Classification, Reason, SessionUse};
 use super::words::{self, Call, Entry, Role, UNLISTED};
 
 /// The state of judging one statement.
 #[derive(Debug)]
 pub(super) struct Judge<'a> {
     scanner: Scanner<'a>,
-    verdict: Verdict,
+    verdict: Classification,
     last: Last,
     calls: Calls,
     pending: Option<Columns>,
@@ -76,14 +76,14 @@ enum Seen {
 }
 
 /// The verdict on a text.
-pub(super) fn judge(sql: &str, dialect: Dialect) -> Verdict {
+pub(super) fn judge(sql: &str, dialect: Dialect) -> Classification {
     let judged = Scanner::new(sql, dialect).and_then(|scanner| {
         let mut judge = Judge::new(scanner);
         judge.statement()?;
         Ok(judge.verdict)
     });
     // Whatever was found before the doubt may be misread too; the doubt itself is what helps the reader.
-    judged.unwrap_or_else(|Doubt { reason, at }| Verdict {
+    judged.unwrap_or_else(|Doubt { reason, at }| Classification {
         class: Class::Write,
         reason,
         offset: offset(at),
@@ -95,7 +95,7 @@ impl<'a> Judge<'a> {
     fn new(scanner: Scanner<'a>) -> Self {
         Self {
             scanner,
-            verdict: Verdict {
+            verdict: Classification {
                 class: Class::Read,
                 reason: Reason::Query,
                 offset: 0,

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{RwLock, TryLockError};
 
-use super::{Dialect, Verdict, classify};
+use super::{Classification, Dialect, classify};
 
 /// Remembers verdicts by text, for connections of one [`Dialect`].
 ///
@@ -42,7 +42,7 @@ struct Set {
 struct Entry {
     hash: u64,
     text: Box<str>,
-    verdict: Verdict,
+    verdict: Classification,
     /// Asked for since the hand was here.
     ///
     /// ORDERING: Relaxed. It is a hint about what to keep; nothing is published through it.
@@ -80,7 +80,7 @@ impl StatementCache {
 
     /// The verdict of [`classify`], remembered or new.
     #[must_use]
-    pub fn classify(&self, sql: &str) -> Verdict {
+    pub fn classify(&self, sql: &str) -> Classification {
         if sql.len() > Self::LONGEST_TEXT {
             return classify(sql, self.dialect);
         }
@@ -109,7 +109,7 @@ impl fmt::Debug for StatementCache {
 }
 
 impl Set {
-    fn find(&self, hash: u64, text: &str) -> Option<Verdict> {
+    fn find(&self, hash: u64, text: &str) -> Option<Classification> {
         let entry = self.entries.iter().flatten().find(|entry| entry.is(hash, text))?;
         // Reading first: writing what is there already would take the cache line from all other cores.
         if !entry.used.load(Relaxed) {
@@ -118,7 +118,7 @@ impl Set {
         Some(entry.verdict)
     }
 
-    fn keep(&mut self, hash: u64, text: &str, verdict: Verdict) {
+    fn keep(&mut self, hash: u64, text: &str, verdict: Classification) {
         // Two threads may have judged it at the same time.
         if self.find(hash, text).is_some() {
             return;

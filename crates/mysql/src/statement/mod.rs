@@ -23,7 +23,7 @@
 //!
 //! A verdict is about one statement. That every statement belongs to the primary while a read-write transaction is open, or
 //! `autocommit` is off, that a temporary table is read where it was made: that is for who keeps the session's state, and
-//! [`Verdict::session`] tells it what the statement does there.
+//! [`Classification::session`] tells it what the statement does there.
 
 mod body;
 mod cache;
@@ -39,7 +39,7 @@ mod words;
 pub use cache::StatementCache;
 pub(crate) use cache::TextHasher;
 pub use dialect::{Dialect, Server};
-pub use verdict::{Class, Control, Reason, SessionUse, Verdict};
+pub use verdict::{Class, Classification, Control, Reason, SessionUse};
 
 /// Judges one statement, as it would be sent.
 ///
@@ -57,6 +57,6 @@ pub use verdict::{Class, Control, Reason, SessionUse, Verdict};
 /// assert_eq!(lock.to_string(), "locking read (FOR UPDATE) at byte 28");
 /// ```
 #[must_use]
-pub fn classify(sql: &str, dialect: Dialect) -> Verdict {
+pub fn classify(sql: &str, dialect: Dialect) -> Classification {
     body::judge(sql, dialect)
 }

@@ -1,4 +1,4 @@
-//! [`Verdict`]: what the guard says of a statement. Values and their words only; nothing is decided here.
+//! [`Classification`]: what the guard says of a statement. Values and their words only; nothing is decided here.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use std::fmt;
 ///
 /// Its `Display` names the rule and the place, never the text: statements hold personal data, and verdicts are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Classification {
     pub(super) class: Class,
     pub(super) reason: Reason,
     pub(super) offset: u32,
     pub(super) session: SessionUse,
 }
 
-impl Verdict {
+impl Classification {
     /// Where the statement may run.
     #[must_use]
     pub const fn class(&self) -> Class {
@@ -53,7 +53,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Classification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at byte {}", self.reason, self.offset)
     }

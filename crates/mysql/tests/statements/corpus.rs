@@ -14,7 +14,7 @@
 //! All reads run with the tables of `schema.sql`; those with a `?` want to be prepared, and `EXPLAIN FOR CONNECTION` wants a
 //! connection of that number.
 
-use headless_mysql::statement::{Class, Dialect, Server, Verdict, classify};
+use headless_mysql::statement::{Class, Classification, Dialect, Server, classify};
 
 /// One line of the corpus.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Statement {
         }
     }
 
-    pub(crate) fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Classification {
         classify(&self.sql, self.dialect())
     }
 }

@@ -1,9 +1,9 @@
 //! The statement guard, trap by trap: what other splitters get wrong, each under the number it has in the list of traps (C1 to
 //! C17), and what a verdict says beyond its class. The large corpus is judged in `classes.rs`.
 
-use headless_mysql::statement::{Class, Control, Dialect, Reason, Server, SessionUse, Verdict, classify};
+use headless_mysql::statement::{Class, Classification, Control, Dialect, Reason, Server, SessionUse, classify};
 
-fn verdict(sql: &str) -> Verdict {
+fn verdict(sql: &str) -> Classification {
     classify(sql, Dialect::UTF8)
 }
 

@@ -20,7 +20,7 @@ const ONE: Limits = Limits {
     waiters: 4,
     dials: 1,
     min_idle: 0,
-    check_after: None,
+    validate_after_idle: None,
 };
 
 type Lent = (u32, Slot);
@@ -223,7 +223,7 @@ impl Pods {
     /// Idle, lent and waiting.
     fn counts(&self, pod: usize) -> (usize, usize, usize) {
         let counts = self.pods[pod].lock().unwrap().counts();
-        assert_eq!(counts.dialling, 0);
+        assert_eq!(counts.connecting, 0);
         assert_eq!(
             counts.opened - counts.closed.total(),
             (counts.idle + counts.busy) as u64
@@ -278,7 +278,7 @@ fn a_connection_whose_first_waiter_leaves_goes_to_the_second() {
     });
 }
 
-/// A lease ends while the pool closes or is swept: the connection is never kept, and its permit comes back once.
+/// A lease ends while the pool closes or is invalidated: the connection is never kept, and its permit comes back once.
 #[test]
 fn a_lease_that_ends_during_a_close_or_a_sweep_is_not_kept() {
     for streams in [1, 2] {

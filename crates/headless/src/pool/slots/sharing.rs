@@ -82,7 +82,7 @@ impl<T, W> Slots<T, W> {
         shared.since = now;
         match end {
             End::Keep => shared.proven = now,
-            // Swept with the others just now, but it is the one that broke.
+            // Invalidated with the others just now, but it is the one that broke.
             End::Close(CloseReason::Broken) => shared.doomed = Some(CloseReason::Broken),
             // A stream that was given up, such as a check that nobody waited for, proves nothing.
             End::Close(_) => {}
@@ -90,7 +90,7 @@ impl<T, W> Slots<T, W> {
         let doom = if !inspect.is_reusable(&shared.conn) {
             Some(CloseReason::Ended)
         } else if starves && shared.streams == 0 {
-            Some(CloseReason::Yielded)
+            Some(CloseReason::Evicted)
         } else {
             overdue.then_some(CloseReason::Lifetime)
         };

@@ -22,14 +22,15 @@ pub(crate) struct Limits {
     pub(crate) dials: usize,
     pub(crate) min_idle: usize,
     /// An idle connection is checked before it is lent, if it was last known to be alive so long ago.
-    pub(crate) check_after: Option<Duration>,
+    pub(crate) validate_after_idle: Option<Duration>,
 }
 
 impl Limits {
     /// Whether an idle connection that was last known to be alive at `proven` must be checked before it is lent.
     #[inline]
     pub(super) fn is_stale(&self, proven: Timestamp, now: impl FnOnce() -> Timestamp) -> bool {
-        self.check_after.is_some_and(|after| now().since(proven) >= after)
+        self.validate_after_idle
+            .is_some_and(|after| now().since(proven) >= after)
     }
 
     /// How many streams a shared connection carries, if its peer allows `allowed`.
@@ -126,8 +127,8 @@ pub(crate) enum CloseReason {
     Ended,
     Broken,
     Cancelled,
-    Swept,
-    Yielded,
+    Invalidated,
+    Evicted,
     Removed,
 }
 
@@ -146,9 +147,9 @@ pub struct ClosedBy {
     /// Its lease was dropped in the middle of an exchange.
     pub cancelled: u64,
     /// Open while another connection of the same pod broke.
-    pub swept: u64,
-    /// Made room for another pod under [`connections_in_all`](crate::PoolConfig::connections_in_all).
-    pub yielded: u64,
+    pub invalidated: u64,
+    /// Made room for another pod under [`max_connections_total`](crate::PoolConfig::max_connections_total).
+    pub evicted: u64,
     /// The pod left the set, or the balancer was shut down.
     pub removed: u64,
 }
@@ -161,8 +162,8 @@ impl ClosedBy {
             CloseReason::Ended => &mut self.ended,
             CloseReason::Broken => &mut self.broken,
             CloseReason::Cancelled => &mut self.cancelled,
-            CloseReason::Swept => &mut self.swept,
-            CloseReason::Yielded => &mut self.yielded,
+            CloseReason::Invalidated => &mut self.invalidated,
+            CloseReason::Evicted => &mut self.evicted,
             CloseReason::Removed => &mut self.removed,
         } += connections as u64;
     }
@@ -176,11 +177,11 @@ impl ClosedBy {
             ended,
             broken,
             cancelled,
-            swept,
-            yielded,
+            invalidated,
+            evicted,
             removed,
         } = self;
-        idle + lifetime + ended + broken + cancelled + swept + yielded + removed
+        idle + lifetime + ended + broken + cancelled + invalidated + evicted + removed
     }
 
     /// Adds what `other` counted.
@@ -190,8 +191,8 @@ impl ClosedBy {
         self.ended += other.ended;
         self.broken += other.broken;
         self.cancelled += other.cancelled;
-        self.swept += other.swept;
-        self.yielded += other.yielded;
+        self.invalidated += other.invalidated;
+        self.evicted += other.evicted;
         self.removed += other.removed;
     }
 }
@@ -201,7 +202,7 @@ impl ClosedBy {
 pub(crate) struct Counts {
     pub(crate) idle: usize,
     pub(crate) busy: usize,
-    pub(crate) dialling: usize,
+    pub(crate) connecting: usize,
     pub(crate) waiting: usize,
     pub(crate) opened: u64,
     pub(crate) closed: ClosedBy,

@@ -17,7 +17,7 @@ impl<T, W> Slots<T, W> {
     /// Dials until the minimum idle is reached or on its way.
     pub(crate) fn refill(&mut self, out: &mut Effects<T>) {
         let wanted = self.limits.min_idle;
-        while self.idle.len() + self.standing() + self.dialling < wanted && self.start_dial(out) {}
+        while self.idle.len() + self.standing() + self.connecting < wanted && self.start_dial(out) {}
     }
 
     /// Shared connections that still take streams.
@@ -92,7 +92,7 @@ impl<T, W> Slots<T, W> {
 
     /// Dials the replacement of a connection that went first, if there is room now. A dial that is under way will do.
     fn pay(&mut self, out: &mut Effects<T>) {
-        if self.replacement == Replacement::Owed && self.dialling == 0 {
+        if self.replacement == Replacement::Owed && self.connecting == 0 {
             self.start_dial(out);
         }
     }
@@ -121,7 +121,10 @@ impl<T, W> Slots<T, W> {
             self.pay(out);
         }
         // A pod whose connections break is not asked for more until somebody needs one, or until the next upkeep.
-        if !matches!(reason, CloseReason::Broken | CloseReason::Swept | CloseReason::Yielded) {
+        if !matches!(
+            reason,
+            CloseReason::Broken | CloseReason::Invalidated | CloseReason::Evicted
+        ) {
             self.refill(out);
         }
     }
@@ -190,21 +193,21 @@ impl<T, W> Slots<T, W> {
         }
         if !self.idle.is_empty() {
             out.dead.push(self.idle.remove(0).conn);
-            self.gone(CloseReason::Yielded, 1);
+            self.gone(CloseReason::Evicted, 1);
             return true;
         }
         let resting = |shared: &&mut Shared<T>| shared.streams == 0 && shared.doomed.is_none();
         let Some(shared) = self.shared.iter_mut().filter(resting).min_by_key(|shared| shared.since) else {
             return false;
         };
-        shared.doomed = Some(CloseReason::Yielded);
+        shared.doomed = Some(CloseReason::Evicted);
         self.bury(out);
         true
     }
 
     /// A connection has proved dead: trusts no other that was open at the same time.
     pub(crate) fn sweep(&mut self, out: &mut Effects<T>) {
-        self.close_all(CloseReason::Swept, out);
+        self.close_all(CloseReason::Invalidated, out);
         // Whoever waits beside a connection that takes no stream now has its place.
         self.start_dials(out);
     }

@@ -24,7 +24,7 @@ const LIMITS: Limits = Limits {
     waiters: 10,
     dials: 10,
     min_idle: 0,
-    check_after: None,
+    validate_after_idle: None,
 };
 
 const fn shared(limits: Limits) -> Limits {
@@ -79,7 +79,7 @@ impl Pool {
         Self::sharing(limits, None)
     }
 
-    fn sharing(limits: Limits, permits: Option<&Arc<Permits>>) -> Self {
+    fn multiplexing(limits: Limits, permits: Option<&Arc<Permits>>) -> Self {
         Self {
             slots: Slots::new(limits, permits.cloned()),
             limits,
@@ -206,9 +206,9 @@ impl Pool {
     /// Connections that exist, are lent, and are being opened.
     fn shape(&self) -> (usize, usize, usize) {
         let Counts {
-            idle, busy, dialling, ..
+            idle, busy, connecting, ..
         } = self.counts();
-        (idle, busy, dialling)
+        (idle, busy, connecting)
     }
 
     /// The dials started since it was last asked.
@@ -230,11 +230,11 @@ impl Pool {
     fn audit(&self) {
         let counts = self.counts();
         let exist = counts.idle + counts.busy;
-        assert!(exist + counts.dialling <= self.limits.connections, "{counts:?}");
-        assert!(counts.dialling <= self.limits.dials, "{counts:?}");
+        assert!(exist + counts.connecting <= self.limits.connections, "{counts:?}");
+        assert!(counts.connecting <= self.limits.dials, "{counts:?}");
         assert_eq!(counts.opened - counts.closed.total(), exist as u64, "{counts:?}");
         if let Some(permits) = &self.permits {
-            assert!(permits.used() >= exist + counts.dialling, "{counts:?}");
+            assert!(permits.used() >= exist + counts.connecting, "{counts:?}");
         }
     }
 }

@@ -15,8 +15,8 @@ fn pods(permits: usize, limits: &[Limits]) -> (Arc<Permits>, Vec<Pool>) {
 fn sum(pods: &[Pool]) -> usize {
     pods.iter()
         .map(|pod| {
-            let (idle, busy, dialling) = pod.shape();
-            idle + busy + dialling
+            let (idle, busy, connecting) = pod.shape();
+            idle + busy + connecting
         })
         .sum()
 }
@@ -90,8 +90,8 @@ fn however_a_connection_ends_its_permit_comes_back_once() {
             pod.peers.dead.insert(1);
             assert!(pod.lend().is_none());
         }),
-        ("swept idle", LIMITS, Pool::sweep),
-        ("swept while lent", LIMITS, |pod| {
+        ("invalidated idle", LIMITS, Pool::sweep),
+        ("invalidated while lent", LIMITS, |pod| {
             let lent = pod.lend().unwrap();
             pod.sweep();
             pod.put_back(lent);
@@ -105,7 +105,7 @@ fn however_a_connection_ends_its_permit_comes_back_once() {
             pod.put_back(lent);
         }),
         ("expired", LIMITS, |pod| pod.upkeep(9)),
-        ("yielded", LIMITS, |pod| assert!(pod.slots.yield_idle(&mut pod.out))),
+        ("evicted", LIMITS, |pod| assert!(pod.slots.yield_idle(&mut pod.out))),
         (
             "too old, and no room",
             Limits {
@@ -123,9 +123,9 @@ fn however_a_connection_ends_its_permit_comes_back_once() {
             pod.peers.dead.insert(1);
             pod.put_back(lent);
         }),
-        ("shared: swept", shared(LIMITS), Pool::sweep),
+        ("shared: invalidated", shared(LIMITS), Pool::sweep),
         ("shared: expired", shared(LIMITS), |pod| pod.upkeep(9)),
-        ("shared: yielded", shared(LIMITS), |pod| {
+        ("shared: evicted", shared(LIMITS), |pod| {
             assert!(pod.slots.yield_idle(&mut pod.out))
         }),
         ("shared: closed", shared(LIMITS), |pod| {
@@ -169,7 +169,7 @@ fn a_pod_gives_way_with_what_has_been_idle_longest() {
         assert_eq!(pod.dead(), [idle_longest]);
         pod.lend().unwrap();
         assert!(!pod.slots.yield_idle(&mut pod.out), "what is used stays");
-        assert_eq!((pod.closed().yielded, pod.closed().total()), (1, 1));
+        assert_eq!((pod.closed().evicted, pod.closed().total()), (1, 1));
     }
 }
 
@@ -198,7 +198,7 @@ fn while_another_pod_starves_what_comes_back_is_given_up() {
         permits.set_starved(1);
         assert!(!pod.slots.keeps(lent.1, pod.now));
         assert!(is_closed(&pod.put_back(lent)));
-        assert_eq!((permits.used(), pod.closed().yielded, pod.dials()), (0, 1, 0));
+        assert_eq!((permits.used(), pod.closed().evicted, pod.dials()), (0, 1, 0));
     }
 }
 

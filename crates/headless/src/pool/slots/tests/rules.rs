@@ -29,7 +29,7 @@ fn the_short_way_lends_and_takes_back_as_the_long_one_does() {
 fn the_short_way_changes_nothing_where_it_does_not_lead() {
     let mut pool = Pool::with(
         Limits {
-            check_after: Some(std::time::Duration::from_nanos(5)),
+            validate_after_idle: Some(std::time::Duration::from_nanos(5)),
             ..LIMITS
         },
         2,
@@ -50,7 +50,7 @@ fn the_short_way_changes_nothing_where_it_does_not_lead() {
     assert!(!pool.slots.keeps(slot, pool.now), "{conn} is waited for");
     pool.sweep();
     pool.slots.leave(Ticket(0));
-    assert!(!pool.slots.keeps(slot, pool.now), "swept");
+    assert!(!pool.slots.keeps(slot, pool.now), "invalidated");
 
     let mut pool = Pool::with(Limits { streams: 2, ..LIMITS }, 1);
     assert!(pool.slots.take_idle(|| pool.now, &pool.peers).is_none(), "shared");
@@ -168,7 +168,7 @@ fn no_more_dials_than_the_limit_run_and_the_next_starts_when_one_ends() {
     assert_eq!(pool.dials(), 8);
     for conn in 1..=12 {
         handed(pool.dialled(conn));
-        assert_eq!((pool.dials(), pool.counts().dialling), (1, 8), "after {conn}");
+        assert_eq!((pool.dials(), pool.counts().connecting), (1, 8), "after {conn}");
     }
     handed(pool.dialled(13));
     assert_eq!(pool.dials(), 0, "those under way will serve the seven that are left");
@@ -225,7 +225,7 @@ fn a_failed_dial_tells_only_those_for_whom_nothing_can_come() {
     );
     let lent = pool.lend().unwrap();
     pool.wait_all("abc");
-    assert_eq!(pool.counts().dialling, 2);
+    assert_eq!(pool.counts().connecting, 2);
     assert_eq!(
         pool.dial_failed(),
         ['c'],
@@ -274,8 +274,8 @@ fn each_reason_for_closing_is_counted_once_under_its_own_name() {
         (CloseReason::Ended, |closed| closed.ended),
         (CloseReason::Broken, |closed| closed.broken),
         (CloseReason::Cancelled, |closed| closed.cancelled),
-        (CloseReason::Swept, |closed| closed.swept),
-        (CloseReason::Yielded, |closed| closed.yielded),
+        (CloseReason::Invalidated, |closed| closed.invalidated),
+        (CloseReason::Evicted, |closed| closed.evicted),
         (CloseReason::Removed, |closed| closed.removed),
     ];
     let mut pool = Pool::with(LIMITS, 8);
@@ -299,7 +299,7 @@ fn a_sweep_spares_neither_idle_nor_lent_connections() {
     pool.sweep();
     assert_eq!(pool.dead(), [1, 2]);
     assert!(is_closed(&pool.put_back(lent)), "lent before, it dies at check-in");
-    assert_eq!((pool.closed().swept, pool.closed().total()), (3, 3));
+    assert_eq!((pool.closed().invalidated, pool.closed().total()), (3, 3));
     assert_eq!(pool.dials(), 0, "nobody needs another");
 }
 

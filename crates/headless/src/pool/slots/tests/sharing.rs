@@ -146,9 +146,9 @@ fn a_stream_whose_user_says_that_it_broke_takes_its_connection_along() {
     assert!(is_closed(&pool.put_back(lent[1])) && is_closed(&pool.put_back(lent[3])));
     assert_eq!(pool.dead(), [1, 2]);
     assert_eq!(
-        (pool.closed().broken, pool.closed().swept),
+        (pool.closed().broken, pool.closed().invalidated),
         (1, 1),
-        "and the other was swept"
+        "and the other was invalidated"
     );
 }
 
@@ -278,7 +278,7 @@ fn a_sweep_dooms_what_is_in_use_and_closes_the_rest() {
     assert_eq!(pool.dead(), [2]);
     assert!(pool.lend().is_none());
     assert!(is_closed(&pool.put_back(lent)));
-    assert_eq!((pool.dead(), pool.closed().swept), (vec![1], 2));
+    assert_eq!((pool.dead(), pool.closed().invalidated), (vec![1], 2));
 }
 
 #[test]
@@ -305,5 +305,5 @@ fn what_dooms_a_connection_first_is_the_reason_that_counts() {
     pool.peers.dead.insert(1);
     pool.close();
     pool.put_back(lent);
-    assert_eq!((pool.closed().swept, pool.closed().total()), (1, 1));
+    assert_eq!((pool.closed().invalidated, pool.closed().total()), (1, 1));
 }

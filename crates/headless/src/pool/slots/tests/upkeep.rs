@@ -6,7 +6,7 @@ use super::*;
 
 /// A check is due after ten.
 const CHECKED: Limits = Limits {
-    check_after: Some(Duration::from_nanos(10)),
+    validate_after_idle: Some(Duration::from_nanos(10)),
     ..LIMITS
 };
 
@@ -118,8 +118,8 @@ fn the_minimum_is_refilled_when_a_connection_is_closed_and_the_pod_is_well() {
         (CloseReason::Idle, 1),
         (CloseReason::Lifetime, 1),
         (CloseReason::Broken, 0),
-        (CloseReason::Swept, 0),
-        (CloseReason::Yielded, 0),
+        (CloseReason::Invalidated, 0),
+        (CloseReason::Evicted, 0),
     ];
     for (reason, dials) in refilled {
         let mut pool = Pool::with(Limits { min_idle: 1, ..LIMITS }, 1);

@@ -71,9 +71,9 @@ impl Pod {
             // Which of them are doomed is not seen.
             false => self.limits.min_idle,
         };
-        let needed = for_waiters.max(for_minimum).saturating_sub(self.dialling);
+        let needed = for_waiters.max(for_minimum).saturating_sub(self.connecting);
         self.replacements += out.dials.saturating_sub(needed);
-        self.dialling += out.dials;
+        self.connecting += out.dials;
         let allowed = match self.too_old {
             0 => 0,
             old => old + self.failures,
@@ -84,8 +84,8 @@ impl Pod {
 
     /// Whoever waits has a dial, if the limits allow.
     pub(super) fn expect_dials(&self, starved: bool) {
-        let room = !self.closed && self.dialling < self.limits.dials && self.size() < self.limits.connections;
-        let covered = self.dialling * self.limits.streams >= self.queue.len();
+        let room = !self.closed && self.connecting < self.limits.dials && self.size() < self.limits.connections;
+        let covered = self.connecting * self.limits.streams >= self.queue.len();
         assert!(covered || !room || starved, "no dial for those who wait");
     }
 
@@ -93,7 +93,7 @@ impl Pod {
         let counts = self.slots.counts();
         let idle = self.idle().count();
         assert_eq!((counts.idle, counts.busy), (idle, self.conns.len() - idle));
-        assert_eq!((counts.dialling, counts.waiting), (self.dialling, self.queue.len()));
+        assert_eq!((counts.connecting, counts.waiting), (self.connecting, self.queue.len()));
         assert_eq!(self.slots.in_use(), self.loans.len());
         assert_eq!(counts.opened, self.opened);
         assert_eq!(counts.closed.total(), self.closed_by.total());
@@ -101,7 +101,7 @@ impl Pod {
             assert_eq!(counts.closed, self.closed_by);
         }
         assert_eq!(self.opened - self.closed_by.total(), self.conns.len() as u64);
-        assert!(self.dialling <= self.limits.dials && self.size() <= self.limits.connections);
+        assert!(self.connecting <= self.limits.dials && self.size() <= self.limits.connections);
         if !self.queue.is_empty() {
             assert!(
                 self.limits.streams > 1 || idle == 0,
@@ -109,7 +109,7 @@ impl Pod {
             );
             let full = self.size() == self.limits.connections;
             assert!(
-                self.dialling + self.loans.len() > 0 || full || starved,
+                self.connecting + self.loans.len() > 0 || full || starved,
                 "nothing can come"
             );
         }
@@ -169,7 +169,7 @@ impl Pod {
 
     pub(super) fn is_stale(&self, conn: &Conn, now: Timestamp) -> bool {
         self.limits
-            .check_after
+            .validate_after_idle
             .is_some_and(|after| now.since(conn.proven) >= after)
     }
 
@@ -189,6 +189,6 @@ impl Pod {
     }
 
     pub(super) fn size(&self) -> usize {
-        self.conns.len() + self.dialling
+        self.conns.len() + self.connecting
     }
 }

@@ -69,7 +69,7 @@ impl World {
             waiters: 1 + dice.roll(8),
             dials: 1 + dice.roll(4),
             min_idle: [0, 0, 1, 2][dice.roll(4)],
-            check_after: dice.coin().then(|| Duration::from_nanos(10)),
+            validate_after_idle: dice.coin().then(|| Duration::from_nanos(10)),
         };
         let lifetime = dice.coin().then(|| 20 + dice.roll(100));
         let pods = 1 + dice.roll(3);
@@ -179,7 +179,7 @@ struct Pod {
     conns: Vec<Conn>,
     loans: Vec<Loan>,
     queue: VecDeque<(Ticket, u32)>,
-    dialling: usize,
+    connecting: usize,
     names: u32,
     opened: u64,
     closed_by: ClosedBy,
@@ -205,7 +205,7 @@ impl Pod {
             conns: Vec::new(),
             loans: Vec::new(),
             queue: VecDeque::new(),
-            dialling: 0,
+            connecting: 0,
             names: 0,
             opened: 0,
             closed_by: ClosedBy::default(),

@@ -16,8 +16,8 @@ impl Pod {
         Some(match dice.roll(64) {
             0..=19 => self.call(now, dice),
             20..=35 if !self.loans.is_empty() => self.give_back(now, dice),
-            36..=45 if self.dialling > 0 => self.dialled(now, dice),
-            46..=47 if self.dialling > 0 => self.dial_failed(),
+            36..=45 if self.connecting > 0 => self.dialled(now, dice),
+            46..=47 if self.connecting > 0 => self.dial_failed(),
             48..=50 if !self.queue.is_empty() => self.leave(dice),
             51..=53 => self.upkeep(now),
             54..=56 => self.rest(now),
@@ -136,7 +136,7 @@ impl Pod {
             _ if exclusive && is_closed => Some(CloseReason::Removed),
             _ if known.doomed.is_some() => known.doomed,
             _ if !exclusive && is_dead => Some(CloseReason::Ended),
-            _ if starves && last => Some(CloseReason::Yielded),
+            _ if starves && last => Some(CloseReason::Evicted),
             _ => None,
         };
         known.doomed = must_go;
@@ -170,7 +170,7 @@ impl Pod {
             None => NEVER,
         };
         let placed = self.slots.dialled(id, retire_at, now, &mut out);
-        self.dialling -= 1;
+        self.connecting -= 1;
         self.opened += 1;
         self.conns.push(Conn {
             id,
@@ -227,9 +227,9 @@ impl Pod {
 
     fn dial_failed(&mut self) -> bool {
         let told = self.slots.dial_failed();
-        self.dialling -= 1;
+        self.connecting -= 1;
         self.failures += 1;
-        let hope = self.dialling * self.limits.streams + self.loans.len();
+        let hope = self.connecting * self.limits.streams + self.loans.len();
         let hopeless = self.queue.split_off(self.queue.len().min(hope));
         assert!(
             hopeless.into_iter().map(|(_, waiter)| waiter).eq(told),
@@ -285,7 +285,7 @@ impl Pod {
     fn sweep(&mut self) -> bool {
         let mut out = Effects::default();
         self.slots.sweep(&mut out);
-        self.doom(CloseReason::Swept);
+        self.doom(CloseReason::Invalidated);
         self.account(out, |_| unreachable!("all are doomed"))
     }
 
@@ -306,7 +306,7 @@ impl Pod {
         while !self.loans.is_empty() {
             self.give_back(now, dice);
         }
-        while self.dialling > 0 {
+        while self.connecting > 0 {
             match dice.coin() {
                 true => self.dialled(now, dice),
                 false => self.dial_failed(),
@@ -321,10 +321,10 @@ impl Pod {
     }
 
     fn probe(&mut self) -> bool {
-        let room = !self.closed && self.dialling < self.limits.dials && self.size() < self.limits.connections;
+        let room = !self.closed && self.connecting < self.limits.dials && self.size() < self.limits.connections;
         let may = room && self.permits.as_ref().is_none_or(|permits| permits.any_left());
         assert_eq!(self.slots.start_dial(&mut Effects::default()), may);
-        self.dialling += usize::from(may);
+        self.connecting += usize::from(may);
         false
     }
 
@@ -333,11 +333,11 @@ impl Pod {
         let longest = resting.min_by_key(|conn| conn.since).map(|conn| conn.id);
         let longest = longest.filter(|_| self.queue.is_empty());
         let mut out = Effects::default();
-        let yielded = self.slots.yield_idle(&mut out);
+        let evicted = self.slots.yield_idle(&mut out);
         assert_eq!(out.dead.first().copied(), longest, "what has been idle longest");
-        assert_eq!(yielded, longest.is_some());
-        self.account(out, |_| CloseReason::Yielded);
-        yielded
+        assert_eq!(evicted, longest.is_some());
+        self.account(out, |_| CloseReason::Evicted);
+        evicted
     }
 
     pub(super) fn feed(&mut self) -> bool {
