@@ -874,7 +874,7 @@ async fn a_crashed_pod_that_dns_still_lists_costs_no_get() {
     assert_eq!(scene.watch.0.snapshot().len(), 3, "DNS still lists it");
     let stats = scene.client.balancer().stats();
     let unhealthy: Vec<_> = stats
-        .pods
+        .endpoints
         .iter()
         .filter(|pod| pod.unhealthy)
         .map(|pod| pod.endpoint.addr())

@@ -352,7 +352,7 @@ async fn settle(cluster: &Cluster, web: &Workload, client: &Client) {
             (pod.in_flight, pod.pool.busy, pod.pool.waiting, pod.pool.connecting) == (0, 0, 0, 0)
         };
         let right = stats
-            .pods
+            .endpoints
             .iter()
             .map(|pod| pod.endpoint.addr())
             .eq(web.ready().iter().map(|pod| pod.addr()));

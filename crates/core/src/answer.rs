@@ -19,7 +19,7 @@ pub enum Resolution {
     Found(Answer),
     /// DNS says that there are none. Zero ready pods, a deleted Service and a wrong namespace look alike.
     /// SPEC(k8s-dns 2.4.1): a headless Service without ready endpoints is answered with NXDOMAIN.
-    None(Negative),
+    NoEndpoints(Negative),
     /// DNS did not say: nothing is known that was not known before.
     Failed(Failure),
 }

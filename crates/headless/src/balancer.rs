@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Up to the idle connection nothing waits, locks for long or allocates. Invariant I6: there is no await between a pick and
-//! its count. What waits is `rounds.rs`; who is in the view is `reconcile.rs`; what a pool does is `pool/`.
+//! its count. What waits is `acquire_slow.rs`; who is in the view is `reconcile.rs`; what a pool does is `pool/`.
 
 use std::fmt;
 use std::pin::Pin;
@@ -23,6 +23,7 @@ use std::time::Duration;
 use headless_core::policy::{Excluded, PickArgs};
 use headless_core::{BoxFuture, Connect, EndpointKey, InFlight, Route, Timestamp};
 
+use crate::acquire_slow::Wanted;
 use crate::backend::Backend;
 use crate::entropy::entropy;
 use crate::error::AcquireError;
@@ -30,7 +31,6 @@ use crate::lease::Lease;
 use crate::pick::Pick;
 use crate::pool::Slot;
 use crate::reconcile::Shared;
-use crate::rounds::Wanted;
 use crate::view::View;
 
 /// Balances requests over the pods of a Service, with a pool of connections per pod.

@@ -63,11 +63,11 @@ impl Discovery {
         let resolver = crate::dns::DnsResolver::builder(target)
             .build()
             .map_err(|e| StartError::Resolver(Box::new(e)))?;
-        Self::with(resolver).shared().start().await
+        Self::builder(resolver).shared().start().await
     }
 
     /// A watch that looks with `resolver`; settings follow.
-    pub fn with(resolver: impl Resolve) -> DiscoveryBuilder {
+    pub fn builder(resolver: impl Resolve) -> DiscoveryBuilder {
         DiscoveryBuilder {
             resolver: Arc::new(resolver),
             refresh: RefreshConfig::default(),

@@ -10,6 +10,7 @@
 //!
 //! For HTTP there is `headless-http`, built on this.
 
+mod acquire_slow;
 mod backend;
 mod balancer;
 mod builder;
@@ -25,7 +26,6 @@ mod pick;
 mod pool;
 mod reconcile;
 mod registry;
-mod rounds;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -35,8 +35,8 @@ mod view;
 #[doc(no_inline)]
 pub use headless_core::{
     AbortHandle, Answer, AnswerBuilder, BoxFuture, Connect, Endpoint, EndpointKey, Event, Failure, FailureKind,
-    FoundBy, IpFamily, Load, Multiplexing, Negative, NegativeKind, Ordinal, Outcome, PeerMismatch, PodName,
-    RefreshConfig, Resolution, Resolve, Role, RoleRule, Route, Snapshot, StaticList, Target, VerifyPeer, policy,
+    FoundBy, IpFamily, Load, Multiplexing, Negative, NegativeKind, Ordinal, Outcome, PeerMismatch, PodName, RefreshConfig,
+    Resolution, Resolve, Role, RoleRule, Route, Snapshot, StaticList, Target, VerifyPeer, policy,
 };
 #[cfg(feature = "dns")]
 #[doc(no_inline)]

@@ -18,13 +18,13 @@ use headless_core::policy::{Candidate, Policy};
 use headless_core::{Connect, Endpoint, Generation, RoleRule, Route, Snapshot, Timestamp};
 use tracing::{info, warn};
 
+use crate::acquire_slow::Round;
 use crate::backend::{Backend, Env};
 use crate::discovery::Discovery;
 use crate::drain::Draining;
 use crate::driver::Subscriber;
 use crate::entropy::entropy;
 use crate::error::AcquireError;
-use crate::rounds::Round;
 use crate::view::{Backends, Retired, View, ViewCell};
 
 /// What all clones of a balancer share.

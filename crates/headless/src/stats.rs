@@ -18,7 +18,7 @@ pub struct Stats {
     /// Which snapshot is in force.
     pub generation: u64,
     /// The pods that take requests, in the order of their keys.
-    pub pods: Vec<EndpointStats>,
+    pub endpoints: Vec<EndpointStats>,
     /// The pods that left and still have requests in flight, and how many.
     pub draining: Vec<(Arc<Endpoint>, usize)>,
 }
@@ -28,7 +28,7 @@ impl Stats {
     #[must_use]
     pub fn total(&self) -> PoolStats {
         let mut total = PoolStats::default();
-        for pod in &self.pods {
+        for pod in &self.endpoints {
             total.add(&pod.pool);
         }
         total
@@ -112,7 +112,7 @@ impl<C: Connect> Balancer<C> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let view = self.shared.view.load_full();
-        let pods = view
+        let endpoints = view
             .backends
             .iter()
             .zip(&view.roles)
@@ -128,7 +128,7 @@ impl<C: Connect> Balancer<C> {
             });
         Stats {
             generation: view.generation.get(),
-            pods: pods.collect(),
+            endpoints: endpoints.collect(),
             draining: self.shared.draining(),
         }
     }

@@ -25,7 +25,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use headless::policy::RoundRobin;
-use headless::{AcquireError, Balancer, Endpoint, Lease, Outcome, EndpointStats, PoolConfig, Route};
+use headless::{AcquireError, Balancer, Endpoint, EndpointStats, Lease, Outcome, PoolConfig, Route};
 use tokio::task::JoinHandle;
 
 use self::support::{FakeDns, FakePods, found, pod, settle};

@@ -104,7 +104,7 @@ async fn a_pod_with_another_name_is_refused_and_the_others_serve() {
     let failure = client
         .balancer()
         .stats()
-        .pods
+        .endpoints
         .into_iter()
         .find_map(|pod| pod.last_failure)
         .unwrap();
@@ -154,7 +154,7 @@ async fn a_pod_can_be_asked_for_its_own_name() {
     let failure = client
         .balancer()
         .stats()
-        .pods
+        .endpoints
         .into_iter()
         .find_map(|pod| pod.last_failure)
         .unwrap();

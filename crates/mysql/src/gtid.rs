@@ -63,7 +63,7 @@ impl fmt::Display for Flavor {
 pub enum Position {
     /// Nothing executed yet; of either flavour.
     #[default]
-    Nothing,
+    Empty,
     /// The last transaction of each domain.
     MariaDb(MariaDbGtids),
     /// All transactions of each source.
@@ -75,7 +75,7 @@ impl Position {
     #[must_use]
     pub const fn flavor(&self) -> Option<Flavor> {
         match self {
-            Self::Nothing => None,
+            Self::Empty => None,
             Self::MariaDb(_) => Some(Flavor::MariaDb),
             Self::MySql(_) => Some(Flavor::MySql),
         }
@@ -84,7 +84,7 @@ impl Position {
     /// Whether nothing was executed.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        matches!(self, Self::Nothing)
+        matches!(self, Self::Empty)
     }
 
     /// Whether everything in `other` is executed here. Positions of two flavours do not cover each other, unless one is empty.
@@ -93,10 +93,10 @@ impl Position {
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
-            (_, Self::Nothing) => true,
+            (_, Self::Empty) => true,
             (Self::MariaDb(own), Self::MariaDb(other)) => own.covers(other),
             (Self::MySql(own), Self::MySql(other)) => own.covers(other),
-            (Self::Nothing | Self::MariaDb(_) | Self::MySql(_), _) => false,
+            (Self::Empty | Self::MariaDb(_) | Self::MySql(_), _) => false,
         }
     }
 
@@ -106,7 +106,7 @@ impl Position {
         match (self, other) {
             (Self::MariaDb(own), Self::MariaDb(other)) => own.is_disjoint(other),
             (Self::MySql(own), Self::MySql(other)) => own.is_disjoint(other),
-            (Self::Nothing | Self::MariaDb(_) | Self::MySql(_), _) => true,
+            (Self::Empty | Self::MariaDb(_) | Self::MySql(_), _) => true,
         }
     }
 
@@ -117,7 +117,7 @@ impl Position {
     /// The two are of different flavours.
     pub fn union(&self, other: &Self) -> Result<Self, FlavorMismatch> {
         Ok(match (self, other) {
-            (Self::Nothing, any) | (any, Self::Nothing) => any.clone(),
+            (Self::Empty, any) | (any, Self::Empty) => any.clone(),
             (Self::MariaDb(own), Self::MariaDb(other)) => Self::MariaDb(own.union(other)),
             (Self::MySql(own), Self::MySql(other)) => Self::MySql(own.union(other)),
             (Self::MariaDb(_), Self::MySql(_)) | (Self::MySql(_), Self::MariaDb(_)) => return Err(FlavorMismatch),
@@ -130,7 +130,7 @@ impl Position {
         match (self, other) {
             (Self::MariaDb(own), Self::MariaDb(other)) => own.minus(other).into(),
             (Self::MySql(own), Self::MySql(other)) => own.minus(other).into(),
-            (Self::Nothing | Self::MariaDb(_) | Self::MySql(_), _) => self.clone(),
+            (Self::Empty | Self::MariaDb(_) | Self::MySql(_), _) => self.clone(),
         }
     }
 
@@ -140,7 +140,7 @@ impl Position {
         match (self, other) {
             (Self::MariaDb(own), Self::MariaDb(other)) => own.intersection(other).into(),
             (Self::MySql(own), Self::MySql(other)) => own.minus(&own.minus(other)).into(),
-            (Self::Nothing | Self::MariaDb(_) | Self::MySql(_), _) => Self::Nothing,
+            (Self::Empty | Self::MariaDb(_) | Self::MySql(_), _) => Self::Empty,
         }
     }
 }
@@ -162,7 +162,7 @@ impl fmt::Display for Position {
 impl From<MariaDbGtids> for Position {
     fn from(gtids: MariaDbGtids) -> Self {
         if gtids.is_empty() {
-            Self::Nothing
+            Self::Empty
         } else {
             Self::MariaDb(gtids)
         }
@@ -171,11 +171,7 @@ impl From<MariaDbGtids> for Position {
 
 impl From<GtidSet> for Position {
     fn from(set: GtidSet) -> Self {
-        if set.is_empty() {
-            Self::Nothing
-        } else {
-            Self::MySql(set)
-        }
+        if set.is_empty() { Self::Empty } else { Self::MySql(set) }
     }
 }
 

@@ -156,14 +156,14 @@ pub enum Writer {
     /// This one, and it was verified.
     Pod(String),
     /// None.
-    None(WriterProblem),
+    Unavailable(WriterProblem),
     /// More than one would.
     Ambiguous(Vec<String>),
 }
 
 impl Default for Writer {
     fn default() -> Self {
-        Self::None(WriterProblem::NotLookedAtYet)
+        Self::Unavailable(WriterProblem::NotLookedAtYet)
     }
 }
 

@@ -145,7 +145,7 @@ impl Ages {
             now - since
         };
         let mut rows: Vec<_> = stats
-            .pods
+            .endpoints
             .iter()
             .map(|pod| Row::listed(pod, age(&pod.endpoint)))
             .collect();

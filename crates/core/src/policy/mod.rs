@@ -119,7 +119,7 @@ pub struct PickArgs<'a> {
     /// The time, if the policy has a [`Policy::latency_window`]; otherwise zero.
     pub now: Timestamp,
     /// The candidates that this request has tried already.
-    pub tried: Excluded<'a>,
+    pub excluded: Excluded<'a>,
 }
 
 impl<'a> PickArgs<'a> {
@@ -130,7 +130,7 @@ impl<'a> PickArgs<'a> {
             route,
             entropy,
             now: Timestamp::ZERO,
-            tried: Excluded::NONE,
+            excluded: Excluded::NONE,
         }
     }
 
@@ -143,8 +143,8 @@ impl<'a> PickArgs<'a> {
 
     /// The same pick, after `tried` failed.
     #[must_use]
-    pub const fn after(mut self, tried: Excluded<'a>) -> Self {
-        self.tried = tried;
+    pub const fn excluding(mut self, excluded: Excluded<'a>) -> Self {
+        self.excluded = excluded;
         self
     }
 }

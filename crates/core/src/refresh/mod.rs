@@ -23,18 +23,18 @@
 //! Sources: HAProxy `hold` timers, RFC 8767 (serve stale), Finagle's probation; grpc-go and Envoy show what happens without
 //! (envoy#2691: one NXDOMAIN emptied a cluster). What must not live here: lookups, timers, connections.
 
-mod belief;
 mod config;
-mod fate;
 mod schedule;
+mod state;
+mod supersession;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::belief::{Event, RefreshState, Step};
 pub use self::config::RefreshConfig;
-use self::fate::Fate;
 use self::schedule::Schedule;
+pub use self::state::{Event, RefreshState, Step};
+use self::supersession::Supersession;
 use crate::{
     Answer, Diff, Endpoint, EndpointKey, Failure, FailureKind, FoundBy, Generation, Negative, NegativeKind, Resolution,
     Snapshot, Timestamp,
@@ -151,7 +151,7 @@ impl Refresh {
 
     /// Why it is believed.
     #[must_use]
-    pub fn belief(&self) -> RefreshState {
+    pub fn state(&self) -> RefreshState {
         RefreshState {
             last_good: self.last_good,
             found_by: self.found_by,
@@ -231,9 +231,9 @@ impl Refresh {
 
     /// A truncated answer: adds. Only what it shows to be another pod's address by now is let go.
     fn take_truncated(&mut self, new: &Snapshot) -> Event {
-        let fate = Fate::under(new);
-        self.held.retain(|held| !fate.is_other_pod_now(&held.endpoint));
-        let kept = self.listed.iter().filter(|old| !fate.is_other_pod_now(old));
+        let supersession = Supersession::under(new);
+        self.held.retain(|held| !supersession.is_other_pod_now(&held.endpoint));
+        let kept = self.listed.iter().filter(|old| !supersession.is_other_pod_now(old));
         self.listed = Snapshot::new(Generation::default(), kept.chain(new).cloned());
         Event::Truncated
     }
@@ -249,12 +249,15 @@ impl Refresh {
             self.listed = new;
             return Event::Found;
         }
-        let fate = Fate::under(&new);
-        let missing: Vec<_> = gone.into_iter().filter(|old| !fate.is_superseded(old)).collect();
+        let supersession = Supersession::under(&new);
+        let missing: Vec<_> = gone
+            .into_iter()
+            .filter(|old| !supersession.is_superseded(old))
+            .collect();
 
         // This answer confirms the removals that waited for it; what it lists again is listed, not held.
         let waited = self.held.iter().any(|held| held.until == Until::NextAnswer);
-        let may_still_live = |old: &Endpoint| new.get(old.key()).is_none() && !fate.is_superseded(old);
+        let may_still_live = |old: &Endpoint| new.get(old.key()).is_none() && !supersession.is_superseded(old);
         self.held
             .retain(|held| held.until != Until::NextAnswer && may_still_live(&held.endpoint));
 
@@ -262,7 +265,7 @@ impl Refresh {
             (None, if waited { Event::Released } else { Event::Found })
         } else if all_replaced {
             // A name server that loses one address family for a while: only a connection proves that the other one will do.
-            let hold = if fate::is_other_family(&missing, &new) {
+            let hold = if supersession::is_other_family(&missing, &new) {
                 Duration::MAX
             } else {
                 self.config.replace_hold

@@ -68,21 +68,21 @@ pub enum Stage {
     #[default]
     Queued,
     /// For a connection to be opened.
-    Dialling,
+    Connecting,
     /// For an idle connection to prove that it is alive.
-    Checking,
+    Validating,
     /// For another pod to give up a connection: all together have as many as
     /// [`max_connections_total`](PoolConfig::max_connections_total) allows, and none of them is idle.
-    Starved,
+    AwaitingPermit,
 }
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Queued => "waiting for one in use to come back",
-            Self::Dialling => "waiting for one to be opened",
-            Self::Checking => "checking an idle one",
-            Self::Starved => "waiting for another pod to give up one",
+            Self::Connecting => "waiting for one to be opened",
+            Self::Validating => "checking an idle one",
+            Self::AwaitingPermit => "waiting for another pod to give up one",
         })
     }
 }

@@ -13,9 +13,9 @@ use tower_service::Service;
 
 use super::service::Shared;
 use super::{Classify, Error};
+use crate::acquire_slow::Wanted;
 use crate::balancer::Choice;
 use crate::lease::Lease;
-use crate::rounds::Wanted;
 
 /// How many connections a request is offered to before the error of the last one is its own. Each has said, before it took the
 /// request, that it is dead; three in a row are more than bad luck with idle connections.

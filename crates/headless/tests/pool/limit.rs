@@ -11,7 +11,10 @@ use super::support::{Dial, FakePods, pass, pod, settle};
 
 async fn scene(pods: u8, limit: usize) -> Scene {
     let set = (0..pods).map(|k| pod(k, k + 1));
-    Scene::with(set, FakePods::default(), |pool| pool.max_connections_total = Some(limit)).await
+    Scene::with(set, FakePods::default(), |pool| {
+        pool.max_connections_total = Some(limit)
+    })
+    .await
 }
 
 #[tokio::test(start_paused = true)]

@@ -93,7 +93,7 @@ async fn the_first_pods_take_requests_at_once_and_are_not_dialled_before() {
         scene
             .balancer
             .stats()
-            .pods
+            .endpoints
             .iter()
             .all(|pod| !pod.warming && !pod.unhealthy)
     );
@@ -231,7 +231,7 @@ async fn pods_of_the_same_names_that_replace_all_at_once_take_requests_unconnect
         scene
             .balancer
             .stats()
-            .pods
+            .endpoints
             .iter()
             .all(|pod| !pod.warming && !pod.unhealthy)
     );

@@ -76,10 +76,10 @@ struct Pool {
 
 impl Pool {
     fn new(limits: Limits) -> Self {
-        Self::sharing(limits, None)
+        Self::with_permits(limits, None)
     }
 
-    fn multiplexing(limits: Limits, permits: Option<&Arc<Permits>>) -> Self {
+    fn with_permits(limits: Limits, permits: Option<&Arc<Permits>>) -> Self {
         Self {
             slots: Slots::new(limits, permits.cloned()),
             limits,

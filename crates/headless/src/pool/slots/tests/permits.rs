@@ -7,7 +7,7 @@ fn pods(permits: usize, limits: &[Limits]) -> (Arc<Permits>, Vec<Pool>) {
     let permits = Arc::new(Permits::new(permits));
     let pods = limits
         .iter()
-        .map(|limits| Pool::sharing(*limits, Some(&permits)))
+        .map(|limits| Pool::with_permits(*limits, Some(&permits)))
         .collect();
     (permits, pods)
 }

@@ -1,4 +1,4 @@
-//! [`Fate`]: what a new answer says about an endpoint that it does not list. The questions only; the rules are in `mod.rs`.
+//! [`Supersession`]: what a new answer says about an endpoint that it does not list. The questions only; the rules are in `mod.rs`.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 use crate::{Endpoint, EndpointKey, PodName, Snapshot};
 
 /// A new answer, indexed by address and by pod, to ask what became of an old endpoint.
-pub(super) struct Fate<'a> {
+pub(super) struct Supersession<'a> {
     by_addr: HashMap<SocketAddr, &'a EndpointKey>,
     /// The pods, each with the address families it is listed in.
     pods: HashSet<(&'a PodName, bool)>,
 }
 
-impl<'a> Fate<'a> {
+impl<'a> Supersession<'a> {
     pub(super) fn under(new: &'a Snapshot) -> Self {
         Self {
             by_addr: new.iter().map(|endpoint| (endpoint.addr(), endpoint.key())).collect(),

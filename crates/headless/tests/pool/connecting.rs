@@ -242,7 +242,10 @@ async fn a_crowd_opens_no_more_connections_at_a_time_than_allowed() {
         crowd.push(scene.spawn().await);
     }
     let stats = scene.stats_of(&pod(0, 1));
-    assert_eq!((stats.pool.connecting, stats.pool.waiting, stats.in_flight), (3, 20, 20));
+    assert_eq!(
+        (stats.pool.connecting, stats.pool.waiting, stats.in_flight),
+        (3, 20, 20)
+    );
     scene.pods.set(&pod(0, 1), Dial::Succeeds);
     for caller in crowd {
         caller.await.unwrap().unwrap().finish(Outcome::Success);
