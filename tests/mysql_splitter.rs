@@ -1,4 +1,5 @@
-//! The demo `mysql_splitter`, run as its users run it: the ledger balances, and each pod served what its role allows.
+//! The demo `mysql_splitter`, run as its users run it: the ledger balances, and each pod served
+//! what its role allows.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};

@@ -1,4 +1,5 @@
-//! The demo `quickstart`, run as its users run it: what it prints, and that every promise in it is kept.
+//! The demo `quickstart`, run as its users run it: what it prints, and that every promise in it is
+//! kept.
 
 use std::process::Output;
 

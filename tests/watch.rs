@@ -1,4 +1,5 @@
-//! The demo `watch`, run as its users run it: the table, the events, and that nothing is connected to without load.
+//! The demo `watch`, run as its users run it: the table, the events, and that nothing is connected
+//! to without load.
 
 use std::process::Output;
 

@@ -1,7 +1,11 @@
-//! Pools of connections that speak a protocol of your own: a `Balancer` opens, keeps, lends and closes them.
+//! Pools of connections for a protocol of your own: a `Balancer` opens, keeps and closes them.
 //!
-//!     cargo run -p examples --example custom_connect                          # three pods in this process
-//!     cargo run -p examples --example custom_connect -- echo.shop.svc:7000    # pods that answer each line with a line
+//! Run it against three pods in this process, or against pods that answer each line with a line:
+//!
+//! ```sh
+//! cargo run -p examples --example custom_connect
+//! cargo run -p examples --example custom_connect -- echo.shop.svc:7000
+//! ```
 
 use std::error::Error;
 use std::io;

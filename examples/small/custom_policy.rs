@@ -1,8 +1,13 @@
 //! A policy of your own: all requests go to the first pod, the others stand by.
 //!
-//!     cargo run -p examples --example custom_policy                        # three pods in this process, of which one dies
-//!     cargo run -p examples --example custom_policy -- web.shop.svc:http   # in a cluster
-//!     cargo test -p examples --example custom_policy                       # the laws that every policy has to obey
+//! Run it against three pods in this process, one of which dies, or against a Service in a cluster;
+//! or test that the policy obeys the contract:
+//!
+//! ```sh
+//! cargo run -p examples --example custom_policy
+//! cargo run -p examples --example custom_policy -- web.shop.svc:http
+//! cargo test -p examples --example custom_policy
+//! ```
 
 use std::error::Error;
 use std::sync::Arc;

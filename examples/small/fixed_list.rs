@@ -1,7 +1,11 @@
 //! The same client where there is no Kubernetes, as on a laptop: its pods are a fixed list.
 //!
-//!     cargo run -p examples --example fixed_list                                   # three servers in this process
-//!     cargo run -p examples --example fixed_list -- 127.0.0.1:8080 127.0.0.1:8081  # servers of yours
+//! Run it against three servers in this process, or against yours:
+//!
+//! ```sh
+//! cargo run -p examples --example fixed_list
+//! cargo run -p examples --example fixed_list -- 127.0.0.1:8080 127.0.0.1:8081
+//! ```
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -20,7 +24,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         _servers = Some(pods);
     }
 
-    // In a cluster this would be `Discovery::start("web.shop.svc:http")`; all that follows is the same.
+    // In a cluster this would be `Discovery::start("web.shop.svc:http")`; all that follows is the
+    // same.
     let list = StaticList::new("web", addrs.into_iter().map(Endpoint::new).collect());
     let discovery = Discovery::builder(list).start().await?;
 

@@ -1,7 +1,12 @@
 //! A balanced HTTP client: ten requests, and the pod that answered each.
 //!
-//!     cargo run -p examples --example http                        # three pods in this process
-//!     cargo run -p examples --example http -- web.shop.svc:http   # in a cluster; k8s/web.yaml has such a Service
+//! Run it against three pods in this process, or in a cluster with a Service such as that of
+//! `examples/k8s/web.yaml`:
+//!
+//! ```sh
+//! cargo run -p examples --example http
+//! cargo run -p examples --example http -- web.shop.svc:http
+//! ```
 
 use std::error::Error;
 

@@ -1,9 +1,12 @@
 //! A balanced HTTPS client, which trusts one CA and verifies the Service's name at each pod.
 //!
-//!     cargo run -p examples --features tls --example http_tls                                 # pods in this process
-//!     cargo run -p examples --features tls --example http_tls -- web.shop.svc:https ca.crt    # in a cluster
+//! Run it against three pods in this process, or in a cluster with a Service such as that of
+//! `http_tls.yaml`, whose certificate has the name `web.shop.svc.cluster.local`:
 //!
-//! In a cluster the certificate must have the name `web.shop.svc.cluster.local`; `http_tls.yaml` has cert-manager make it.
+//! ```sh
+//! cargo run -p examples --features tls --example http_tls
+//! cargo run -p examples --features tls --example http_tls -- web.shop.svc:https ca.crt
+//! ```
 
 use std::error::Error;
 use std::sync::Arc;

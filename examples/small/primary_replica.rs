@@ -1,7 +1,11 @@
 //! Writes go to ordinal 0, reads to the other pods; a write never reaches a replica.
 //!
-//!     cargo run -p examples --example primary_replica                          # three pods in this process
-//!     cargo run -p examples --example primary_replica -- store.shop.svc:http   # a StatefulSet in a cluster
+//! Run it against three pods in this process, or against a StatefulSet in a cluster:
+//!
+//! ```sh
+//! cargo run -p examples --example primary_replica
+//! cargo run -p examples --example primary_replica -- store.shop.svc:http
+//! ```
 
 use std::error::Error;
 
@@ -16,7 +20,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // `Strict`: without a replica, reads fail rather than go to the primary.
         .policy(RoleAware::new(PowerOfTwo::default()).fallback(Fallback::Strict))
         .build()?;
-    // The method of a request tells which it is; `ClientBuilder::route_by` can decide by something else.
+    // The method of a request tells which it is; `ClientBuilder::route_by` can decide by something
+    // else.
     for order in ["one book", "two pens"] {
         let reply = client.post("/orders", order).await?;
         println!("POST {order}: {} from {}", reply.status(), reply.endpoint());

@@ -1,6 +1,8 @@
-//! Tests of your own code against a cluster in the same process: real sockets, real DNS, no Kubernetes.
+//! Tests of your own code against a cluster in the same process: real sockets, no Kubernetes.
 //!
-//!     cargo test -p examples --example test_with_testkit
+//! ```sh
+//! cargo test -p examples --example test_with_testkit
+//! ```
 
 use headless_http::{Client, Error};
 

@@ -1,7 +1,11 @@
-//! A protocol of your own as one `tower::Service` of all pods: it can be cloned, and needs no `Buffer`.
+//! A protocol of your own as one `tower::Service` of all pods, which is `Clone` without a `Buffer`.
 //!
-//!     cargo run -p examples --example tower_any_protocol                          # three pods in this process
-//!     cargo run -p examples --example tower_any_protocol -- echo.shop.svc:7000    # pods that answer each line with a line
+//! Run it against three pods in this process, or against pods that answer each line with a line:
+//!
+//! ```sh
+//! cargo run -p examples --example tower_any_protocol
+//! cargo run -p examples --example tower_any_protocol -- echo.shop.svc:7000
+//! ```
 
 use std::error::Error;
 use std::io;

@@ -1,8 +1,13 @@
-//! Reads that see what the same visitor wrote, on any replica and in any process: a token says what has to be there.
+//! Reads that see what the same visitor wrote, on any replica and in any process, by a token.
 //!
-//!     cargo run -p examples-mysql --example causal_reads     # three MariaDB pods of its own; they must be installed
-//!     MYSQL_USER=app MYSQL_PASSWORD=... MYSQL_DATABASE=shop \
-//!         cargo run -p examples-mysql --example causal_reads -- mysql-headless.default.svc:3306
+//! Run it against three MariaDB pods of its own, if MariaDB is installed, or against a Service such
+//! as that of `examples/mysql_splitter/k8s/mysql.yaml`:
+//!
+//! ```sh
+//! cargo run -p examples-mysql --example causal_reads
+//! MYSQL_USER=app MYSQL_PASSWORD=... MYSQL_DATABASE=shop \
+//!     cargo run -p examples-mysql --example causal_reads -- mysql-headless.default.svc:3306
+//! ```
 //!
 //! It makes a table `example_orders`, and drops it at the end.
 
@@ -31,7 +36,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (orders, decision) = read.await?;
     println!("the visitor sees {orders:?}; {decision}");
 
-    // The next request of the visitor may reach another process: the token goes with it, as in a cookie.
+    // The next request of the visitor may reach another process: the token goes with it, as in a
+    // cookie.
     let cookie = visitor.token().await?.to_string();
     println!("cookie: {cookie}");
     let options = ReadOptions::new().sees(cookie.parse()?);

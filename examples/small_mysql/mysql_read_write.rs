@@ -1,10 +1,15 @@
 //! Writes go to the verified primary, reads to replicas that are fresh enough.
 //!
-//!     cargo run -p examples-mysql --example mysql_read_write     # three MariaDB pods of its own; they must be installed
-//!     MYSQL_USER=app MYSQL_PASSWORD=... MYSQL_DATABASE=shop \
-//!         cargo run -p examples-mysql --example mysql_read_write -- mysql-headless.default.svc:3306
+//! Run it against three MariaDB pods of its own, if MariaDB is installed, or against a Service such
+//! as that of `examples/mysql_splitter/k8s/mysql.yaml`:
 //!
-//! `examples/mysql_splitter/k8s/mysql.yaml` has such a Service. It makes a table `example_stock`, and drops it at the end.
+//! ```sh
+//! cargo run -p examples-mysql --example mysql_read_write
+//! MYSQL_USER=app MYSQL_PASSWORD=... MYSQL_DATABASE=shop \
+//!     cargo run -p examples-mysql --example mysql_read_write -- mysql-headless.default.svc:3306
+//! ```
+//!
+//! It makes a table `example_stock`, and drops it at the end.
 
 use std::error::Error;
 
@@ -23,7 +28,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     println!("write: {}", write.await?);
 
-    // On any replica that is not far behind: not necessarily with what has just been written; see `causal_reads`.
+    // On any replica that is not far behind: not necessarily with what has just been written; see
+    // `causal_reads`.
     for _ in 0..4 {
         let read = db.read(async |c: &mut Conn| {
             let answer: Option<u32> = c.query_first("SELECT 6 * 7").await?;

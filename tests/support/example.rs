@@ -41,7 +41,8 @@ pub fn program(example: &str) -> PathBuf {
 
 fn build(example: &str) -> PathBuf {
     let mut build = Command::new(env!("CARGO"));
-    // The whole workspace with all features, as `cargo xtask test` builds it: then this finds everything built already.
+    // The whole workspace with all features, as `cargo xtask test` builds it: then this finds
+    // everything built already.
     build.args(["build", "--quiet", "--workspace", "--all-features"]);
     build.args(["--bin", example, "--message-format", "json-render-diagnostics"]);
     if !cfg!(debug_assertions) {

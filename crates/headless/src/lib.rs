@@ -35,8 +35,8 @@ mod view;
 #[doc(no_inline)]
 pub use headless_core::{
     AbortHandle, Answer, AnswerBuilder, BoxFuture, Connect, Endpoint, EndpointKey, Event, Failure, FailureKind,
-    FoundBy, IpFamily, Load, Multiplexing, Negative, NegativeKind, Ordinal, Outcome, PeerMismatch, PodName, RefreshConfig,
-    Resolution, Resolve, Role, RoleRule, Route, Snapshot, StaticList, Target, VerifyPeer, policy,
+    FoundBy, IpFamily, Load, Multiplexing, Negative, NegativeKind, Ordinal, Outcome, PeerMismatch, PodName,
+    RefreshConfig, Resolution, Resolve, Role, RoleRule, Route, Snapshot, StaticList, Target, VerifyPeer, policy,
 };
 #[cfg(feature = "dns")]
 #[doc(no_inline)]

@@ -1,4 +1,5 @@
-//! [`Balance`]: the ledger compared with what each pod has. The comparison is a function of values, and is tested as one.
+//! [`Balance`]: the ledger compared with what each pod has. The comparison is a function of values,
+//! and is tested as one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
@@ -35,7 +36,8 @@ pub(crate) struct Balance {
     duplicated: BTreeSet<u32>,
     /// Not written, the shop was told, and there all the same.
     unexpected: BTreeSet<u32>,
-    /// Written by another pod than the one that answered, or on a pod other than the primary and not on the primary.
+    /// Written by another pod than the one that answered, or on a pod other than the primary and
+    /// not on the primary.
     wrong_node: BTreeSet<u32>,
     /// Of the orders whose outcome was open: those that are there.
     came_true: usize,

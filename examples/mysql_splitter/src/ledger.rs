@@ -1,4 +1,5 @@
-//! [`Ledger`]: what the shop was told about each order. Nothing is looked up here; `audit.rs` compares it with the pods.
+//! [`Ledger`]: what the shop was told about each order. Nothing is looked up here; `audit.rs`
+//! compares it with the pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,5 @@
-//! [`Log`]: what happened, what tells it, and when. It is printed by `view.rs`, and kept for `--json`.
+//! [`Log`]: what happened, what tells it, and when. It is printed by `view.rs`, and kept for
+//! `--json`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,7 +37,8 @@ impl Log {
         self.begun.elapsed()
     }
 
-    /// Notes an event. Sources: `pods`, what is done to them; `splitter`, what it sees of that; `route`, where it sends what and why.
+    /// Notes an event. Sources: `pods`, what is done to them; `splitter`, what it sees of that;
+    /// `route`, where it sends what and why.
     pub(crate) fn add(&self, source: &'static str, text: String) {
         let at = self.elapsed();
         self.entries().push(Entry { at, source, text });

@@ -1,8 +1,9 @@
-//! A small shop on three real MariaDB pods: orders go to the primary, the rest to the replicas, while a replica lags, the primary
-//! moves and a replica dies. `cargo run --release -p mysql_splitter`, or `-- --help`.
+//! A small shop on three real MariaDB pods: orders go to the primary, the rest to the replicas,
+//! while a replica lags, the primary moves and a replica dies. `cargo run --release -p
+//! mysql_splitter`, or `-- --help`.
 //!
-//! What it needs of the library is the five functions below. It ends with the ledger: every order that was acknowledged, looked
-//! for on every pod.
+//! What it needs of the library is the five functions below. It ends with the ledger: every order
+//! that was acknowledged, looked for on every pod.
 
 #![allow(
     clippy::print_stdout,
@@ -31,7 +32,8 @@ use tokio::time::sleep;
 
 use crate::{args::ShopArgs, audit::Balance, log::Log, pods::Pods, shop::Shop};
 
-/// With no setting to change and in a cluster, `Splitter::connect("mysql-headless.default.svc:3306", account)` does it.
+/// With no setting to change and in a cluster,
+/// `Splitter::connect("mysql-headless.default.svc:3306", account)` does it.
 async fn connect(service: &ServiceArgs, account: Account) -> Result<Splitter, Box<dyn Error>> {
     let discovery = Discovery::builder(service.resolver()?).start().await?;
     // While the primary is replaced, writes wait for the next one. By default they fail at once.
@@ -39,7 +41,8 @@ async fn connect(service: &ServiceArgs, account: Account) -> Result<Splitter, Bo
     Ok(settings.start(discovery).await?)
 }
 
-/// A write of two statements: a transaction on the verified primary. It is sent once, and rolled back if either fails.
+/// A write of two statements: a transaction on the verified primary. It is sent once, and rolled
+/// back if either fails.
 async fn place_order(visitor: &mut Causal, run: u64, id: u32) -> Result<Decision, SqlError> {
     let order = "INSERT INTO demo_orders (run, id, pod) VALUES (?, ?, @@global.server_id)";
     let shelf = "UPDATE demo_stock SET n = n - 1 WHERE run = ?";
@@ -59,7 +62,8 @@ async fn cookie(visitor: &Causal) -> Result<String, SqlError> {
 /// Whether the order was there, and why it was looked for where it was.
 type Found = Result<(bool, Decision), Box<dyn Error>>;
 
-/// A read that must see what the cookie stands for, wherever it runs. Without a cookie it may be too early.
+/// A read that must see what the cookie stands for, wherever it runs. Without a cookie it may be
+/// too early.
 async fn find_order(db: &Splitter, run: u64, id: u32, cookie: Option<&str>) -> Found {
     let options = match cookie {
         Some(cookie) => ReadOptions::new().sees(cookie.parse()?),
@@ -97,7 +101,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// One day of the shop, or one after the other until it is asked to stop. `false`: a promise was broken on the last.
+/// One day of the shop, or one after the other until it is asked to stop. `false`: a promise was
+/// broken on the last.
 async fn days(args: ShopArgs) -> Result<bool, Box<dyn Error>> {
     let (stop, mut stopped) = watch::channel(false);
     tokio::spawn(async move {

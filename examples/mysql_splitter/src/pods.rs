@@ -151,7 +151,8 @@ fn account(args: &ShopArgs) -> Result<Account, Box<dyn Error>> {
     })
 }
 
-/// Where `cargo xtask mysql up` keeps its pods: `mysql`, beside the profile's directory that this program was built into.
+/// Where `cargo xtask mysql up` keeps its pods: `mysql`, beside the profile's directory that this
+/// program was built into.
 fn kept_in() -> Result<PathBuf, Box<dyn Error>> {
     let program = std::env::current_exe()?;
     let target = program.ancestors().nth(2);

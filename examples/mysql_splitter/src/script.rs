@@ -12,7 +12,8 @@ use crate::shop::Shop;
 
 /// Time to look at what a scene has changed.
 const LOOK: Duration = Duration::from_millis(2500);
-/// How long the splitter may take to see what was done. It needs a tenth of a second; a busy machine may need more.
+/// How long the splitter may take to see what was done. It needs a tenth of a second; a busy
+/// machine may need more.
 const SEEN: Duration = Duration::from_secs(15);
 /// How late the lagging replica applies everything. More than reads allow, which is a second.
 const LATE: u32 = 3;

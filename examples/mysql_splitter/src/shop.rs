@@ -1,4 +1,5 @@
-//! [`Shop`]: customers that order, look for their orders and read the stock, all at once, until it closes.
+//! [`Shop`]: customers that order, look for their orders and read the stock, all at once, until it
+//! closes.
 
 use std::error::Error as StdError;
 use std::hash::{BuildHasher as _, RandomState};
@@ -22,7 +23,8 @@ const CUSTOMERS: usize = 4;
 const BROWSERS: usize = 4;
 /// Cookies under way, for each customer.
 const CARRIED: usize = 16;
-/// Between two orders of a customer, and two looks of a browser: a load that leaves the machine some rest.
+/// Between two orders of a customer, and two looks of a browser: a load that leaves the machine
+/// some rest.
 const THINKING: Duration = Duration::from_millis(25);
 const LOOKING: Duration = Duration::from_millis(10);
 /// Before an order that was not written is sent again.
@@ -33,8 +35,8 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 /// What is on the shelf at first. More than can be sold.
 pub(crate) const STOCK: i64 = 1_000_000;
 
-/// WHY the order's number is not UNIQUE: an order that was written twice has to show here. A shop of yours should have it so, because
-/// that makes an order safe to send again.
+/// WHY the order's number is not UNIQUE: an order that was written twice has to show here. A shop
+/// of yours should have it so, because that makes an order safe to send again.
 const TABLES: [&str; 2] = [
     "CREATE TABLE IF NOT EXISTS demo_orders (line BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, \
      run BIGINT UNSIGNED NOT NULL, id INT UNSIGNED NOT NULL, pod INT UNSIGNED NOT NULL, KEY (run, id))",
@@ -83,7 +85,8 @@ impl Shop {
     pub(crate) fn visited(self: &Arc<Self>) -> JoinSet<()> {
         let mut visitors = JoinSet::new();
         for _ in 0..CUSTOMERS {
-            // Two requests of one visitor, which another machine may answer: the cookie is all that they share.
+            // Two requests of one visitor, which another machine may answer: the cookie is all that
+            // they share.
             let (cookies, carried) = mpsc::channel(CARRIED);
             visitors.spawn(Arc::clone(self).order_again_and_again(cookies));
             visitors.spawn(Arc::clone(self).look_for_orders(carried));
@@ -121,7 +124,8 @@ impl Shop {
         }
     }
 
-    /// Whether the order was acknowledged. What certainly was not written is sent again; what may have been, never.
+    /// Whether the order was acknowledged. What certainly was not written is sent again; what may
+    /// have been, never.
     async fn order(&self, visitor: &mut Causal, id: u32) -> bool {
         loop {
             match place_order(visitor, self.run, id).await {

@@ -1,5 +1,5 @@
-//! What is shown while the shop is open: events as they come, and each second which pod served what, which on a terminal is
-//! redrawn below the events.
+//! What is shown while the shop is open: events as they come, and each second which pod served
+//! what, which on a terminal is redrawn below the events.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

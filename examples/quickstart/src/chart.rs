@@ -6,12 +6,14 @@ use demo_support::cut;
 
 use crate::tally::{PodTally, Tally};
 
-/// What a row holds beside the bar and the pod's name: share, count, percentiles, note and the spaces between.
+/// What a row holds beside the bar and the pod's name: share, count, percentiles, note and the
+/// spaces between.
 const FIXED: usize = 49;
 /// A second count, where there are writes.
 const WRITES: usize = 8;
 
-/// The share of each pod as a bar, with how many requests it answered and how long they took; the sum below.
+/// The share of each pod as a bar, with how many requests it answered and how long they took; the
+/// sum below.
 ///
 /// Rows are `columns` wide at most. `note` says something about a pod in seven columns, or nothing.
 pub(crate) fn shares(tally: &Tally, columns: usize, note: impl Fn(&str) -> &'static str) -> String {
@@ -63,7 +65,8 @@ pub(crate) fn column(value: u64, most: u64) -> char {
     HEIGHTS[height.min(8) as usize]
 }
 
-/// The smallest of `sorted` that at least the share `rank` of them does not exceed; `None` if there are none.
+/// The smallest of `sorted` that at least the share `rank` of them does not exceed; `None` if there
+/// are none.
 pub(crate) fn percentile<T: Copy>(sorted: &[T], rank: f64) -> Option<T> {
     let place = (sorted.len() as f64 * rank).ceil() as usize;
     sorted.get(place.saturating_sub(1)).copied()

@@ -27,7 +27,8 @@ pub(crate) async fn dig(server: SocketAddr, name: &str, rtype: RecordType) -> Re
     let mut query = Message::query();
     query.metadata.recursion_desired = true;
     query.add_query(Query::query(Name::from_ascii(name)?, rtype));
-    // Room for more than the 512 bytes of old; as much as passes everywhere without being cut into fragments.
+    // Room for more than the 512 bytes of old; as much as passes everywhere without being cut into
+    // fragments.
     let mut edns = Edns::new();
     edns.set_max_payload(1232);
     query.set_edns(edns);

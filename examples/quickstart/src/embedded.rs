@@ -1,4 +1,5 @@
-//! The embedded cluster: a StatefulSet of three pods behind a headless Service, on loopback addresses, with a DNS server of its own.
+//! The embedded cluster: a StatefulSet of three pods behind a headless Service, on loopback
+//! addresses, with a DNS server of its own.
 
 use std::error::Error;
 use std::time::Duration;
@@ -37,7 +38,8 @@ impl Embedded {
             .app(App::http())
             .startup(Duration::from_millis(300))
             .termination(Termination {
-                // The preStop hook: serve until every client has asked DNS again, which takes one TTL and a bit.
+                // The preStop hook: serve until every client has asked DNS again, which takes one
+                // TTL and a bit.
                 pre_stop: Duration::from_millis(1500),
                 ..Termination::default()
             })
@@ -61,7 +63,8 @@ impl Embedded {
 
     /// Discovers the Service.
     ///
-    /// In a pod this is `Discovery::start("web:http")`: name server, namespace and domain are known there.
+    /// In a pod this is `Discovery::start("web:http")`: name server, namespace and domain are known
+    /// there.
     pub(crate) async fn discover(&self) -> Result<Discovery, Box<dyn Error>> {
         let resolver = DnsResolver::builder("web:http".parse()?)
             .nameserver(self.cluster.nameserver())

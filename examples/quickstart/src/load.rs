@@ -1,7 +1,7 @@
 //! Load: callers that send one request after the other. What came of it is counted in `tally`.
 //!
-//! A closed loop: a caller sends its next request when it has the answer to the last. So a slow pod holds callers up, as it would
-//! hold up the threads of a real program.
+//! A closed loop: a caller sends its next request when it has the answer to the last. So a slow pod
+//! holds callers up, as it would hold up the threads of a real program.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -132,7 +132,8 @@ async fn send(client: &Client, is_write: bool) -> Result<Answer, headless_http::
         status: reply.status().as_u16(),
         signed: signed.map(ToOwned::to_owned),
     };
-    // Read to the end, or the connection cannot be used again; and an answer counts when it is complete.
+    // Read to the end, or the connection cannot be used again; and an answer counts when it is
+    // complete.
     reply.bytes().await?;
     Ok(answer)
 }

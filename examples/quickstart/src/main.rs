@@ -1,7 +1,9 @@
-//! The whole job in one program: discover the pods of a headless Service, balance over them by three policies, and follow a
-//! scale-up and a rolling restart under load. `cargo run --release -p quickstart`, or `-- --help`.
+//! The whole job in one program: discover the pods of a headless Service, balance over them by
+//! three policies, and follow a scale-up and a rolling restart under load. `cargo run --release -p
+//! quickstart`, or `-- --help`.
 //!
-//! This file is the story; what it needs of the library is `discover`, `Client::builder` and `client.get`.
+//! This file is the story; what it needs of the library is `discover`, `Client::builder` and
+//! `client.get`.
 
 #![allow(
     clippy::print_stdout,

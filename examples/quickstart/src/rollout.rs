@@ -34,7 +34,8 @@ pub(crate) struct Change {
     pub(crate) last_answers: Vec<(String, Duration)>,
 }
 
-/// Sends load and follows `operation` meanwhile, until it is done and every new pod has answered a request.
+/// Sends load and follows `operation` meanwhile, until it is done and every new pod has answered a
+/// request.
 pub(crate) async fn follow(
     embedded: &Embedded,
     client: &Client,
@@ -137,7 +138,8 @@ impl Lives {
         &mut self.0[index]
     }
 
-    /// Compares with what the callers saw; a line for each pod that has just answered for the first time.
+    /// Compares with what the callers saw; a line for each pod that has just answered for the first
+    /// time.
     fn news(&mut self, tally: &Tally) -> Vec<String> {
         let seen: BTreeMap<IpAddr, _> = tally
             .pods

@@ -98,7 +98,8 @@ impl Tally {
         self.ended.unwrap_or_else(Instant::now) - self.begun
     }
 
-    /// By the pod's name (else its address), in the order of ordinals. A pod that came back with another address is one pod.
+    /// By the pod's name (else its address), in the order of ordinals. A pod that came back with
+    /// another address is one pod.
     pub(crate) fn by_pod(&self) -> Vec<(String, PodTally)> {
         let mut rows: Vec<(String, PodTally)> = Vec::new();
         for (key, counted) in &self.pods {

@@ -6,7 +6,8 @@ use headless::Discovery;
 use headless::dns::DnsResolver;
 use headless_testkit::{App, Cluster, Workload};
 
-/// A StatefulSet `web` of three pods behind a headless Service of the same name. It ends when it is dropped.
+/// A StatefulSet `web` of three pods behind a headless Service of the same name. It ends when it is
+/// dropped.
 #[derive(Debug)]
 pub struct Pods {
     /// The cluster, with its DNS.
@@ -24,7 +25,8 @@ impl Pods {
         Ok(Self { cluster, web })
     }
 
-    /// Discovers the pods. Inside a Kubernetes cluster, `Discovery::start("web.shop.svc:http")` does it.
+    /// Discovers the pods. Inside a Kubernetes cluster, `Discovery::start("web.shop.svc:http")`
+    /// does it.
     pub async fn discover(&self) -> Result<Discovery, Box<dyn Error>> {
         let resolver = DnsResolver::builder("web.shop.svc:http".parse()?)
             .nameserver(self.cluster.nameserver())
@@ -34,7 +36,8 @@ impl Pods {
     }
 }
 
-/// Discovers the Service that is the first argument. Without an argument, three pods in this process that run `app`.
+/// Discovers the Service that is the first argument. Without an argument, three pods in this
+/// process that run `app`.
 pub async fn discover(app: App) -> Result<(Discovery, Option<Pods>), Box<dyn Error>> {
     match std::env::args().nth(1) {
         Some(service) => Ok((Discovery::start(&service).await?, None)),

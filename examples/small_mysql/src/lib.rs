@@ -7,8 +7,9 @@ use headless::dns::DnsResolver;
 use headless_mysql::{Account, Splitter};
 use headless_testkit::mariadb::{DATABASE, MariaDb, PASSWORD, USER};
 
-/// Connects to the Service that is the first argument, with the account in `MYSQL_USER`, `MYSQL_PASSWORD` and
-/// `MYSQL_DATABASE`. Without an argument, to three pods that run as long as the second value lives.
+/// Connects to the Service that is the first argument, with the account in `MYSQL_USER`,
+/// `MYSQL_PASSWORD` and `MYSQL_DATABASE`. Without an argument, to three pods that run as long as
+/// the second value lives.
 pub async fn connect() -> Result<(Splitter, Option<MariaDb>), Box<dyn Error>> {
     if let Some(service) = std::env::args().nth(1) {
         return Ok((Splitter::connect(&service, Account::from_env()?).await?, None));

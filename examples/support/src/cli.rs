@@ -1,4 +1,5 @@
-//! The command line: the options that name a Service and say how it is resolved, the same for each demo.
+//! The command line: the options that name a Service and say how it is resolved, the same for each
+//! demo.
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
@@ -26,7 +27,8 @@ pub struct ServiceArgs {
 }
 
 impl ServiceArgs {
-    /// Reads the arguments of [`named_service`] and [`service_options`]. `None`: no Service is named.
+    /// Reads the arguments of [`named_service`] and [`service_options`]. `None`: no Service is
+    /// named.
     pub fn of(matches: &ArgMatches) -> Option<Self> {
         let text = |id: &str| matches.get_one::<String>(id).cloned();
         let nameservers = matches.get_many("nameserver").unwrap_or_default();

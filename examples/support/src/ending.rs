@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-/// SIGTERM is what Kubernetes sends. A container's first process must ask for it, or the signal does nothing.
+/// SIGTERM is what Kubernetes sends. A container's first process must ask for it, or the signal
+/// does nothing.
 #[cfg(unix)]
 pub async fn asked_to_stop() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

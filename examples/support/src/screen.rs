@@ -1,4 +1,5 @@
-//! [`Screen`]: the way to stdout. Lines never exceed its width; on a terminal, the last ones can be redrawn in place.
+//! [`Screen`]: the way to stdout. Lines never exceed its width; on a terminal, the last ones can be
+//! redrawn in place.
 
 use std::io;
 
@@ -110,7 +111,8 @@ fn size_of(term: &Term) -> (usize, usize) {
     })
 }
 
-/// Breaks a line at `columns` into `most` lines, and cuts what is left. What follows is indented as the line is, and a bit more.
+/// Breaks a line at `columns` into `most` lines, and cuts what is left. What follows is indented as
+/// the line is, and a bit more.
 pub fn wrap(line: &str, columns: usize, most: usize) -> Vec<String> {
     if measure_text_width(line) <= columns {
         return vec![line.to_owned()];

@@ -1,4 +1,5 @@
-//! The embedded cluster: a StatefulSet behind a headless Service, whose pods answer at different speeds.
+//! The embedded cluster: a StatefulSet behind a headless Service, whose pods answer at different
+//! speeds.
 
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ impl Embedded {
             .app(App::http())
             .startup(Duration::from_millis(300))
             .termination(Termination {
-                // The preStop hook: serve until every client has asked DNS again, which takes one TTL and a bit.
+                // The preStop hook: serve until every client has asked DNS again, which takes one
+                // TTL and a bit.
                 pre_stop: Duration::from_millis(1500),
                 ..Termination::default()
             })

@@ -75,8 +75,8 @@ impl Frame {
         self.lines(usize::MAX, columns, usize::MAX)
     }
 
-    /// The table, and the last events below it; `rows` lines at most. If that is not enough, there are fewer events, then
-    /// fewer pods.
+    /// The table, and the last events below it; `rows` lines at most. If that is not enough, there
+    /// are fewer events, then fewer pods.
     pub(crate) fn picture(&self, rows: usize, columns: usize) -> Vec<String> {
         // Of a long reason, enough to tell what it is; without a screen to fit into, all of it.
         let most = if rows == usize::MAX { rows } else { BRIEF };

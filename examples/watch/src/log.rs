@@ -1,4 +1,5 @@
-//! [`Log`]: what happened, and what tells it. The tracing events of `headless` come in through [`Collector`].
+//! [`Log`]: what happened, and what tells it. The tracing events of `headless` come in through
+//! [`Collector`].
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -87,7 +88,8 @@ impl fmt::Display for Entry {
     }
 }
 
-/// A layer of `tracing` that puts the events of `headless` into the log: an `info` or `warn` for each change.
+/// A layer of `tracing` that puts the events of `headless` into the log: an `info` or `warn` for
+/// each change.
 pub(crate) struct Collector(Log);
 
 impl Collector {

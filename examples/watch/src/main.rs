@@ -1,7 +1,9 @@
-//! A live table of the pods of a headless Service, and of what happens to them: on an embedded cluster that is made to fail, or
-//! for a Service that exists. `cargo run --release -p watch -- NAME:PORT`, or `-- --help`.
+//! A live table of the pods of a headless Service, and of what happens to them: on an embedded
+//! cluster that is made to fail, or for a Service that exists. `cargo run --release -p watch --
+//! NAME:PORT`, or `-- --help`.
 //!
-//! What it shows is `Discovery::status`, `Balancer::stats` and the tracing events of `headless`; all of it is free to read.
+//! What it shows is `Discovery::status`, `Balancer::stats` and the tracing events of `headless`;
+//! all of it is free to read.
 
 #![allow(
     clippy::print_stdout,

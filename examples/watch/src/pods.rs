@@ -10,7 +10,8 @@ use headless::{Endpoint, EndpointKey, EndpointStats, Stats};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// Since when each pod is known here. DNS does not tell the age of a pod, and a pod under a new address is a new one.
+/// Since when each pod is known here. DNS does not tell the age of a pod, and a pod under a new
+/// address is a new one.
 #[derive(Default)]
 pub(crate) struct Ages(Mutex<HashMap<EndpointKey, Instant>>);
 
@@ -65,7 +66,8 @@ const COLUMNS: [Column; 10] = [
     }),
     number("age", 5, |row| format!("{} s", row.age.as_secs())),
 ];
-/// What is left out if there is no room, the first first: what another column tells too, then what is least needed.
+/// What is left out if there is no room, the first first: what another column tells too, then what
+/// is least needed.
 const DISPENSABLE: [&str; 5] = ["ord", "opened", "age", "latency", "address"];
 /// A pod's name is cut before a column is left out, but not below this.
 const SHORTEST_NAME: usize = 12;
@@ -88,7 +90,8 @@ const fn number(title: &'static str, least: usize, cell: fn(&Row) -> String) -> 
     }
 }
 
-/// The titles and rows, as many columns of the table as there is room for, and below a row its reason.
+/// The titles and rows, as many columns of the table as there is room for, and below a row its
+/// reason.
 pub(crate) fn table(rows: &[Row], room: usize) -> Vec<Vec<String>> {
     let mut columns: Vec<_> = COLUMNS.iter().map(|column| (column, width(column, rows))).collect();
     let too_wide = |columns: &[(&Column, usize)]| {
@@ -133,8 +136,8 @@ fn line(columns: &[(&Column, usize)], cell: impl Fn(&Column) -> String, row: Opt
 }
 
 impl Ages {
-    /// All rows: those that take requests in their order, then those that drain. Call it often: a pod's age begins when it is
-    /// seen here first.
+    /// All rows: those that take requests in their order, then those that drain. Call it often: a
+    /// pod's age begins when it is seen here first.
     pub(crate) fn rows(&self, stats: &Stats) -> Vec<Row> {
         let now = Instant::now();
         let mut ages = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,5 @@
-//! `Discovery::status` in words and in JSON: what is believed, since when, and which rules have applied.
+//! `Discovery::status` in words and in JSON: what is believed, since when, and which rules have
+//! applied.
 
 use std::time::Duration;
 

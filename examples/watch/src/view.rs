@@ -1,4 +1,5 @@
-//! [`View`]: on a terminal a picture that is redrawn in place; otherwise lines, one for each event, and a table now and then.
+//! [`View`]: on a terminal a picture that is redrawn in place; otherwise lines, one for each event,
+//! and a table now and then.
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! The sockets of the DNS server: one UDP socket and one TCP listener on the same port.
 //!
-//! hickory-proto reads the queries. WHY not hickory-server: it sends only what hickory's own encoder made, and `wire` says why
-//! that will not do.
+//! hickory-proto reads the queries, and `wire` writes the replies; it says why hickory does not.
 
 use std::{net::Ipv4Addr, net::SocketAddr, sync::Arc};
 
@@ -136,7 +135,7 @@ async fn read_message(stream: &mut OwnedReadHalf) -> std::io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// The reply to the query in `bytes`, and after what time it is to be sent. `None`: it is not answered.
+/// The reply to the query in `bytes`, and its delay. `None`: it is not answered.
 fn answer(bytes: &[u8], peer: SocketAddr, transport: Transport, responder: &Responder) -> Option<(Duration, Vec<u8>)> {
     match Message::from_vec(bytes) {
         Ok(request) => {
@@ -150,7 +149,7 @@ fn answer(bytes: &[u8], peer: SocketAddr, transport: Transport, responder: &Resp
     }
 }
 
-/// Sends at once, or from a task of its own if the answer is to be late, so that later queries do not wait behind it.
+/// Sends at once, or from a task of its own after the delay, so that later queries do not wait.
 async fn after(delay: Duration, send: impl Future<Output = ()> + Send + 'static, delayed: &mut JoinSet<()>) {
     while delayed.try_join_next().is_some() {}
     if delay.is_zero() {
