@@ -34,7 +34,7 @@ pub(crate) struct Balance {
     lost: BTreeSet<u32>,
     /// Written more than once.
     duplicated: BTreeSet<u32>,
-    /// Not written, the shop was told, and there all the same.
+    /// Reported as not written, and there all the same.
     unexpected: BTreeSet<u32>,
     /// Written by another pod than the one that answered, or on a pod other than the primary and
     /// not on the primary.
@@ -52,7 +52,7 @@ pub(crate) async fn take(shop: &Shop) -> Result<Balance, Box<dyn StdError>> {
     let primary = overview.primary().ok_or("the primary has just gone; count again")?;
     let (mut found, mut not_counted) = (Vec::new(), Vec::new());
     for pod in &overview.pods {
-        match look(shop, &pod.name).await {
+        match read(shop, &pod.name).await {
             Ok(has) => found.push(has),
             Err(error) if pod.key == primary.key => return Err(error.into()),
             Err(error) => not_counted.push(format!("{}: {error}", pod.name)),
@@ -62,7 +62,7 @@ pub(crate) async fn take(shop: &Shop) -> Result<Balance, Box<dyn StdError>> {
 }
 
 /// A pod is asked by name: this is about what it has itself.
-async fn look(shop: &Shop, pod: &str) -> Result<Found, Error> {
+async fn read(shop: &Shop, pod: &str) -> Result<Found, Error> {
     let orders = "SELECT id, pod FROM demo_orders WHERE run = ?";
     let stock = "SELECT n FROM demo_stock WHERE run = ?";
     let read = async |c: &mut Conn| {
@@ -86,7 +86,7 @@ impl Balance {
         }
         let signed: BTreeMap<u32, &str> = found.iter().map(|has| (has.server, &*has.pod)).collect();
         let by_other = truth.orders.iter().filter(|(id, server)| {
-            // A pod that cannot be asked cannot be told from another one.
+            // A pod that does not answer cannot be distinguished from another one.
             let by = signed.get(server);
             by.is_some() && book.acknowledged.get(id).is_some_and(|pod| Some(&**pod) != by.copied())
         });

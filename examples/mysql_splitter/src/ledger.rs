@@ -1,4 +1,4 @@
-//! [`Ledger`]: what the shop was told about each order. Nothing is looked up here; `audit.rs`
+//! [`Ledger`]: what the shop knows about each order. Nothing is queried here; `audit.rs`
 //! compares it with the pods.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// As much of what went wrong as an end of a page can show.
 const SHOWN: usize = 5;
 
-/// What the shop was told. Shared by its tasks.
+/// What the shop knows. Shared by its tasks.
 #[derive(Default)]
 pub(crate) struct Ledger(Mutex<Book>);
 
@@ -26,7 +26,7 @@ pub(crate) struct Book {
     pub(crate) last: Option<Instant>,
     /// Orders whose outcome is not known; they were not sent again.
     pub(crate) maybe: BTreeSet<u32>,
-    /// Orders that were not placed, as far as the shop was told.
+    /// Orders that were not placed, as far as the shop knows.
     pub(crate) not_placed: BTreeSet<u32>,
     /// How often an order was sent again, because it certainly had not been written.
     pub(crate) sent_again: u64,

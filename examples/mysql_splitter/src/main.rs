@@ -1,20 +1,19 @@
 //! A small shop on three real MariaDB pods: orders go to the primary, the rest to the replicas,
-//! while a replica lags, the primary moves and a replica dies. `cargo run --release -p
-//! mysql_splitter`, or `-- --help`.
+//! while a replica lags, the primary moves and a replica dies. `cargo run -p mysql_splitter`, or
+//! `-- --help`.
 //!
 //! What it needs of the library is the five functions below. It ends with the ledger: every order
-//! that was acknowledged, looked for on every pod.
+//! that was acknowledged, searched for on every pod.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a program for people to look at"
+    reason = "a program with output for people"
 )]
 
 mod args;
 mod audit;
 mod ledger;
-mod log;
 mod pods;
 mod script;
 mod shop;
@@ -23,14 +22,14 @@ mod view;
 
 use std::{error::Error, process::ExitCode, time::Duration};
 
-use demo_support::{ServiceArgs, asked_to_stop, explain};
+use demo_support::{Entry, Log, Screen, ServiceArgs, asked_to_stop, explain};
 use headless::Discovery;
 use headless_mysql::{Account, Causal, Decision, Error as SqlError, ReadOptions, Splitter};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::{args::ShopArgs, audit::Balance, log::Log, pods::Pods, shop::Shop};
+use crate::{args::ShopArgs, audit::Balance, pods::Pods, shop::Shop};
 
 /// With no setting to change and in a cluster,
 /// `Splitter::connect("mysql-headless.default.svc:3306", account)` does it.
@@ -59,7 +58,7 @@ async fn cookie(visitor: &Causal) -> Result<String, SqlError> {
     Ok(visitor.token().await?.to_string())
 }
 
-/// Whether the order was there, and why it was looked for where it was.
+/// Whether the order was there, and why it was read where it was.
 type Found = Result<(bool, Decision), Box<dyn Error>>;
 
 /// A read that must see what the cookie stands for, wherever it runs. Without a cookie it may be
@@ -131,10 +130,10 @@ async fn days(args: ShopArgs) -> Result<bool, Box<dyn Error>> {
 }
 
 async fn day(args: &ShopArgs, pods: &Pods, stopped: &mut watch::Receiver<bool>) -> Result<bool, Box<dyn Error>> {
-    let log = Log::begin(args.json);
-    log.say(&pods.introduction());
+    let (log, mut screen) = (Log::begin(), Screen::new(args.json));
+    screen.line(&pods.introduction());
     let db = connect(&pods.service(), pods.account()).await?;
-    let shop = Shop::open(db, log).await?;
+    let shop = Shop::open(db, log, screen).await?;
     let visitors = shop.visited();
     tokio::select! {
         played = script::play(pods, &shop, args.length) => played?,
@@ -149,7 +148,7 @@ async fn day(args: &ShopArgs, pods: &Pods, stopped: &mut watch::Receiver<bool>) 
 /// What was acknowledged is compared with what the pods have.
 async fn count(shop: &Shop, pods: &Pods, json: bool) -> Result<bool, Box<dyn Error>> {
     let balance = audit::take(shop).await?;
-    shop.log.say(&balance.to_string());
+    shop.screen().line(&balance.to_string());
     shop.clear().await?;
     if json {
         println!("{}", report(shop, pods, &balance));
@@ -162,7 +161,7 @@ fn report(shop: &Shop, pods: &Pods, balance: &Balance) -> Value {
         "pods": pods.kind(),
         "ledger": balance.to_json(),
         "served": shop.tally.to_json(),
-        "events": shop.log.to_json(),
+        "events": shop.log.after(0).0.iter().map(Entry::to_json).collect::<Vec<_>>(),
         "seconds": shop.log.elapsed().as_secs_f64(),
     })
 }

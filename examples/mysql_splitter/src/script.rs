@@ -10,8 +10,8 @@ use tokio::time::{sleep, timeout};
 use crate::pods::Pods;
 use crate::shop::Shop;
 
-/// Time to look at what a scene has changed.
-const LOOK: Duration = Duration::from_millis(2500);
+/// The time in which the effect of a scene can be read.
+const PAUSE: Duration = Duration::from_millis(2500);
 /// How long the splitter may take to see what was done. It needs a tenth of a second; a busy
 /// machine may need more.
 const SEEN: Duration = Duration::from_secs(15);
@@ -32,13 +32,13 @@ pub(crate) async fn play(pods: &Pods, shop: &Shop, length: Option<Duration>) -> 
     let [heir, other] = &replicas[..] else {
         return Err(format!("two replicas are needed, and {} take reads", replicas.len()).into());
     };
-    sleep(LOOK).await;
+    sleep(PAUSE).await;
 
     shop.tally.begin_scene("lag");
     say(format!("{other} applies everything {LATE} s late"));
     pods.delay(other.ordinal, LATE).await?;
     seen(shop, "the lag", |now| !other.is(now, Role::Replica)).await?;
-    sleep(LOOK).await;
+    sleep(PAUSE).await;
     say(format!("{other} catches up"));
     pods.delay(other.ordinal, 0).await?;
     seen(shop, "the end of the lag", |now| other.is(now, Role::Replica)).await?;
@@ -47,18 +47,18 @@ pub(crate) async fn play(pods: &Pods, shop: &Shop, length: Option<Duration>) -> 
     say(format!("{heir} is promoted"));
     pods.promote(heir.ordinal).await?;
     seen(shop, "the new primary", |now| heir.is(now, Role::Primary)).await?;
-    sleep(LOOK).await;
+    sleep(PAUSE).await;
 
     shop.tally.begin_scene("dead replica");
     say(format!("{other} is killed"));
     pods.kill(other.ordinal).await?;
-    sleep(LOOK).await;
+    sleep(PAUSE).await;
 
     shop.tally.begin_scene("healed");
     say(format!("{other} is started again"));
     pods.heal(other.ordinal).await?;
     seen(shop, "the healed replica", |now| other.is(now, Role::Replica)).await?;
-    sleep(LOOK).await;
+    sleep(PAUSE).await;
     Ok(())
 }
 

@@ -1,12 +1,13 @@
-//! [`Shop`]: customers that order, look for their orders and read the stock, all at once, until it
-//! closes.
+//! [`Shop`]: customers that order, search for their orders and read the stock, all at once, until
+//! it closes.
 
 use std::error::Error as StdError;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use demo_support::{Log, Screen};
 use headless_mysql::gtid::Token;
 use headless_mysql::{Causal, Conn, Decision, Error, PodStatus, Splitter};
 use tokio::sync::mpsc;
@@ -14,19 +15,18 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::ledger::Ledger;
-use crate::log::Log;
 use crate::tally::{Deed, Tally};
 use crate::{cookie, find_order, in_stock, place_order};
 
-/// How many order and look for their orders, and how many look at the shelf.
+/// How many order and search for their orders, and how many read the stock.
 const CUSTOMERS: usize = 4;
 const BROWSERS: usize = 4;
 /// Cookies under way, for each customer.
 const CARRIED: usize = 16;
-/// Between two orders of a customer, and two looks of a browser: a load that leaves the machine
+/// Between two orders of a customer, and two reads of a browser: a load that leaves the machine
 /// some rest.
 const THINKING: Duration = Duration::from_millis(25);
-const LOOKING: Duration = Duration::from_millis(10);
+const BROWSING: Duration = Duration::from_millis(10);
 /// Before an order that was not written is sent again.
 const AGAIN: Duration = Duration::from_millis(50);
 /// How long replicas may take to have what was written.
@@ -46,7 +46,10 @@ const TABLES: [&str; 2] = [
 /// One day of the shop.
 pub(crate) struct Shop {
     pub(crate) db: Splitter,
+    /// Sources: `pods`, what is done to them; `splitter`, what it sees of that; `route`, where it
+    /// sends what and why.
     pub(crate) log: Log,
+    screen: Mutex<Screen>,
     pub(crate) ledger: Ledger,
     pub(crate) tally: Tally,
     /// Which rows are this day's: others may have a shop in the same tables.
@@ -57,7 +60,7 @@ pub(crate) struct Shop {
 
 impl Shop {
     /// Fills the shelf, on all pods.
-    pub(crate) async fn open(db: Splitter, log: Log) -> Result<Arc<Self>, Box<dyn StdError>> {
+    pub(crate) async fn open(db: Splitter, log: Log, screen: Screen) -> Result<Arc<Self>, Box<dyn StdError>> {
         // A number that no other shop has; std has no other source of randomness.
         let run = RandomState::new().hash_one(std::process::id());
         let fill = async |c: &mut Conn| {
@@ -73,6 +76,7 @@ impl Shop {
         Ok(Arc::new(Self {
             db,
             log,
+            screen: Mutex::new(screen),
             ledger: Ledger::default(),
             tally: Tally::begin("calm"),
             run,
@@ -81,7 +85,7 @@ impl Shop {
         }))
     }
 
-    /// Everybody comes in. They leave after [`close`](Self::close).
+    /// All visitors begin. They end after [`close`](Self::close).
     pub(crate) fn visited(self: &Arc<Self>) -> JoinSet<()> {
         let mut visitors = JoinSet::new();
         for _ in 0..CUSTOMERS {
@@ -89,12 +93,17 @@ impl Shop {
             // they share.
             let (cookies, carried) = mpsc::channel(CARRIED);
             visitors.spawn(Arc::clone(self).order_again_and_again(cookies));
-            visitors.spawn(Arc::clone(self).look_for_orders(carried));
+            visitors.spawn(Arc::clone(self).search_for_orders(carried));
         }
         for _ in 0..BROWSERS {
-            visitors.spawn(Arc::clone(self).look_at_the_shelf());
+            visitors.spawn(Arc::clone(self).read_the_stock());
         }
         visitors
+    }
+
+    /// The way to stdout.
+    pub(crate) fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing is ordered any more.
@@ -144,7 +153,7 @@ impl Shop {
         }
     }
 
-    async fn look_for_orders(self: Arc<Self>, mut carried: mpsc::Receiver<(u32, String)>) {
+    async fn search_for_orders(self: Arc<Self>, mut carried: mpsc::Receiver<(u32, String)>) {
         while let Some((id, cookie)) = carried.recv().await {
             // Every other one without its cookie, to see what the cookie is good for.
             let cookie = Some(cookie).filter(|_| id % 2 == 0);
@@ -159,13 +168,13 @@ impl Shop {
         }
     }
 
-    async fn look_at_the_shelf(self: Arc<Self>) {
+    async fn read_the_stock(self: Arc<Self>) {
         while self.is_open() {
             match in_stock(&self.db, self.run).await {
                 Ok((_, decision)) => self.served(Deed::Read, &decision),
                 Err(error) => self.ledger.failed_read(error.to_string()),
             }
-            sleep(LOOKING).await;
+            sleep(BROWSING).await;
         }
     }
 

@@ -23,13 +23,13 @@ pub(crate) async fn show(shop: &Shop) -> Infallible {
     let mut view = View::new(shop);
     let mut tick = interval(EVENTS);
     let mut overview = shop.db.overview();
-    for text in told(&Overview::default(), &overview) {
+    for text in changes(&Overview::default(), &overview) {
         shop.log.add("splitter", text);
     }
     loop {
         tokio::select! {
             now = shop.db.changed(&overview) => {
-                for text in told(&overview, &now) {
+                for text in changes(&overview, &now) {
                     shop.log.add("splitter", text);
                 }
                 overview = now;
@@ -40,7 +40,7 @@ pub(crate) async fn show(shop: &Shop) -> Infallible {
 }
 
 /// What the splitter has seen since.
-fn told(before: &Overview, now: &Overview) -> Vec<String> {
+fn changes(before: &Overview, now: &Overview) -> Vec<String> {
     let mut texts = Vec::new();
     if before.writer != now.writer {
         texts.push(match &now.writer {
@@ -96,18 +96,18 @@ impl<'a> View<'a> {
         let past = self.since.elapsed();
         if past >= TABLE {
             self.table = self.rows(overview, past);
-            if !self.shop.log.screen().is_terminal() {
-                self.shop.log.say(&self.table.join("\n"));
+            if !self.shop.screen().is_terminal() {
+                self.shop.screen().line(&self.table.join("\n"));
             }
         }
-        self.shop.log.screen().live(&self.table);
+        self.shop.screen().live(&self.table);
     }
 
     fn show_events(&mut self) {
-        let new = self.shop.log.after(self.seen);
-        self.seen += new.len();
+        let (new, seen) = self.shop.log.after(self.seen);
+        self.seen = seen;
         for entry in new {
-            self.shop.log.say(&entry.to_string());
+            self.shop.screen().line(&entry.to_string());
         }
     }
 
@@ -152,10 +152,10 @@ impl Drop for View<'_> {
     /// The last events, and on a terminal the last table below them.
     fn drop(&mut self) {
         self.show_events();
-        let screen = self.shop.log.screen();
+        let screen = self.shop.screen();
         if screen.is_terminal() {
             drop(screen);
-            self.shop.log.say(&self.table.join("\n"));
+            self.shop.screen().line(&self.table.join("\n"));
         }
     }
 }

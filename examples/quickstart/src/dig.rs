@@ -1,6 +1,6 @@
 //! Asks a name server one question, as `dig` does, to show the records themselves.
 //!
-//! Not how pods are discovered: `headless` asks, retries, believes and remembers better than this.
+//! This is not how pods are discovered: `headless` retries, caches and survives failures.
 
 use std::error::Error;
 use std::net::SocketAddr;

@@ -71,7 +71,7 @@ impl Load {
         Self { shared, callers }
     }
 
-    /// Looks at the tally so far.
+    /// The tally so far.
     pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
         self.shared.tally()
     }

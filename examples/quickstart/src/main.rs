@@ -1,5 +1,5 @@
 //! The whole job in one program: discover the pods of a headless Service, balance over them by
-//! three policies, and follow a scale-up and a rolling restart under load. `cargo run --release -p
+//! three policies, and follow a scale-up and a rolling restart under load. `cargo run -p
 //! quickstart`, or `-- --help`.
 //!
 //! This file is the story; what it needs of the library is `discover`, `Client::builder` and
@@ -8,7 +8,7 @@
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a program for people to look at"
+    reason = "a program with output for people"
 )]
 
 mod args;
@@ -34,7 +34,7 @@ use tokio::time::Instant;
 
 use crate::args::Real;
 use crate::discovered::Discovered;
-use crate::embedded::{Embedded, SLOW_POD};
+use crate::embedded::SLOW_POD;
 use crate::load::{CALLERS, Load, Mix};
 use crate::report::Report;
 
@@ -64,12 +64,12 @@ async fn demo(json: bool) -> Result<bool, Box<dyn Error>> {
     let mut screen = Screen::new(json);
 
     screen.title("1  A StatefulSet of three pods behind a headless Service; what its DNS says");
-    let embedded = Embedded::start().await?;
-    let dns = embedded.dig().await?;
+    let embedded = embedded::start().await?;
+    let dns = embedded::records(&embedded).await?;
     dns.iter().for_each(|dig| screen.line(&dig.to_text()));
 
     screen.title("2  What headless makes of it");
-    let discovery = embedded.discover().await?;
+    let discovery = embedded::discover(&embedded).await?;
     let discovered = Discovered::now(&discovery);
     screen.line(&discovered.to_text());
 

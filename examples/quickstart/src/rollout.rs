@@ -6,18 +6,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::time::Duration;
 
-use demo_support::Screen;
+use demo_support::{Embedded, Screen};
 use headless_http::Client;
 use headless_testkit::{Event, PodRef};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::chart::{column, seconds, thousands};
-use crate::embedded::Embedded;
+use crate::embedded::pod_started;
 use crate::load::{Load, Mix};
 use crate::tally::Tally;
 
 /// How long a new pod may wait for its first request before the change counts as not followed.
-const PATIENCE: Duration = Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(8);
 /// How often the live line is drawn.
 const FRAME: Duration = Duration::from_millis(100);
 
@@ -56,7 +56,7 @@ pub(crate) async fn follow(
             Some(event) = events.next() => {
                 lives.note(&event);
                 if let Event::PodStarted(pod) = &event {
-                    embedded.pod_started(&pod.name);
+                    pod_started(embedded, &pod.name);
                 }
             }
             outcome = &mut operation, if done_at.is_none() => {
@@ -68,7 +68,7 @@ pub(crate) async fn follow(
                 news.iter().for_each(|line| screen.line(line));
                 screen.live(&[live_line(&load.tally(), &mut shown)]);
                 match done_at {
-                    Some(at) if lives.is_complete() || at.elapsed() > PATIENCE => break,
+                    Some(at) if lives.is_complete() || at.elapsed() > TIMEOUT => break,
                     _ => {}
                 }
             }

@@ -15,7 +15,7 @@ use crate::load::{Load, Mix};
 use crate::report::{latency_json, requests_json};
 use crate::tally::Tally;
 
-/// Enough for shares that one can look at.
+/// Enough for shares that mean something.
 const REQUESTS: u64 = 1000;
 
 /// Discovers the Service and sends it requests, once or again and again. `false`: a request failed.

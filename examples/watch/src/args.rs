@@ -15,8 +15,8 @@ pub(crate) fn cli() -> Command {
         "Shows the pods of a Kubernetes headless Service as `headless` sees them, live, and what happens to them.",
     )
     .after_help(
-        "Without NAME:PORT it watches an embedded cluster under a little load, which is scaled, loses its DNS, is told \
-         that it does not exist, loses a pod and is rolled, again and again. That needs no Kubernetes, and no network \
+        "Without NAME:PORT it watches an embedded cluster under a little load, which is scaled, loses its DNS, is \
+         denied by it, loses a pod and is rolled, again and again. That needs no Kubernetes, and no network \
          beyond 127.0.0.0/8. With it, only DNS is asked; pods are connected to with --load.\n\nOn a terminal the table \
          is redrawn in place; otherwise there is a line for each event, and a table every 5 seconds and at the \
          end.\n\nExit code: 0; 1 if the Service could not be discovered; 2 if the command line cannot be understood.",

@@ -1,13 +1,12 @@
 //! [`Frame`]: everything that is shown, read at one time.
 
 use console::style;
-use demo_support::wrap;
+use demo_support::{Entry, Log, wrap};
 use headless::Status;
 use headless_http::Client;
 use serde_json::{Value, json};
 
 use crate::load::Load;
-use crate::log::{Entry, Log};
 use crate::pods::{Ages, Row, table};
 use crate::status;
 
@@ -114,15 +113,11 @@ impl Frame {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let event = |entry: &Entry| {
-            let at = entry.at.as_secs_f64();
-            json!({ "at_seconds": at, "source": entry.source, "text": entry.text })
-        };
         json!({
             "status": status::to_json(&self.status),
             "pods": self.rows.iter().map(Row::to_json).collect::<Vec<_>>(),
             "requests": { "answered": self.requests[0], "failed": self.requests[1] },
-            "events": self.events.iter().map(event).collect::<Vec<_>>(),
+            "events": self.events.iter().map(Entry::to_json).collect::<Vec<_>>(),
         })
     }
 }

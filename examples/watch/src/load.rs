@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use demo_support::explain;
+use demo_support::{Log, explain};
 use headless_http::{Client, Error};
 use tokio::task::JoinSet;
 use tokio::time::interval;
-
-use crate::log::Log;
 
 /// More at a time is not sent: a Service that hangs is not helped by a heap of requests.
 const MOST_IN_FLIGHT: usize = 1000;

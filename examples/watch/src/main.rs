@@ -1,6 +1,6 @@
 //! A live table of the pods of a headless Service, and of what happens to them: on an embedded
-//! cluster that is made to fail, or for a Service that exists. `cargo run --release -p watch --
-//! NAME:PORT`, or `-- --help`.
+//! cluster that is made to fail, or for a Service that exists. `cargo run -p watch -- NAME:PORT`,
+//! or `-- --help`.
 //!
 //! What it shows is `Discovery::status`, `Balancer::stats` and the tracing events of `headless`;
 //! all of it is free to read.
@@ -8,14 +8,14 @@
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a program for people to look at"
+    reason = "a program with output for people"
 )]
 
 mod args;
 mod cluster;
+mod collector;
 mod frame;
 mod load;
-mod log;
 mod pods;
 mod script;
 mod status;
@@ -25,7 +25,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use demo_support::{Screen, asked_to_stop, explain};
+use demo_support::{Log, Screen, asked_to_stop, explain};
 use headless::Discovery;
 use headless::policy::PowerOfTwo;
 use headless_http::Client;
@@ -35,10 +35,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::WatchArgs;
-use crate::cluster::Embedded;
+use crate::collector::Collector;
 use crate::frame::Frames;
 use crate::load::Load;
-use crate::log::{Collector, Log};
 use crate::view::View;
 
 /// How often the table is redrawn on a terminal.
@@ -64,7 +63,7 @@ async fn watch(args: WatchArgs) -> Result<(), Box<dyn Error>> {
     let (embedded, service) = match args.service {
         Some(service) => (None, service),
         None => {
-            let embedded = Embedded::start(&log).await?;
+            let embedded = cluster::start(&log).await?;
             let service = embedded.service();
             (Some(embedded), service)
         }
@@ -96,7 +95,7 @@ async fn watch(args: WatchArgs) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     if let Some(embedded) = embedded {
-        beside.spawn(embedded.play(log.clone()));
+        beside.spawn(cluster::play(embedded, log.clone()));
     }
     let end = args.limit.unwrap_or(Duration::MAX);
     tokio::select! {

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
+use demo_support::{Embedded, Log, PODS};
 use headless_testkit::{Address, Error, Fault, Roll};
 use tokio::time::sleep;
 
-use crate::cluster::{Embedded, PODS};
-use crate::log::Log;
-
-/// Time to look at what a scene has left behind.
+/// The time in which the effect of a scene can be read.
 const PAUSE: Duration = Duration::from_secs(5);
 /// The first scene comes soon: until then there is little to see.
 const PROLOGUE: Duration = Duration::from_millis(700);
 /// Longer than the back-off needs to grow.
 const DNS_DEAD: Duration = Duration::from_secs(8);
-/// Shorter than it takes until "no such name" is believed.
+/// Shorter than it takes until "no such name" is accepted.
 const DNS_DENIES: Duration = Duration::from_secs(4);
 /// Long enough that the dead pod is noticed.
 const CRASH: Duration = Duration::from_secs(6);

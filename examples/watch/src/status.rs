@@ -1,4 +1,4 @@
-//! `Discovery::status` in words and in JSON: what is believed, since when, and which rules have
+//! `Discovery::status` in words and in JSON: the mode, since when, and which rules have
 //! applied.
 
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
             status.endpoints, status.generation
         ),
         format!(
-            "DNS      last good answer {last_good}; next look in {}",
+            "DNS      last good answer {last_good}; next resolution in {}",
             seconds(status.next_poll_in)
         ),
         format!("failure  {last_failure}"),

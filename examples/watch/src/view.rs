@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use demo_support::Screen;
+use demo_support::{Log, Screen};
 
 use crate::frame::Frames;
-use crate::log::Log;
 
 /// How often there is a table where nothing can be redrawn.
 const TABLE_EVERY: Duration = Duration::from_secs(5);
