@@ -57,6 +57,19 @@ fn the_whole_job_keeps_every_promise() {
         "{}",
         story["promises"]
     );
+    the_story_fits_into_80_columns();
+}
+
+/// As text, after the other: two at a time would slow each other down.
+fn the_story_fits_into_80_columns() {
+    let output = quickstart(&[]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    for part in ["web-0  ", "first 0.", "no request fails"] {
+        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+    assert!(!text.contains('\x1b'), "not for a terminal: {text}");
+    example::fits(&text);
+    example::fits(&String::from_utf8_lossy(&quickstart(&["--help"]).stdout));
 }
 
 #[tokio::test]

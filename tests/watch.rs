@@ -4,7 +4,7 @@
 use std::process::Output;
 
 use headless_testkit::{Cluster, Workload};
-use headless_tests::support::example::{run, run_beside};
+use headless_tests::support::example::{fits, run, run_beside};
 use serde_json::Value;
 
 const EXAMPLE: &str = "watch";
@@ -29,6 +29,7 @@ fn one_table_of_the_embedded_cluster() {
         assert_eq!(row.last(), Some(&"s"), "the age: {text}");
     }
     assert!(!text.contains('\x1b'), "not for a terminal: {text}");
+    fits(text);
 }
 
 #[test]
@@ -71,6 +72,7 @@ fn the_script_and_what_headless_saw() {
         "the last table has it:\n{text}"
     );
     assert!(text.contains(" 0 failed"), "{text}");
+    fits(text);
 }
 
 #[tokio::test]
@@ -107,6 +109,7 @@ fn a_wrong_command_line_is_told_from_a_failure() {
     for flag in ["[NAME:PORT]", "\n      --load <N>", "\n      --nameserver <IP[:PORT]>"] {
         assert!(help.contains(flag), "`{flag}` is missing in:\n{help}");
     }
+    fits(help);
 }
 
 fn succeeded(output: &Output) -> &str {

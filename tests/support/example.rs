@@ -25,6 +25,18 @@ pub async fn run_beside(example: &'static str, args: &[&str]) -> Output {
     tokio::task::spawn_blocking(run).await.expect("it ran")
 }
 
+/// The columns of the smallest usual terminal.
+const COLUMNS: usize = 80;
+
+/// Checks that no line of this output is too long for the smallest usual terminal.
+///
+/// # Panics
+/// If one is.
+pub fn fits(text: &str) {
+    let long: Vec<_> = text.lines().filter(|line| line.chars().count() > COLUMNS).collect();
+    assert!(long.is_empty(), "longer than {COLUMNS} columns:\n{}", long.join("\n"));
+}
+
 /// Builds the demo and tells where it is. Once: all tests of a process use it.
 ///
 /// # Panics
