@@ -5,7 +5,7 @@
 //! under churn is compared to that of the same client a moment before and after. Callers call in a closed loop, and at a fixed rate
 //! (`load`). Client and pods have one thread and one CPU each.
 //!
-//! `cargo bench -p headless-benches --features peers --bench churn`
+//! `cargo bench --manifest-path benches/Cargo.toml --features peers --bench churn`
 
 mod case;
 mod contender;

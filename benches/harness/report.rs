@@ -208,7 +208,9 @@ fn command(bench: &str, args: impl IntoIterator<Item = String>) -> String {
     } else {
         ""
     };
-    let mut words = vec![format!("cargo bench -p headless-benches{peers} --bench {bench} --")];
+    let mut words = vec![format!(
+        "cargo bench --manifest-path benches/Cargo.toml{peers} --bench {bench} --"
+    )];
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {

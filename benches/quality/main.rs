@@ -3,7 +3,7 @@
 //! Time is virtual and every run follows from its seed, so all figures repeat exactly, on any machine. The policies are the real ones,
 //! driven as the balancer drives them. What is simulated is `headless_benches::sim`, which has tests of its own.
 //!
-//! `cargo bench -p headless-benches --bench quality`
+//! `cargo bench --manifest-path benches/Cargo.toml --bench quality`
 
 mod contender;
 mod even;

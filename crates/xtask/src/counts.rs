@@ -1,6 +1,6 @@
 //! `cargo xtask counts`: the guard of the hot path's price, `benches/counts`.
 
-use crate::cargo::cargo;
+use crate::cargo::{BENCHES, cargo};
 use crate::steps::Run;
 use crate::tools::VALGRIND;
 
@@ -15,16 +15,7 @@ pub(crate) fn run(run: &mut Run, rest: &[String]) {
             VALGRIND.name
         ));
     }
-    let mut counts = cargo([
-        "run",
-        "--profile",
-        "bench",
-        "-p",
-        "headless-benches",
-        "--no-default-features",
-    ]);
-    run.step(
-        "instructions of the hot path",
-        counts.args(["--bin", "counts", "--"]).args(rest),
-    );
+    let mut counts = cargo(["run", "--profile", "bench", "--no-default-features"]);
+    counts.args(BENCHES).args(["--bin", "counts", "--"]).args(rest);
+    run.step("instructions of the hot path", &mut counts);
 }
