@@ -1,4 +1,5 @@
-//! A HAProxy for one run, if there is one on the `PATH`: started with settings of the benchmark's, gone with the value.
+//! A HAProxy for one run, if there is one on the `PATH`. It has settings of the benchmark and ends
+//! with the value.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,12 +14,12 @@ pub struct HaProxy {
 }
 
 impl HaProxy {
-    /// Whether there is a `haproxy` to run.
+    /// Returns whether there is a `haproxy` to run.
     pub fn is_installed() -> bool {
         succeeds(Command::new("haproxy").arg("-v"))
     }
 
-    /// Starts one with the settings that `settings` writes, given the folder.
+    /// Starts HAProxy with the settings that `settings` returns for a folder.
     ///
     /// # Panics
     ///
@@ -36,11 +37,12 @@ impl HaProxy {
         Self { child, folder }
     }
 
+    /// Returns its folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Its process.
+    /// Returns the id of its process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -48,7 +50,7 @@ impl HaProxy {
 
 impl Drop for HaProxy {
     fn drop(&mut self) {
-        // Errors: it has ended by itself, or somebody tidied up before.
+        // Errors: it has ended by itself, or the folder is already gone.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.folder);

@@ -1,5 +1,5 @@
-//! HAProxy and nginx in front of the servers, those of them that are on the `PATH`. Connections by hand, as the limit's; so the difference
-//! is the proxy. Each has one thread.
+//! HAProxy and nginx in front of the servers, if they are on the `PATH`. Connections are those of
+//! the baseline, so the difference is the proxy. Each proxy has one thread.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use std::time::Duration;
 use headless_benches::harness::{self, cpu};
 use tokio::net::TcpStream;
 
-use crate::by_hand::Link;
-use crate::contender::{Contender, Protocol, Setup};
-use crate::servers::Pods;
+use crate::hand_written::Link;
+use crate::implementation::{Implementation, Setup};
+use crate::servers::{Pods, Protocol};
 
-/// A running proxy. It is gone with the value.
+/// A running proxy. It ends with the value.
 pub trait Proxy: 'static {
-    /// In the report.
+    /// Its name in the report.
     const NAME: &'static str;
     const PROGRAM: &'static str;
 
@@ -30,7 +30,7 @@ pub struct Behind<P> {
     address: SocketAddr,
 }
 
-impl<P: Proxy> Contender for Behind<P> {
+impl<P: Proxy> Implementation for Behind<P> {
     const NAME: &'static str = P::NAME;
     type Caller = Link;
 
@@ -52,7 +52,7 @@ impl<P: Proxy> Contender for Behind<P> {
     }
 }
 
-/// Power of two choices, connections to the servers kept.
+/// HAProxy: power of two choices; connections to the servers are kept.
 pub struct HaProxy(harness::HaProxy);
 
 impl Proxy for HaProxy {
@@ -84,7 +84,7 @@ listen web
     }
 }
 
-/// The same.
+/// nginx, with the same settings.
 pub struct Nginx {
     child: Child,
     folder: PathBuf,
@@ -140,7 +140,7 @@ http {{
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Errors: it has ended by itself, or somebody tidied up before.
+        // Errors: it has ended by itself, or the folder is already gone.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.folder);

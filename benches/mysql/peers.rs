@@ -1,4 +1,4 @@
-//! sqlx: its pool, one for each replica, taken in turn.
+//! sqlx: its pool, one for each replica, round robin.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -7,10 +7,11 @@ use headless_testkit::mariadb;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 
-use crate::contender::{Caller, Contender, Setup, text};
+use crate::implementation::{Caller, Implementation, Setup, text};
 use crate::servers::SELECT;
 
-/// sqlx's pool, twice. Tuned: enough connections, no ping before each use, no log of statements.
+/// sqlx's pool, one for each replica. Tuned: enough connections, no ping before each use, no log of
+/// statements.
 #[derive(Clone)]
 pub struct Sqlx<const TUNED: bool> {
     pools: [MySqlPool; 2],
@@ -23,7 +24,7 @@ impl<const TUNED: bool> Sqlx<TUNED> {
     }
 }
 
-impl<const TUNED: bool> Contender for Sqlx<TUNED> {
+impl<const TUNED: bool> Implementation for Sqlx<TUNED> {
     const NAME: &'static str = match TUNED {
         true => "sqlx x 2, tuned",
         false => "sqlx x 2",
@@ -38,7 +39,7 @@ impl<const TUNED: bool> Contender for Sqlx<TUNED> {
                 .username(mariadb::USER)
                 .password(mariadb::PASSWORD)
                 .database(mariadb::DATABASE)
-                // As all others: the servers have no certificates.
+                // Like all others: the servers have no certificates.
                 .ssl_mode(MySqlSslMode::Disabled);
             let pool = MySqlPoolOptions::new();
             match TUNED {

@@ -29,7 +29,8 @@ pub(crate) fn target_dir() -> PathBuf {
     root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
-/// The user's `RUSTFLAGS` (or `RUSTDOCFLAGS`) with one more flag: a step adds to them and does not replace them.
+/// The user's `RUSTFLAGS` (or `RUSTDOCFLAGS`) with one more flag: a step adds to them and does not
+/// replace them.
 pub(crate) fn flags_with(variable: &str, flag: &str) -> String {
     match env::var(variable) {
         Ok(flags) if !flags.trim().is_empty() => format!("{flags} {flag}"),

@@ -1,10 +1,11 @@
-//! `cargo xtask counts`: the guard of the hot path's price, `benches/counts`.
+//! `cargo xtask counts`: the check of the hot path's cost, `benches/counts`.
 
 use crate::cargo::{BENCHES, cargo};
 use crate::steps::Run;
 use crate::tools::VALGRIND;
 
-/// Without the benches' default features: it needs none of their clients, and builds in a fraction of the time.
+/// Without the benches' default features: it needs none of their clients, and builds in a fraction
+/// of the time.
 pub(crate) fn run(run: &mut Run, rest: &[String]) {
     if run.is_over() {
         return; // Nothing is installed for a step that will not run.

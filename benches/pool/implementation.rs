@@ -1,4 +1,5 @@
-//! What a pool has to do here, and how each one is made to do it: alone, on threads, in a crowd. Nothing of any particular pool.
+//! The operation of a pool, and how it is measured: alone, on threads, in a crowd. Nothing here
+//! knows a particular pool.
 
 use std::future::ready;
 use std::hint::{black_box, spin_loop};
@@ -11,57 +12,59 @@ use headless_benches::harness::{Latencies, so_far};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinSet, yield_now};
 
-/// A pool of connections that cost nothing: what is measured is the pool.
+/// A pool of connections that cost nothing, so that only the pool is measured.
 pub trait Pool: Clone + Send + 'static {
-    /// Checks a connection out, works with it, returns it.
+    /// Checks a connection out, works with it, and returns it.
     ///
-    /// WHY: not `get` and `put`: guards borrow from some pools, and generic code that spawns such guards does not compile.
+    /// WHY not `get` and `put`: guards borrow from some pools, and generic code that spawns such
+    /// guards does not compile.
     fn with<F: Future<Output = ()> + Send>(
         &mut self,
         work: impl FnOnce(u64) -> F + Send,
     ) -> impl Future<Output = ()> + Send;
 }
 
-/// A pool, and what can be measured of it. Object safe, one virtual call per round.
-pub trait Contender {
+/// A pool, and its measurements. Object safe, with one virtual call per round.
+pub trait Implementation {
     fn name(&self) -> &'static str;
-    /// So many operations in one task; how many allocations they made.
+    /// Does these operations in one task, and returns their allocations.
     fn alone(&mut self, runtime: &Runtime, operations: usize) -> usize;
-    /// So many threads at once, each as fast as it can; nanoseconds per operation, on each thread.
+    /// Runs each of the threads as fast as it can, and returns nanoseconds per operation on each
+    /// thread.
     fn on_threads(&mut self, runtime: &Runtime, threads: usize, time: Duration) -> f64;
-    /// So many tasks ask again and again.
+    /// Lets each of the tasks check connections out, again and again.
     fn crowd(&mut self, runtime: &Runtime, tasks: usize, time: Duration) -> Crowd;
 }
 
-/// What a crowd saw.
+/// The measurements of a crowd.
 #[derive(Debug)]
 pub struct Crowd {
-    /// Connections lent in a second.
+    /// Checkouts per second.
     pub throughput: f64,
-    /// How long each had to wait for its connection.
+    /// The waits for connections.
     pub waits: Latencies,
-    /// How many connections were lent from asking on until one was ours, that one included: a wait without a clock, which a busy
-    /// machine stretches less. As nanoseconds, one for each.
+    /// The checkouts of all tasks during each wait, the task's own included: a wait without a
+    /// clock, which a busy machine distorts less. One nanosecond stands for one checkout.
     pub turns: Latencies,
 }
 
-/// How long a holder computes, about as long as writing to a socket and reading from it costs. Then it yields once, as it would
-/// wait for the answer: so all connections are out, and tasks queue for them. Long enough for a queue of milliseconds, which the
-/// scheduler of a busy machine does not easily distort.
+/// How long a task works with its connection: about the cost of a write to a socket and a read.
+/// Then it yields once, as if it waited for the answer, so that all connections are checked out and
+/// tasks queue for them.
 const WORK: Duration = Duration::from_micros(5);
 
-/// Operations between two looks at the flag that ends a run.
+/// Operations between two checks of the flag that ends a run.
 const BATCH: usize = 64;
 
-/// A pool with its name and all of its connections open.
-pub async fn contender(name: &'static str, pool: impl Pool, connections: usize) -> Box<dyn Contender> {
-    let all_are_out = Arc::new(tokio::sync::Barrier::new(connections));
+/// Names a pool, and opens all of its connections.
+pub async fn implementation(name: &'static str, pool: impl Pool, connections: usize) -> Box<dyn Implementation> {
+    let all_checked_out = Arc::new(tokio::sync::Barrier::new(connections));
     let mut holders = JoinSet::new();
     for _ in 0..connections {
-        let (mut pool, all_are_out) = (pool.clone(), Arc::clone(&all_are_out));
+        let (mut pool, all_checked_out) = (pool.clone(), Arc::clone(&all_checked_out));
         holders.spawn(async move {
             pool.with(async |_| {
-                all_are_out.wait().await;
+                all_checked_out.wait().await;
             })
             .await;
         });
@@ -75,7 +78,7 @@ struct Named<P> {
     pool: P,
 }
 
-impl<P: Pool> Contender for Named<P> {
+impl<P: Pool> Implementation for Named<P> {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -89,7 +92,8 @@ impl<P: Pool> Contender for Named<P> {
     }
 
     fn on_threads(&mut self, runtime: &Runtime, threads: usize, time: Duration) -> f64 {
-        // WHY: for a time, not so many operations: the fastest would be done on one thread before the other has begun.
+        // WHY a time and not a number of operations: the fastest would end on one thread before the
+        // other has begun.
         let stop = AtomicBool::new(false);
         let run = |mut pool: P| {
             let mut operations = 0;
@@ -134,19 +138,19 @@ async fn repeat(pool: &mut impl Pool, operations: usize) {
 
 async fn crowd(pool: &impl Pool, tasks: usize, time: Duration) -> Crowd {
     let stop = Arc::new(AtomicBool::new(false));
-    let lent = Arc::new(AtomicU64::new(0));
+    let checkouts = Arc::new(AtomicU64::new(0));
     let mut crowd = JoinSet::new();
     let start = Instant::now();
     for _ in 0..tasks {
-        let (mut pool, stop, lent) = (pool.clone(), Arc::clone(&stop), Arc::clone(&lent));
+        let (mut pool, stop, checkouts) = (pool.clone(), Arc::clone(&stop), Arc::clone(&checkouts));
         crowd.spawn(async move {
             let (mut waits, mut turns) = (Vec::new(), Vec::new());
             // Relaxed, both: a flag and a count that guard nothing.
             while !stop.load(Relaxed) {
-                let (asked, before) = (Instant::now(), lent.load(Relaxed));
+                let (asked, before) = (Instant::now(), checkouts.load(Relaxed));
                 pool.with(|conn| {
                     waits.push(asked.elapsed());
-                    turns.push(Duration::from_nanos(1 + lent.fetch_add(1, Relaxed) - before));
+                    turns.push(Duration::from_nanos(1 + checkouts.fetch_add(1, Relaxed) - before));
                     hold(conn)
                 })
                 .await;
