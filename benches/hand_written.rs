@@ -94,3 +94,26 @@ pub fn two_of(random: &mut Rng, n: usize) -> (usize, usize) {
     let b = ((bits & 0xffff_ffff) * (n as u64 - 1)) >> 32;
     (a as usize, (b + u64::from(b >= a)) as usize)
 }
+
+/// A fixed list, used round robin by all clones together.
+pub struct RoundRobin<T>(Arc<(Box<[T]>, AtomicUsize)>);
+
+impl<T> RoundRobin<T> {
+    /// Creates a list of these.
+    pub fn over(all: impl IntoIterator<Item = T>) -> Self {
+        Self(Arc::new((all.into_iter().collect(), AtomicUsize::new(0))))
+    }
+
+    /// Returns the next one.
+    pub fn next(&self) -> &T {
+        let (all, cursor) = &*self.0;
+        // Relaxed: each number goes to one caller, in any order.
+        &all[cursor.fetch_add(1, Relaxed) % all.len()]
+    }
+}
+
+impl<T> Clone for RoundRobin<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}

@@ -11,7 +11,7 @@ mod ours;
 mod peers;
 
 use headless_benches::harness::micro::{self, ALLOCATIONS, Case};
-use headless_benches::harness::{Args, Bound, Report};
+use headless_benches::harness::{Args, Bound, INSTRUCTIONS, Report};
 
 use baseline::BASELINE;
 
@@ -49,7 +49,7 @@ fn implementations(n: usize) -> Vec<micro::Micro> {
 fn targets(report: &mut Report) {
     #[cfg(feature = "peers")]
     for peer in [peers::DEADPOOL, peers::BB8] {
-        let ratio = report.ratio(ours::POWER_OF_TWO, peer, &name(AGAINST_PEERS), micro::INSTRUCTIONS);
+        let ratio = report.ratio(ours::POWER_OF_TWO, peer, &name(AGAINST_PEERS), INSTRUCTIONS);
         let target = format!("power of two, {AGAINST_PEERS} pods: instructions, of {peer}'s");
         report.target(&target, ratio, Bound::AtMost(0.3));
     }

@@ -4,15 +4,15 @@
 //! It shares the client's CPU, because it is on the client's side.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless_benches::harness;
+use headless_benches::harness::{Program, Proxy, free_addresses};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 
 use super::case::PODS;
 use super::implementation::{Failure, Implementation, Kind, List};
@@ -23,17 +23,18 @@ use super::peers::{Http, failure, http_client};
 pub struct HaProxy {
     client: Http,
     address: SocketAddr,
-    process: Arc<harness::HaProxy>,
+    proxy: Arc<Proxy>,
 }
 
 impl Implementation for HaProxy {
     const NAME: &'static str = "HAProxy";
 
     async fn over(list: List) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let process = harness::HaProxy::start(|folder| settings(address, &folder.join(SOCKET)));
-        let socket = process.folder().join(SOCKET);
-        while TcpStream::connect(address).await.is_err() || UnixStream::connect(&socket).await.is_err() {
+        let [address] = free_addresses();
+        let proxy = Proxy::start(Program::HaProxy, |folder| settings(address, &folder.join(SOCKET)));
+        let socket = proxy.folder().join(SOCKET);
+        proxy.listens_on(address).await;
+        while UnixStream::connect(&socket).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let mut servers = BTreeMap::new();
@@ -48,7 +49,7 @@ impl Implementation for HaProxy {
         Self {
             client: http_client(),
             address,
-            process: Arc::new(process),
+            proxy: Arc::new(proxy),
         }
     }
 
@@ -65,7 +66,7 @@ impl Implementation for HaProxy {
     }
 
     fn process(&self) -> Option<u32> {
-        Some(self.process.id())
+        Some(self.proxy.id())
     }
 }
 

@@ -66,7 +66,7 @@ fn implementations(args: &Args) -> Vec<(&'static str, Runner)> {
         implementation::<peers::Reqwest>(),
     ];
     #[cfg(feature = "peers")]
-    if headless_benches::harness::HaProxy::is_installed() {
+    if headless_benches::harness::Program::HaProxy.is_installed() {
         implementations.push(implementation::<haproxy::HaProxy>());
     }
     implementations.retain(|(name, _)| args.value_of(IMPLEMENTATION.name).is_none_or(|only| only == *name));

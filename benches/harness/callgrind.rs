@@ -18,6 +18,10 @@ use std::process::{Command, Output};
 use std::thread;
 
 use super::args::Operations;
+use super::report::Report;
+
+/// A metric: see [`Counts`].
+pub const INSTRUCTIONS: &str = "instructions";
 
 /// Counts instructions, where valgrind is installed.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +54,16 @@ impl Callgrind {
     /// Those of [`counts`](Self::counts).
     pub fn per_operation(self, implementation: &str, case: &str, count: usize) -> Result<f64, String> {
         Ok(self.counts(implementation, case, count)?.instructions)
+    }
+
+    /// Adds the row of instructions per operation to the report, or prints why there is none.
+    ///
+    /// `place` is the case as the program needs it: `case`, perhaps with addresses of servers.
+    pub fn report(self, report: &mut Report, implementation: &str, case: &str, place: &str, count: usize) {
+        match self.per_operation(implementation, place, count) {
+            Ok(count) => report.add(implementation, case, INSTRUCTIONS, count, ""),
+            Err(error) => println!("no instructions of {implementation}: {error}"),
+        }
     }
 
     /// Counts one operation of `implementation` in `case`. The program is called with

@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::alloc::so_far;
 use super::args::{Args, Operations};
-use super::callgrind::Callgrind;
+use super::callgrind::{Callgrind, INSTRUCTIONS};
 use super::report::Report;
 use super::rounds::{Spread, interleaved, ns_per_operation};
 
@@ -19,8 +19,6 @@ use super::rounds::{Spread, interleaved, ns_per_operation};
 pub const TIME: &str = "time";
 /// A metric: nanoseconds per operation, on each of two threads that share the implementation.
 pub const TIME_THREADS: &str = "time, 2 threads";
-/// A metric: see [`Counts`](super::Counts).
-pub const INSTRUCTIONS: &str = "instructions";
 /// A metric: see [`Counts`](super::Counts).
 pub const ATOMICS: &str = "atomic operations";
 /// A metric: allocations per operation, of the thread that runs it.
@@ -48,7 +46,7 @@ pub struct Micro {
 }
 
 /// Does as many operations as it is called with.
-type Run = Box<dyn FnMut(usize) + Send>;
+pub type Run = Box<dyn FnMut(usize) + Send>;
 type Build = Box<dyn Fn(&Arc<Runtime>) -> Built>;
 
 struct Built {
@@ -164,7 +162,7 @@ fn on_threads(report: &mut Report, effort: &Effort, case: &Case) {
     let built = built.filter_map(|it| Some((it.name, (it.build)(&runtime).another?)));
     let mut built: Vec<_> = built.collect();
     let times = interleaved(effort.rounds, &mut built, |(_, another)| {
-        competing(effort.threads, [another(), another()])
+        competing(effort.threads, vec![another(), another()])
     });
     for ((name, _), times) in built.iter().zip(times) {
         report.add_spread(name, &case.name, TIME_THREADS, Spread::of(times), "ns");
@@ -175,11 +173,16 @@ fn on_threads(report: &mut Report, effort: &Effort, case: &Case) {
 ///
 /// WHY a time and not a number of operations: the fastest would end on one thread before the other
 /// has begun.
-fn competing<const THREADS: usize>(time: Duration, runs: [Run; THREADS]) -> f64 {
+///
+/// # Panics
+///
+/// If an operation panics.
+pub fn competing(time: Duration, runs: Vec<Run>) -> f64 {
     let stop = &AtomicBool::new(false);
+    let n = runs.len();
     let (elapsed, operations) = thread::scope(|scope| {
         let start = Instant::now();
-        let threads = runs.map(|mut run| {
+        let run = |mut run: Run| {
             scope.spawn(move || {
                 let mut operations = 0;
                 // Relaxed: a flag that guards nothing.
@@ -189,13 +192,14 @@ fn competing<const THREADS: usize>(time: Duration, runs: [Run; THREADS]) -> f64 
                 }
                 operations
             })
-        });
+        };
+        let threads: Vec<_> = runs.into_iter().map(run).collect();
         thread::sleep(time);
         stop.store(true, Relaxed);
-        let operations: usize = threads.map(|thread| thread.join().unwrap()).iter().sum();
+        let operations: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
         (start.elapsed(), operations)
     });
-    elapsed.as_secs_f64() * 1e9 * THREADS as f64 / operations as f64
+    elapsed.as_secs_f64() * 1e9 * n as f64 / operations as f64
 }
 
 fn one_thread() -> Arc<Runtime> {

@@ -134,7 +134,7 @@ ours      25.0   2.50x ± 20%
 
 ";
         assert_eq!(text[0], alone);
-        assert!(text[1].contains("ours       50.0   0.50x"), "{}", text[1]);
+        assert!(text[1].contains("ours      50.0   0.50x"), "{}", text[1]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::implementation::{Implementation, Setup};
 use crate::load::{Measured, Open};
-use crate::proxies::{Behind, HaProxy, Nginx, Proxy, is_installed};
+use crate::proxies::{Behind, HaProxy, Nginx, Settings};
 use crate::servers::Protocol;
 use crate::{hand_written, ours};
 
@@ -65,6 +65,6 @@ pub fn proxies(protocol: Protocol) -> Vec<Entry> {
     ];
     let installed = all
         .into_iter()
-        .filter(|(program, entry)| entry.speaks(protocol) && is_installed(program));
+        .filter(|(program, entry)| entry.speaks(protocol) && program.is_installed());
     installed.map(|(_, entry)| entry).collect()
 }

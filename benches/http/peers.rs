@@ -1,11 +1,10 @@
 //! The peers: two clients with the servers round robin, tower's balancer behind its buffer, and
 //! tonic's channel. All defaults are kept.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use headless_benches::hand_written::RoundRobin;
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
 use http_body_util::Empty;
@@ -47,26 +46,6 @@ fn get(authority: Authority) -> Request<Empty<Bytes>> {
     Request::get(uri.build().unwrap()).body(Empty::new()).unwrap()
 }
 
-/// One after another, for all callers together.
-#[derive(Clone)]
-struct RoundRobin<T> {
-    all: Arc<[T]>,
-    next: Arc<AtomicUsize>,
-}
-
-impl<T> RoundRobin<T> {
-    fn new(all: impl Iterator<Item = T>) -> Self {
-        Self {
-            all: all.collect(),
-            next: Arc::default(),
-        }
-    }
-
-    fn next(&self) -> &T {
-        &self.all[self.next.fetch_add(1, Relaxed) % self.all.len()]
-    }
-}
-
 /// hyper-util's client, with the servers round robin.
 #[derive(Clone)]
 pub struct HyperUtil {
@@ -80,7 +59,7 @@ impl ClonedClient for HyperUtil {
     async fn open(setup: &Setup) -> Self {
         Self {
             client: http_client(setup.case.protocol),
-            pods: RoundRobin::new(authorities(&setup.pods)),
+            pods: RoundRobin::over(authorities(&setup.pods)),
         }
     }
 
@@ -109,7 +88,7 @@ impl ClonedClient for Reqwest {
         };
         Self {
             client: builder.build().unwrap(),
-            pods: RoundRobin::new(authorities(&setup.pods)),
+            pods: RoundRobin::over(authorities(&setup.pods)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use headless_benches::harness::{self, Operations, one_thread};
+use headless_benches::harness::{Operations, Program, one_thread};
 
 use crate::implementation::{Implementation, Setup};
 use crate::load::{self, Protocol, Run};
@@ -39,7 +39,7 @@ const fn runner<C: Implementation + 'static>() -> Runner {
 /// Returns all of them, the baseline first.
 pub fn runners() -> Vec<Runner> {
     let mut all = in_this_process();
-    if harness::HaProxy::is_installed() {
+    if Program::HaProxy.is_installed() {
         all.push(runner::<haproxy::HaProxy>());
     }
     all

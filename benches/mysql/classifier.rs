@@ -80,10 +80,8 @@ pub fn measure(report: &mut Report, callgrind: Option<Callgrind>, rounds: usize,
         for (statement, times) in statements.iter().zip(times) {
             let name = &statement.name;
             report.add_spread(name, case, TIME, Spread::of(times), "ns");
-            match callgrind.map(|it| it.per_operation(name, case, counted)) {
-                Some(Ok(count)) => report.add(name, case, "instructions", count, ""),
-                Some(Err(error)) => println!("no instructions of {name}: {error}"),
-                None => {}
+            if let Some(callgrind) = callgrind {
+                callgrind.report(report, name, case, case, counted);
             }
         }
     }

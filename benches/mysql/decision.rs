@@ -88,10 +88,8 @@ pub fn measure(report: &mut Report, callgrind: Option<Callgrind>, pods: Pods, ro
         let name = way.way;
         report.add_spread(name, CASE, TIME, Spread::of(times), "ns");
         report.add(name, CASE, "allocations", allocations(&runtime, way), "");
-        match callgrind.map(|it| it.per_operation(name, &format!("{CASE} {pods}"), operations)) {
-            Some(Ok(count)) => report.add(name, CASE, "instructions", count, ""),
-            Some(Err(error)) => println!("no instructions of {name}: {error}"),
-            None => {}
+        if let Some(callgrind) = callgrind {
+            callgrind.report(report, name, CASE, &format!("{CASE} {pods}"), operations);
         }
     }
 }

@@ -2,10 +2,9 @@
 //! and the driver's pools, one for each replica, round robin.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use headless_benches::hand_written;
 use headless_mysql::driver::prelude::Queryable;
 use headless_mysql::driver::{Conn, OptsBuilder, Pool, PoolConstraints, PoolOpts, Statement};
 use headless_testkit::mariadb;
@@ -116,14 +115,8 @@ impl Caller for Both {
 /// uses, so that their statements stay prepared.
 #[derive(Clone)]
 pub struct Pools<const TUNED: bool> {
-    pools: [Pool; 2],
-    turn: Arc<AtomicUsize>,
-}
-
-impl<const TUNED: bool> Pools<TUNED> {
-    fn next(&self) -> &Pool {
-        &self.pools[self.turn.fetch_add(1, Relaxed) % 2]
-    }
+    all: [Pool; 2],
+    pools: hand_written::RoundRobin<Pool>,
 }
 
 impl<const TUNED: bool> Implementation for Pools<TUNED> {
@@ -141,10 +134,9 @@ impl<const TUNED: bool> Implementation for Pools<TUNED> {
                 .with_reset_connection(false)
         };
         let pool = |server| Pool::new(options(server).pool_opts(TUNED.then(tuned)));
-        Self {
-            pools: setup.pods.replicas.map(pool),
-            turn: Arc::default(),
-        }
+        let all = setup.pods.replicas.map(pool);
+        let pools = hand_written::RoundRobin::over(all.clone());
+        Self { all, pools }
     }
 
     async fn caller(&self, _: usize) -> Self {
@@ -152,7 +144,7 @@ impl<const TUNED: bool> Implementation for Pools<TUNED> {
     }
 
     async fn close(self) {
-        for pool in self.pools {
+        for pool in self.all {
             pool.disconnect().await.unwrap();
         }
     }
@@ -160,12 +152,12 @@ impl<const TUNED: bool> Implementation for Pools<TUNED> {
 
 impl<const TUNED: bool> Caller for Pools<TUNED> {
     async fn text(&mut self, id: u32) -> String {
-        let mut conn = self.next().get_conn().await.unwrap();
+        let mut conn = self.pools.next().get_conn().await.unwrap();
         conn.query_first(text(id)).await.unwrap().unwrap()
     }
 
     async fn prepared(&mut self, id: u32) -> String {
-        let mut conn = self.next().get_conn().await.unwrap();
+        let mut conn = self.pools.next().get_conn().await.unwrap();
         conn.exec_first(SELECT, (id,)).await.unwrap().unwrap()
     }
 }

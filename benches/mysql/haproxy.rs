@@ -4,11 +4,9 @@
 //!
 //! It shares the client's CPU, because it is on the client's side.
 
-use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use headless_benches::harness;
-use tokio::net::TcpStream;
+use headless_benches::harness::{Program, Proxy, free_addresses};
 
 use crate::hand_written::Connection;
 use crate::implementation::{Implementation, Setup};
@@ -16,7 +14,7 @@ use crate::servers::Pods;
 
 /// A running HAProxy, and its address for reads.
 pub struct HaProxy {
-    process: harness::HaProxy,
+    proxy: Proxy,
     reads: SocketAddr,
 }
 
@@ -25,14 +23,10 @@ impl Implementation for HaProxy {
     type Caller = Connection;
 
     async fn open(setup: Setup) -> Self {
-        let port = || TcpListener::bind("127.0.0.1:0").unwrap();
-        // Both stay open until both are known, so that they differ.
-        let [writes, reads] = [port(), port()].map(|port| port.local_addr().unwrap());
-        let process = harness::HaProxy::start(|_| settings(setup.pods, writes, reads));
-        while TcpStream::connect(reads).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Self { process, reads }
+        let [writes, reads] = free_addresses();
+        let proxy = Proxy::start(Program::HaProxy, |_| settings(setup.pods, writes, reads));
+        proxy.listens_on(reads).await;
+        Self { proxy, reads }
     }
 
     async fn caller(&self, _: usize) -> Connection {
@@ -42,7 +36,7 @@ impl Implementation for HaProxy {
     async fn close(self) {}
 
     fn process(&self) -> Option<u32> {
-        Some(self.process.id())
+        Some(self.proxy.id())
     }
 }
 

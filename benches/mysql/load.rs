@@ -179,10 +179,7 @@ pub fn report(
 pub fn count(report: &mut Report, callgrind: Callgrind, name: &str, pods: Pods, times: usize) {
     for protocol in Protocol::ALL {
         let case = protocol.case(1);
-        match callgrind.per_operation(name, &format!("{case} {pods}"), times) {
-            Ok(count) => report.add(name, &case, "instructions", count, ""),
-            Err(error) => println!("no instructions of {}: {error}", name),
-        }
+        callgrind.report(report, name, &case, &format!("{case} {pods}"), times);
     }
 }
 

@@ -1,8 +1,6 @@
 //! sqlx: its pool, one for each replica, round robin.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
+use headless_benches::hand_written::RoundRobin;
 use headless_testkit::mariadb;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
@@ -14,14 +12,8 @@ use crate::servers::SELECT;
 /// statements.
 #[derive(Clone)]
 pub struct Sqlx<const TUNED: bool> {
-    pools: [MySqlPool; 2],
-    turn: Arc<AtomicUsize>,
-}
-
-impl<const TUNED: bool> Sqlx<TUNED> {
-    fn next(&self) -> &MySqlPool {
-        &self.pools[self.turn.fetch_add(1, Relaxed) % 2]
-    }
+    all: [MySqlPool; 2],
+    pools: RoundRobin<MySqlPool>,
 }
 
 impl<const TUNED: bool> Implementation for Sqlx<TUNED> {
@@ -32,7 +24,7 @@ impl<const TUNED: bool> Implementation for Sqlx<TUNED> {
     type Caller = Self;
 
     async fn open(setup: Setup) -> Self {
-        let pools = setup.pods.replicas.map(|server| {
+        let all = setup.pods.replicas.map(|server| {
             let options = MySqlConnectOptions::new()
                 .host(&server.ip().to_string())
                 .port(server.port())
@@ -50,10 +42,8 @@ impl<const TUNED: bool> Implementation for Sqlx<TUNED> {
                 false => pool.connect_lazy_with(options),
             }
         });
-        Self {
-            pools,
-            turn: Arc::default(),
-        }
+        let pools = RoundRobin::over(all.clone());
+        Self { all, pools }
     }
 
     async fn caller(&self, _: usize) -> Self {
@@ -61,7 +51,7 @@ impl<const TUNED: bool> Implementation for Sqlx<TUNED> {
     }
 
     async fn close(self) {
-        for pool in self.pools {
+        for pool in self.all {
             pool.close().await;
         }
     }
@@ -70,11 +60,11 @@ impl<const TUNED: bool> Implementation for Sqlx<TUNED> {
 impl<const TUNED: bool> Caller for Sqlx<TUNED> {
     async fn text(&mut self, id: u32) -> String {
         let sql = sqlx::raw_sql(AssertSqlSafe(text(id)));
-        sql.fetch_one(self.next()).await.unwrap().get(0)
+        sql.fetch_one(self.pools.next()).await.unwrap().get(0)
     }
 
     async fn prepared(&mut self, id: u32) -> String {
         let sql = sqlx::query_scalar(SELECT).bind(id);
-        sql.fetch_one(self.next()).await.unwrap()
+        sql.fetch_one(self.pools.next()).await.unwrap()
     }
 }

@@ -11,8 +11,8 @@ mod ours;
 #[cfg(feature = "peers")]
 mod peers;
 
-use headless_benches::harness::micro::{self, ALLOCATIONS, Case, INSTRUCTIONS, TIME_THREADS};
-use headless_benches::harness::{Args, Bound, Report};
+use headless_benches::harness::micro::{self, ALLOCATIONS, Case, TIME_THREADS};
+use headless_benches::harness::{Args, Bound, INSTRUCTIONS, Report};
 
 use baselines::BASELINE;
 

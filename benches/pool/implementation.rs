@@ -5,10 +5,9 @@ use std::future::ready;
 use std::hint::{black_box, spin_loop};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use headless_benches::harness::{Latencies, so_far};
+use headless_benches::harness::{Latencies, micro, so_far};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinSet, yield_now};
 
@@ -53,9 +52,6 @@ pub struct Crowd {
 /// tasks queue for them.
 const WORK: Duration = Duration::from_micros(5);
 
-/// Operations between two checks of the flag that ends a run.
-const BATCH: usize = 64;
-
 /// Names a pool, and opens all of its connections.
 pub async fn implementation(name: &'static str, pool: impl Pool, connections: usize) -> Box<dyn Implementation> {
     let all_checked_out = Arc::new(tokio::sync::Barrier::new(connections));
@@ -92,33 +88,11 @@ impl<P: Pool> Implementation for Named<P> {
     }
 
     fn on_threads(&mut self, runtime: &Runtime, threads: usize, time: Duration) -> f64 {
-        // WHY a time and not a number of operations: the fastest would end on one thread before the
-        // other has begun.
-        let stop = AtomicBool::new(false);
-        let run = |mut pool: P| {
-            let mut operations = 0;
-            runtime.handle().block_on(async {
-                while !stop.load(Relaxed) {
-                    repeat(&mut pool, BATCH).await;
-                    operations += BATCH;
-                }
-            });
-            operations
+        let run = |_| -> micro::Run {
+            let (mut pool, runtime) = (self.pool.clone(), runtime.handle().clone());
+            Box::new(move |operations| runtime.block_on(repeat(&mut pool, operations)))
         };
-        let (elapsed, operations) = thread::scope(|scope| {
-            let start = Instant::now();
-            let threads = (0..threads).map(|_| {
-                let pool = self.pool.clone();
-                scope.spawn(|| run(pool))
-            });
-            let threads: Vec<_> = threads.collect();
-            thread::sleep(time);
-            stop.store(true, Relaxed);
-            let operations = threads.into_iter().map(|thread| thread.join().unwrap());
-            let operations: usize = operations.sum();
-            (start.elapsed(), operations)
-        });
-        elapsed.as_secs_f64() * 1e9 * threads as f64 / operations as f64
+        micro::competing(time, (0..threads).map(run).collect())
     }
 
     fn crowd(&mut self, runtime: &Runtime, tasks: usize, time: Duration) -> Crowd {

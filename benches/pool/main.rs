@@ -154,10 +154,8 @@ fn alone(report: &mut Report, effort: &Effort) {
         report.add_spread(name, ALONE, "time", Spread::of(times), "ns");
         let allocations = implementation.alone(&runtime, n) as f64 / n as f64;
         report.add(name, ALONE, "allocations", allocations, "");
-        match callgrind.map(|it| it.per_operation(name, ALONE, effort.counted)) {
-            Some(Ok(count)) => report.add(name, ALONE, "instructions", count, ""),
-            Some(Err(error)) => println!("no instructions of {name}: {error}"),
-            None => {}
+        if let Some(callgrind) = callgrind {
+            callgrind.report(report, name, ALONE, ALONE, effort.counted);
         }
     }
 }
