@@ -7,6 +7,7 @@ use crate::{dependencies, documentation, features, packages};
 
 pub(crate) fn run(run: &mut Run) {
     run.step("format", &mut cargo(["fmt", "--all", "--check"]));
+    run.step("format of the benches", cargo(["fmt", "--check"]).args(BENCHES));
     for (name, packages) in [("clippy", ALL_BUT_BENCHES), ("clippy of the benches", BENCHES)] {
         let mut clippy = cargo(["clippy", "--all-targets"]);
         clippy.args(packages).args(["--", "-D", "warnings"]);

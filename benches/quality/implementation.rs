@@ -1,4 +1,5 @@
-//! Who is compared: our policies, models of others and the limit. And how they are run: each with the same seeds, on all CPUs.
+//! What is compared: our policies, models of others, and the baseline. All run with the same seeds,
+//! on all CPUs.
 
 use std::sync::Mutex;
 use std::thread;
@@ -8,19 +9,19 @@ use headless_benches::harness::{Report, Spread};
 use headless_benches::sim::{Client, Draws, Headless, Measured, Oracle, PeakEwma, Scenario};
 use headless_core::policy::{LeastLoaded, PowerOfTwo, Random, RoundRobin};
 
-/// What every figure of a case is compared to: the oracle, and in the supermarket the draws by hand.
-pub const LIMIT: &str = "limit";
+/// The baseline of a case: the oracle, and in the supermarket hand-written draws.
+pub const BASELINE: &str = "baseline";
 
 /// A client by name.
 #[derive(Clone, Copy)]
-pub struct Contender {
+pub struct Implementation {
     pub name: &'static str,
-    /// For so many pods, from a seed.
+    /// Creates a client for a number of pods, from a seed.
     make: fn(usize, u64) -> Box<dyn Client>,
 }
 
-impl Contender {
-    pub const ORACLE: Self = Self::new(LIMIT, |_, seed| Box::new(Oracle::new(seed)));
+impl Implementation {
+    pub const ORACLE: Self = Self::new(BASELINE, |_, seed| Box::new(Oracle::new(seed)));
     pub const ROUND_ROBIN: Self = Self::new("headless RoundRobin", |n, seed| {
         Box::new(Headless::new(RoundRobin::default(), n, seed))
     });
@@ -37,7 +38,7 @@ impl Contender {
     pub const TOWER_PENDING: Self = Self::new("tower PendingRequests (model)", |n, seed| {
         Box::new(Draws::new(2, n, seed))
     });
-    /// With the times of our policy and of linkerd: 10 s, and 30 ms to begin with.
+    /// With the times of our policy and of linkerd: 10 s, and 30 ms at first.
     pub const TOWER_EWMA: Self = Self::new("tower PeakEwma (model)", |n, seed| {
         Box::new(PeakEwma::new(
             Duration::from_millis(30),
@@ -47,7 +48,7 @@ impl Contender {
         ))
     });
 
-    /// The limit first.
+    /// All of them, the baseline first.
     pub const ALL: [Self; 8] = [
         Self::ORACLE,
         Self::ROUND_ROBIN,
@@ -64,28 +65,32 @@ impl Contender {
     }
 }
 
-/// So many runs of each contender, with seeds from 0 on.
+/// The runs of each implementation, with seeds from 0 on.
 pub const SEEDS: u64 = 8;
 
-/// The scenario with so many independent clients of each contender; by contender, then by seed.
-pub fn run(contenders: &[Contender], clients: usize, scenario: &Scenario) -> Vec<Vec<Measured>> {
-    let runs = contenders
+/// Runs the scenario with independent clients of each implementation. Returns the results by
+/// implementation, then by seed.
+pub fn run(implementations: &[Implementation], clients: usize, scenario: &Scenario) -> Vec<Vec<Measured>> {
+    let runs = implementations
         .iter()
-        .flat_map(|contender| (0..SEEDS).map(move |seed| (contender, seed)));
-    let measured = on_all_cpus(runs.collect(), |(contender, seed)| {
-        // WHY: clients draw from other seeds than the world, or their choices would depend on what is to come.
+        .flat_map(|implementation| (0..SEEDS).map(move |seed| (implementation, seed)));
+    let measured = on_all_cpus(runs.collect(), |(implementation, seed)| {
+        // WHY: clients draw from other seeds than the world, or their choices would depend on the
+        // future.
         let seeds = (0..clients as u64).map(|client| (seed + 1) << 32 | client);
-        let mut clients: Vec<_> = seeds.map(|seed| (contender.make)(scenario.pods.len(), seed)).collect();
+        let mut clients: Vec<_> = seeds
+            .map(|seed| (implementation.make)(scenario.pods.len(), seed))
+            .collect();
         scenario.run(&mut clients, seed)
     });
     let mut measured = measured.into_iter();
-    contenders
+    implementations
         .iter()
         .map(|_| measured.by_ref().take(SEEDS as usize).collect())
         .collect()
 }
 
-/// The results in the order of the jobs, whoever did them.
+/// Returns the results in the order of the jobs, whichever thread did them.
 fn on_all_cpus<J: Send, T: Send>(jobs: Vec<J>, work: impl Fn(J) -> T + Sync) -> Vec<T> {
     let mut results: Vec<Option<T>> = jobs.iter().map(|_| None).collect();
     let queue = Mutex::new(jobs.into_iter().zip(&mut results));
@@ -105,14 +110,14 @@ fn on_all_cpus<J: Send, T: Send>(jobs: Vec<J>, work: impl Fn(J) -> T + Sync) -> 
         .collect()
 }
 
-/// Reports one figure of all runs of a contender.
+/// Reports one figure of all runs of an implementation.
 pub fn add(
     report: &mut Report,
-    who: Contender,
+    implementation: Implementation,
     case: &str,
     metric: &str,
     unit: &str,
     values: impl Iterator<Item = f64>,
 ) {
-    report.add_spread(who.name, case, metric, Spread::of(values), unit);
+    report.add_spread(implementation.name, case, metric, Spread::of(values), unit);
 }

@@ -1,11 +1,14 @@
-//! What needs no library: a few plain draws and the shortest queue, and an oracle that knows what no client can know.
+//! Hand-written clients: a few plain draws and the shortest queue, and an oracle that knows what no
+//! client can know.
 
 use headless_core::{Outcome, Timestamp};
 
-use super::{Client, Pod, Random};
+use super::client::Client;
+use super::pod::Pod;
+use super::random::Random;
 
-/// Draws so many distinct pods and takes the one with the fewest requests of its own: with two, what tower does with
-/// `PendingRequests`; with one, chance.
+/// Draws distinct pods and takes the one with the fewest requests of this client. Two draws are
+/// tower's `PendingRequests`, one draw is chance.
 pub struct Draws {
     draws: usize,
     drawn: Vec<usize>,
@@ -14,7 +17,7 @@ pub struct Draws {
 }
 
 impl Draws {
-    /// A client of so many pods; of fewer than `draws` it draws all.
+    /// Creates a client of `pods` pods; of fewer than `draws` it draws all.
     pub fn new(draws: usize, pods: usize, seed: u64) -> Self {
         Self {
             draws: draws.min(pods),
@@ -45,12 +48,12 @@ impl Client for Draws {
     }
 }
 
-/// Knows the remaining work of all pods, whoever sent it, how fast each one is and which one fails, and takes the one that will
-/// probably be done first; equals by chance.
+/// Knows the remaining work of all pods, from all clients, how fast each one is and which one
+/// fails. Takes the one that will probably be done first; equals by chance.
 pub struct Oracle(Random);
 
 impl Oracle {
-    /// One for any number of pods.
+    /// Creates an oracle for any number of pods.
     pub fn new(seed: u64) -> Self {
         Self(Random::new(seed))
     }
@@ -58,8 +61,8 @@ impl Oracle {
 
 impl Client for Oracle {
     fn begin(&mut self, pods: &[Pod], now: Timestamp) -> usize {
-        // WHY: the search starts anywhere, and takes the first of equals: idle pods are equals, and rarely stand in gaps that would
-        // make this unfair enough to matter.
+        // WHY: the search starts at a random pod and takes the first of equals. Idle pods are
+        // equals, and the gaps between them are rarely uneven enough to matter.
         let start = self.0.below(pods.len());
         let order = (start..pods.len()).chain(0..start);
         let first = order.min_by_key(|&pod| (pods[pod].is_failing(now), pods[pod].expected_end(now)));
@@ -73,7 +76,7 @@ impl Client for Oracle {
 mod tests {
     use std::time::Duration;
 
-    use super::super::Work;
+    use super::super::pod::Work;
     use super::*;
 
     #[test]

@@ -1,19 +1,20 @@
-//! The statement guard: what it takes to judge a statement, and to remember the verdict. No server.
+//! The statement classifier: the cost of a classification, and of finding it in the cache. No
+//! server.
 
 use std::hint::black_box;
 
 use headless_benches::harness::{Callgrind, Operations, Report, Spread, interleaved, ns_per_operation};
 use headless_mysql::statement::{Dialect, StatementCache, classify};
 
-/// Each time anew.
-pub const JUDGED: &str = "guard, judged";
-/// Found in the cache.
-pub const REMEMBERED: &str = "guard, cached";
+/// The text is read each time.
+pub const CLASSIFIED: &str = "classifier, uncached";
+/// The classification is found in the cache.
+pub const CACHED: &str = "classifier, cached";
 const TIME: &str = "time";
-/// The longest statement that the target is for, in bytes.
+/// The longest statement of the target, in bytes.
 const USUAL: usize = 200;
 
-/// One text of one shape.
+/// A statement of one shape.
 struct Statement {
     /// With its length.
     name: String,
@@ -28,7 +29,7 @@ fn statements() -> Vec<Statement> {
         (
             "ORM select",
             "SELECT `users`.`id`, `users`.`name`, `users`.`email`, `users`.`created_at` FROM `users` WHERE `users`.`active` = ? ORDER \
-             BY `users`.`id` DESC LIMIT 20",
+             BY `users`.`id` DESC BASELINE 20",
         ),
         (
             "join",
@@ -39,7 +40,7 @@ fn statements() -> Vec<Statement> {
         ("update", "UPDATE stock SET n = n - ?, changed = NOW() WHERE item_id = ? AND n >= ?"),
         (
             "select for update",
-            "SELECT id, payload FROM jobs WHERE state = 'new' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
+            "SELECT id, payload FROM jobs WHERE state = 'new' ORDER BY id BASELINE 1 FOR UPDATE SKIP LOCKED",
         ),
         (
             "with comments",
@@ -55,51 +56,49 @@ fn statements() -> Vec<Statement> {
 }
 
 impl Statement {
-    /// So many times.
+    /// Classifies the statement this number of times.
     fn run(&self, case: &str, cache: &StatementCache, operations: usize) {
         for _ in 0..operations {
             let text = black_box(self.text.as_str());
-            let verdict = match case {
-                REMEMBERED => cache.classify(text),
+            let classification = match case {
+                CACHED => cache.classify(text),
                 _ => classify(text, cache.dialect()),
             };
-            black_box(verdict);
+            black_box(classification);
         }
     }
 }
 
-/// Times and, with callgrind, instructions.
+/// Measures times and, with callgrind, instructions.
 pub fn measure(report: &mut Report, callgrind: Option<Callgrind>, rounds: usize, operations: usize, counted: usize) {
     let cache = StatementCache::new(Dialect::UTF8);
     let mut statements = statements();
-    for case in [JUDGED, REMEMBERED] {
+    for case in [CLASSIFIED, CACHED] {
         let times = interleaved(rounds, &mut statements, |it| {
             ns_per_operation(operations, || it.run(case, &cache, operations))
         });
         for (statement, times) in statements.iter().zip(times) {
             let name = &statement.name;
             report.add_spread(name, case, TIME, Spread::of(times), "ns");
-            match callgrind.map(|it| it.per_operation(name, case, counted)) {
-                Some(Ok(count)) => report.add(name, case, "instructions", count, ""),
-                Some(Err(error)) => println!("no instructions of {name}: {error}"),
-                None => {}
+            if let Some(callgrind) = callgrind {
+                callgrind.report(report, name, case, case, counted);
             }
         }
     }
 }
 
-/// Under callgrind. `false`: this is not one of ours.
+/// Classifies under callgrind. Returns `false` for another case.
 pub fn run(operations: &Operations) -> bool {
     let cache = StatementCache::new(Dialect::UTF8);
     let statements = statements();
-    let asked = statements.iter().find(|it| it.name == operations.contender);
+    let asked = statements.iter().find(|it| it.name == operations.implementation);
     if let Some(statement) = asked {
         statement.run(&operations.case, &cache, operations.count);
     }
     asked.is_some()
 }
 
-/// The median of the slowest usual statement, in nanoseconds.
+/// Returns the median of the slowest usual statement, in nanoseconds.
 pub fn slowest(report: &Report, case: &str) -> Option<f64> {
     let usual = statements().into_iter().filter(|it| it.text.len() <= USUAL);
     usual

@@ -1,5 +1,5 @@
-//! What can be written by hand on hyper: the limit, a connection that a caller keeps to one server; and power of two choices, with
-//! nothing that a client for use needs besides.
+//! Hand-written on hyper: the baseline, a connection that a caller keeps to one server; and power
+//! of two choices, without the other features of a client.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -15,8 +15,8 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use crate::contender::{Caller, Contender, HOST, PATH, Protocol, Setup, Shared};
-use crate::servers::{ANSWER, Pods};
+use crate::implementation::{Caller, ClonedClient, HOST, Implementation, PATH, Setup};
+use crate::servers::{ANSWER, Pods, Protocol};
 
 /// A connection, or with HTTP/2 a handle to one.
 pub enum Link {
@@ -43,8 +43,8 @@ impl Link {
         }
     }
 
-    /// Another handle to the same connection.
-    fn share(&self) -> Option<Self> {
+    /// Returns another handle to the same connection; `None` with HTTP/1.
+    fn another(&self) -> Option<Self> {
         match self {
             Self::Http1(_) => None,
             Self::Http2(sender) => Some(Self::Http2(sender.clone())),
@@ -77,32 +77,33 @@ pub async fn check<B: Body<Error: std::fmt::Debug>>(answer: Response<B>) {
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), ANSWER);
 }
 
-/// The limit. HTTP/1.1: each caller has a connection. HTTP/2: there is one to each server, and each caller keeps to one of them.
+/// The baseline. HTTP/1.1: each caller has a connection. HTTP/2: there is one connection to each
+/// server, and each caller keeps to one of them.
 pub struct Pinned {
     setup: Setup,
-    /// With HTTP/2.
-    shared: Vec<Link>,
+    /// A connection to each server, with HTTP/2.
+    links: Vec<Link>,
 }
 
-impl Contender for Pinned {
-    const NAME: &'static str = "hyper, pinned: the limit";
+impl Implementation for Pinned {
+    const NAME: &'static str = "hyper, pinned (baseline)";
     type Caller = Link;
 
     async fn open(setup: &Setup) -> Self {
-        let mut shared = Vec::new();
+        let mut links = Vec::new();
         if setup.case.protocol == Protocol::Http2 {
             for pod in &setup.pods.0 {
-                shared.push(Link::open(Protocol::Http2, *pod).await);
+                links.push(Link::open(Protocol::Http2, *pod).await);
             }
         }
         let setup = setup.clone();
-        Self { setup, shared }
+        Self { setup, links }
     }
 
     async fn caller(&self, number: usize) -> Link {
         let Setup { case, pods: Pods(pods) } = &self.setup;
         let pod = number % pods.len();
-        match self.shared.get(pod).and_then(Link::share) {
+        match self.links.get(pod).and_then(Link::another) {
             Some(link) => link,
             None => Link::open(case.protocol, pods[pod]).await,
         }
@@ -123,10 +124,10 @@ struct Pod {
 }
 
 impl Pod {
-    /// With HTTP/2, the connection stays where it is.
+    /// Takes a connection. With HTTP/2 it stays and is used by several callers at once.
     fn take(&self) -> Option<Link> {
         let mut idle = self.idle.lock().unwrap();
-        idle.last()?.share().or_else(|| idle.pop())
+        idle.last()?.another().or_else(|| idle.pop())
     }
 
     fn put_back(&self, link: Link) {
@@ -136,8 +137,8 @@ impl Pod {
     }
 }
 
-impl Shared for PowerOfTwo {
-    const NAME: &'static str = "hyper, power of two by hand";
+impl ClonedClient for PowerOfTwo {
+    const NAME: &'static str = "hyper, hand-written power of two";
 
     async fn open(setup: &Setup) -> Self {
         let protocol = setup.case.protocol;

@@ -1,4 +1,4 @@
-//! What has to be done here, and what is noted of it. Nothing of any particular contender.
+//! The operation, and its cost. Nothing here knows a particular implementation.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -9,57 +9,58 @@ use headless_benches::harness::so_far;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pods {
     pub size: u32,
-    /// How many are replaced each time: spread over the whole list, the same ones each time, under their old names.
+    /// The number of pods that are replaced each time: spread over the list, always the same, under
+    /// their old names.
     pub replaced: u32,
 }
 
 impl Pods {
-    /// The list in their `life`-th life, in order of their numbers.
-    pub fn list(self, life: u8) -> impl Iterator<Item = (String, SocketAddr)> {
+    /// Returns the list of a generation, in order of the pods' numbers.
+    pub fn list(self, generation: u8) -> impl Iterator<Item = (String, SocketAddr)> {
         let every = self.size / self.replaced;
         (0..self.size).map(move |k| {
-            let life = if k % every == 0 { life } else { 0 };
+            let generation = if k % every == 0 { generation } else { 0 };
             let [_, _, high, low] = k.to_be_bytes();
-            (format!("web-{k}"), SocketAddr::from(([10, life, high, low], 80)))
+            (format!("web-{k}"), SocketAddr::from(([10, generation, high, low], 80)))
         })
     }
 }
 
-/// Counts the lives: each list differs from the one before.
+/// Counts the generations: each list differs from the one before.
 #[derive(Debug, Default)]
-pub struct Lives(u8);
+pub struct Generations(u8);
 
-impl Lives {
+impl Generations {
     pub fn next(&mut self) -> u8 {
         self.0 = self.0 % 250 + 1;
         self.0
     }
 }
 
-/// Someone who is told the new list.
-pub trait Contender {
+/// A receiver of new lists.
+pub trait Implementation {
     fn name(&self) -> &'static str;
 
-    /// Makes the next list, in the form in which this contender takes it; not measured.
+    /// Prepares the next list in the form that this implementation takes; not measured.
     fn prepare(&mut self);
 
-    /// Takes the list that was prepared first; what that cost.
+    /// Takes the list that was prepared first, and returns the cost.
     fn replace(&mut self) -> Cost;
 
-    /// A pick as one thread of many would do it, over and over; `None`: only one thread can.
+    /// Returns a pick for one thread of many; `None` if only one thread can pick.
     fn picker(&self) -> Option<Box<dyn FnMut() + Send>> {
         None
     }
 }
 
-/// What one replacement cost.
+/// The cost of one replacement.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub nanos: f64,
     pub allocations: usize,
 }
 
-/// A moment, and what had been allocated until then.
+/// A moment, and the allocations until then.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     time: Instant,
@@ -82,7 +83,7 @@ impl Mark {
     }
 }
 
-/// The cost of `work`.
+/// Measures the cost of `work`.
 pub fn cost(work: impl FnOnce()) -> Cost {
     let start = Mark::now();
     work();

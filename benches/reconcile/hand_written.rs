@@ -1,5 +1,5 @@
-//! The limit: the least that takes a full list and keeps what it knows of the pods that stay. Once by merging two sorted lists, once
-//! by looking up each pod in a hash map.
+//! The baseline: the least that takes a complete list and keeps the state of the pods that stay.
+//! Once by merging two sorted lists, once by a lookup of each pod in a hash map.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 
-use crate::contender::{Contender, Cost, Lives, Pods, cost};
+use crate::implementation::{Cost, Generations, Implementation, Pods, cost};
 
-/// Who a pod is: the address first, as two addresses are compared fastest.
+/// The identity of a pod: the address first, because addresses are compared fastest.
 type Key = (SocketAddr, Arc<str>);
 
-/// One pod, and the state that has to survive.
+/// One pod, and the state that is kept.
 #[derive(Debug)]
 struct Endpoint {
     key: Key,
@@ -33,7 +33,7 @@ impl Endpoint {
 
 type Set = Arc<[Arc<Endpoint>]>;
 
-/// One pass over both lists, as both are sorted.
+/// Merges both lists in one pass, because both are sorted.
 fn merge(old: &[Arc<Endpoint>], new: &[Key]) -> Set {
     let mut olds = old.iter().peekable();
     new.iter()
@@ -51,10 +51,10 @@ fn kept<'a>(olds: &mut Peekable<impl Iterator<Item = &'a Arc<Endpoint>>>, key: &
     }
 }
 
-/// Sorted lists, made beforehand.
+/// Sorted lists, prepared before the measurement.
 struct Lists {
     pods: Pods,
-    lives: Lives,
+    generations: Generations,
     made: VecDeque<Vec<Key>>,
 }
 
@@ -62,13 +62,13 @@ impl Lists {
     fn of(pods: Pods) -> Self {
         Self {
             pods,
-            lives: Lives::default(),
+            generations: Generations::default(),
             made: VecDeque::new(),
         }
     }
 
     fn make(&mut self) {
-        self.made.push_back(sorted(self.pods, self.lives.next()));
+        self.made.push_back(sorted(self.pods, self.generations.next()));
     }
 
     fn take(&mut self) -> Vec<Key> {
@@ -76,7 +76,7 @@ impl Lists {
     }
 }
 
-/// The limit.
+/// The baseline.
 pub struct Merge {
     name: &'static str,
     lists: Lists,
@@ -94,7 +94,7 @@ impl Merge {
     }
 }
 
-impl Contender for Merge {
+impl Implementation for Merge {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -120,7 +120,7 @@ impl Contender for Merge {
     }
 }
 
-/// The less loaded of two, counted.
+/// Picks the less loaded of two, and counts the request.
 fn pick(set: &[Arc<Endpoint>]) -> Arc<Endpoint> {
     let entropy = rand::random::<u64>();
     let drawn = |bits: u32| &set[((u64::from(bits) * set.len() as u64) >> 32) as usize];
@@ -134,7 +134,7 @@ fn pick(set: &[Arc<Endpoint>]) -> Arc<Endpoint> {
     Arc::clone(picked)
 }
 
-/// The same without an order: what stays is found by its hash.
+/// The same without an order: pods that stay are found by their hash.
 pub struct ByHash {
     name: &'static str,
     lists: Lists,
@@ -158,7 +158,7 @@ impl ByHash {
     }
 }
 
-impl Contender for ByHash {
+impl Implementation for ByHash {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -183,8 +183,8 @@ impl Contender for ByHash {
     }
 }
 
-fn sorted(pods: Pods, life: u8) -> Vec<Key> {
-    let mut list: Vec<Key> = pods.list(life).map(|(name, addr)| (addr, name.into())).collect();
+fn sorted(pods: Pods, generation: u8) -> Vec<Key> {
+    let mut list: Vec<Key> = pods.list(generation).map(|(name, addr)| (addr, name.into())).collect();
     list.sort_unstable();
     list
 }

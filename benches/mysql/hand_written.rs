@@ -1,19 +1,18 @@
-//! The driver by hand, in its own best way: a connection that is never given back, which is the limit. And its pools, one for each
-//! replica, taken in turn.
+//! Hand-written clients on the driver: a connection that is never returned, which is the baseline;
+//! and the driver's pools, one for each replica, round robin.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use headless_benches::hand_written;
 use headless_mysql::driver::prelude::Queryable;
 use headless_mysql::driver::{Conn, OptsBuilder, Pool, PoolConstraints, PoolOpts, Statement};
 use headless_testkit::mariadb;
 
-use crate::contender::{Caller, Contender, Setup, text};
+use crate::implementation::{Caller, Implementation, Setup, text};
 use crate::servers::{Pods, SELECT};
 
-/// To this server, by TCP as all others.
+/// Returns the options for this server. TCP is used, as by all others.
 fn options(server: SocketAddr) -> OptsBuilder {
     OptsBuilder::default()
         .ip_or_hostname(server.ip().to_string())
@@ -24,13 +23,13 @@ fn options(server: SocketAddr) -> OptsBuilder {
         .prefer_socket(false)
 }
 
-/// A connection of one's own, with the statement prepared on it.
-pub struct Held {
+/// A connection of one caller, with the statement prepared on it.
+pub struct Connection {
     conn: Conn,
     statement: Statement,
 }
 
-impl Held {
+impl Connection {
     pub async fn open(server: SocketAddr) -> Self {
         let mut conn = Conn::new(options(server)).await.unwrap();
         let statement = conn.prep(SELECT).await.unwrap();
@@ -38,7 +37,7 @@ impl Held {
     }
 }
 
-impl Caller for Held {
+impl Caller for Connection {
     async fn text(&mut self, id: u32) -> String {
         self.conn.query_first(text(id)).await.unwrap().unwrap()
     }
@@ -48,42 +47,43 @@ impl Caller for Held {
     }
 }
 
-/// The limit: each caller is pinned to one replica, one half of them to each.
+/// The baseline: each caller is pinned to one replica, one half of them to each.
 pub struct Pinned(Pods);
 
-impl Contender for Pinned {
-    const NAME: &'static str = "pinned by hand: the limit";
-    type Caller = Held;
+impl Implementation for Pinned {
+    const NAME: &'static str = "pinned, hand-written (baseline)";
+    type Caller = Connection;
 
     async fn open(setup: Setup) -> Self {
         Self(setup.pods)
     }
 
-    async fn caller(&self, number: usize) -> Held {
-        Held::open(self.0.replicas[number % 2]).await
+    async fn caller(&self, number: usize) -> Connection {
+        Connection::open(self.0.replicas[number % 2]).await
     }
 
     async fn close(self) {}
 }
 
-/// The same on both replicas: what it costs the client, and a server, that each query goes to another server than the one before.
-pub struct InTurn(Pods);
+/// The same on both replicas: shows the cost for the client, and for a server, if each query goes
+/// to the other server than the one before.
+pub struct RoundRobin(Pods);
 
 /// A connection to each.
 pub struct Both {
-    held: [Held; 2],
+    connections: [Connection; 2],
     turn: usize,
 }
 
 impl Both {
-    fn next(&mut self) -> &mut Held {
+    fn next(&mut self) -> &mut Connection {
         self.turn += 1;
-        &mut self.held[self.turn % 2]
+        &mut self.connections[self.turn % 2]
     }
 }
 
-impl Contender for InTurn {
-    const NAME: &'static str = "by hand, in turn";
+impl Implementation for RoundRobin {
+    const NAME: &'static str = "hand-written, round robin";
     type Caller = Both;
 
     async fn open(setup: Setup) -> Self {
@@ -93,7 +93,7 @@ impl Contender for InTurn {
     async fn caller(&self, number: usize) -> Both {
         let [first, second] = self.0.replicas;
         Both {
-            held: [Held::open(first).await, Held::open(second).await],
+            connections: [Connection::open(first).await, Connection::open(second).await],
             turn: number,
         }
     }
@@ -111,20 +111,15 @@ impl Caller for Both {
     }
 }
 
-/// The driver's pool, twice. Tuned: connections stay open and are not reset between uses, so that their statements stay prepared.
+/// The driver's pool, one for each replica. Tuned: connections stay open and are not reset between
+/// uses, so that their statements stay prepared.
 #[derive(Clone)]
 pub struct Pools<const TUNED: bool> {
-    pools: [Pool; 2],
-    turn: Arc<AtomicUsize>,
+    all: [Pool; 2],
+    pools: hand_written::RoundRobin<Pool>,
 }
 
-impl<const TUNED: bool> Pools<TUNED> {
-    fn next(&self) -> &Pool {
-        &self.pools[self.turn.fetch_add(1, Relaxed) % 2]
-    }
-}
-
-impl<const TUNED: bool> Contender for Pools<TUNED> {
+impl<const TUNED: bool> Implementation for Pools<TUNED> {
     const NAME: &'static str = match TUNED {
         true => "mysql_async Pool x 2, tuned",
         false => "mysql_async Pool x 2",
@@ -139,10 +134,9 @@ impl<const TUNED: bool> Contender for Pools<TUNED> {
                 .with_reset_connection(false)
         };
         let pool = |server| Pool::new(options(server).pool_opts(TUNED.then(tuned)));
-        Self {
-            pools: setup.pods.replicas.map(pool),
-            turn: Arc::default(),
-        }
+        let all = setup.pods.replicas.map(pool);
+        let pools = hand_written::RoundRobin::over(all.clone());
+        Self { all, pools }
     }
 
     async fn caller(&self, _: usize) -> Self {
@@ -150,7 +144,7 @@ impl<const TUNED: bool> Contender for Pools<TUNED> {
     }
 
     async fn close(self) {
-        for pool in self.pools {
+        for pool in self.all {
             pool.disconnect().await.unwrap();
         }
     }
@@ -158,12 +152,12 @@ impl<const TUNED: bool> Contender for Pools<TUNED> {
 
 impl<const TUNED: bool> Caller for Pools<TUNED> {
     async fn text(&mut self, id: u32) -> String {
-        let mut conn = self.next().get_conn().await.unwrap();
+        let mut conn = self.pools.next().get_conn().await.unwrap();
         conn.query_first(text(id)).await.unwrap().unwrap()
     }
 
     async fn prepared(&mut self, id: u32) -> String {
-        let mut conn = self.next().get_conn().await.unwrap();
+        let mut conn = self.pools.next().get_conn().await.unwrap();
         conn.exec_first(SELECT, (id,)).await.unwrap().unwrap()
     }
 }
