@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use headless::{Outcome, Route};
 use headless_benches::harness::{Callgrind, Operations, Report, Spread, interleaved, ns_per_operation, so_far};
-use headless_mysql::{Error, ReadOptions, Splitter, Why};
+use headless_mysql::{Error, ReadOptions, RouteReason, Splitter};
 use tokio::runtime::Runtime;
 
 use crate::contender::Setup;
@@ -54,8 +54,8 @@ async fn asked(db: &Splitter) -> Vec<Asked<'_>> {
     // Until the probes have seen that the replicas have it.
     let mut looks = 0;
     loop {
-        let why: Result<Why, Error> = db.read_with(&token, async |c| Ok(c.explain().why)).await;
-        if why.unwrap() == Why::HasToken {
+        let why: Result<RouteReason, Error> = db.read_with(&token, async |c| Ok(c.explain().reason)).await;
+        if why.unwrap() == RouteReason::HasToken {
             break;
         }
         looks += 1;
