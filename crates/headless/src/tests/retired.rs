@@ -82,7 +82,7 @@ async fn the_last_request_of_an_endpoint_that_left_does_not_free_it() {
 }
 
 #[tokio::test]
-async fn a_rule_that_panics_leaves_the_pods_as_they_were_and_the_next_change_knows_them() {
+async fn a_rule_that_panics_leaves_the_endpoints_as_they_were() {
     let balancer = balancer().await;
     let (_, backend) = current(&balancer);
     let backend = backend.upgrade().expect("it is in the view");

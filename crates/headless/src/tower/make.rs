@@ -27,12 +27,13 @@ pub struct MakeConnector<M, K = Exclusive> {
 
 /// A made service takes one request at a time.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct Exclusive;
 
 /// Clones of a made service share one connection, which carries as many requests at a time as this
 /// says.
 #[derive(Clone, Copy, Debug)]
-pub struct Multiplexed(pub NonZeroUsize);
+pub struct Multiplexed(pub(super) NonZeroUsize);
 
 impl<M, K> MakeConnector<M, K> {
     pub(super) fn new(make: M, kind: K) -> Self {

@@ -17,6 +17,7 @@ impl<Req, F: Fn(&Req) -> Route> RouteRequest<Req> for F {
 
 /// The default: every request may go to any endpoint.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "a value without fields, to be written as such")]
 pub struct AnyEndpoint;
 
 impl<Req> RouteRequest<Req> for AnyEndpoint {
@@ -46,6 +47,7 @@ impl<Resp, E, F: Fn(&Result<Resp, E>) -> Outcome> Classify<Resp, E> for F {
 
 /// The default: a response is a success, an error is a failure.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "a value without fields, to be written as such")]
 pub struct ErrorsFail;
 
 impl<Resp, E> Classify<Resp, E> for ErrorsFail {

@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use fastrand::Rng;
+
 use super::*;
 
 const WORLDS: u64 = 500;
@@ -35,53 +37,35 @@ fn a_million_random_operations_break_no_rule() {
     }
 }
 
-/// `SplitMix64`.
-struct Dice(u64);
-
-impl Dice {
-    /// One of `0..sides`.
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((word ^ (word >> 31)) % sides as u64) as usize
-    }
-
-    fn coin(&mut self) -> bool {
-        self.roll(2) == 0
-    }
-}
-
 /// One of the pods that share the permits, if there are any.
 struct World {
-    dice: Dice,
+    dice: Rng,
     now: Timestamp,
     permits: Option<Arc<Permits>>,
     pods: Vec<Pod>,
-    needs_permit: VecDeque<usize>,
+    awaiting: VecDeque<usize>,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed);
+        let mut dice = Rng::with_seed(seed);
         let limits = Limits {
-            connections: 1 + dice.roll(6),
-            streams: [1, 1, 2, 4][dice.roll(4)],
-            waiters: 1 + dice.roll(8),
-            dials: 1 + dice.roll(4),
-            min_idle: [0, 0, 1, 2][dice.roll(4)],
-            validate_after_idle: dice.coin().then(|| Duration::from_nanos(10)),
+            connections: 1 + dice.usize(..6),
+            streams: [1, 1, 2, 4][dice.usize(..4)],
+            waiters: 1 + dice.usize(..8),
+            dials: 1 + dice.usize(..4),
+            min_idle: [0, 0, 1, 2][dice.usize(..4)],
+            validate_after_idle: dice.bool().then(|| Duration::from_nanos(10)),
         };
-        let lifetime = dice.coin().then(|| 20 + dice.roll(100));
-        let pods = 1 + dice.roll(3);
+        let lifetime = dice.bool().then(|| 20 + dice.usize(..100));
+        let pods = 1 + dice.usize(..3);
         let permits = dice
-            .coin()
-            .then(|| Arc::new(Permits::new(1 + dice.roll(limits.connections * pods))));
+            .bool()
+            .then(|| Arc::new(Permits::new(1 + dice.usize(..limits.connections * pods))));
         Self {
             pods: (0..pods).map(|_| Pod::new(limits, lifetime, permits.clone())).collect(),
             now: Timestamp::ZERO,
-            needs_permit: VecDeque::new(),
+            awaiting: VecDeque::new(),
             permits,
             dice,
         }
@@ -91,8 +75,8 @@ impl World {
         let mut steps = 0;
         while steps < STEPS {
             // Always later, so that no two connections are equally old.
-            self.now = self.now + Duration::from_nanos(1 + self.dice.roll(4) as u64);
-            let pod = self.dice.roll(self.pods.len());
+            self.now = self.now + Duration::from_nanos(1 + self.dice.usize(..4) as u64);
+            let pod = self.dice.usize(..self.pods.len());
             let Some(needs_permit) = self.pods[pod].step(self.now, &mut self.dice) else {
                 continue;
             };
@@ -110,29 +94,29 @@ impl World {
             return;
         };
         if needs_permit {
-            if !self.needs_permit.contains(&pod) {
-                self.needs_permit.push_back(pod);
+            if !self.awaiting.contains(&pod) {
+                self.awaiting.push_back(pod);
             }
-            permits.set_awaited(self.needs_permit.len());
+            permits.set_awaited(self.awaiting.len());
             if !permits.any_left() {
                 let mut others = (0..self.pods.len()).filter(|other| *other != pod);
                 let _gave_way = others.any(|other| self.pods[other].evict_idle());
             }
         }
         while permits.is_awaited() && permits.any_left() {
-            let pod = self.needs_permit.pop_front().expect("it is_awaited");
-            permits.set_awaited(self.needs_permit.len());
+            let pod = self.awaiting.pop_front().expect("a pod waits");
+            permits.set_awaited(self.awaiting.len());
             if self.pods[pod].grant() {
                 assert!(!permits.any_left(), "there was one left");
-                self.needs_permit.push_back(pod);
-                permits.set_awaited(self.needs_permit.len());
+                self.awaiting.push_back(pod);
+                permits.set_awaited(self.awaiting.len());
             }
         }
     }
 
     fn check(&self) {
         for (index, pod) in self.pods.iter().enumerate() {
-            pod.check(self.needs_permit.contains(&index));
+            pod.check(self.awaiting.contains(&index));
         }
         if let Some(permits) = &self.permits {
             let used: usize = self.pods.iter().map(Pod::size).sum();

@@ -5,7 +5,7 @@ use super::*;
 
 impl Pod {
     /// Does something, if it can be done now. Says whether a permit was missing.
-    pub(super) fn step(&mut self, now: Timestamp, dice: &mut Dice) -> Option<bool> {
+    pub(super) fn step(&mut self, now: Timestamp, dice: &mut Rng) -> Option<bool> {
         for conn in self
             .conns
             .iter_mut()
@@ -14,7 +14,7 @@ impl Pod {
             conn.known_old = true;
             self.too_old += 1;
         }
-        Some(match dice.roll(64) {
+        Some(match dice.usize(..64) {
             0..=19 => self.call(now, dice),
             20..=35 if !self.in_use.is_empty() => self.end_use(now, dice),
             36..=45 if self.connecting > 0 => self.dialled(now, dice),
@@ -24,8 +24,8 @@ impl Pod {
             54..=56 => self.rest(now),
             57..=58 if !self.conns.is_empty() => self.peer_changes(dice),
             59..=60 => self.probe(),
-            61 if dice.roll(3) == 0 => self.invalidate_idle(),
-            62 if dice.roll(8) == 0 && !self.closed => self.close(),
+            61 if dice.usize(..3) == 0 => self.invalidate_idle(),
+            62 if dice.usize(..8) == 0 && !self.closed => self.close(),
             63 if self.closed => {
                 self.run_out(now, dice);
                 *self = Self::new(self.limits, self.lifetime, self.permits.take());
@@ -35,26 +35,26 @@ impl Pod {
         })
     }
 
-    fn leave(&mut self, dice: &mut Dice) -> bool {
-        let gone = self.queue.remove(dice.roll(self.queue.len()));
+    fn leave(&mut self, dice: &mut Rng) -> bool {
+        let gone = self.queue.remove(dice.usize(..self.queue.len()));
         self.slots.leave(gone.expect("one of them").0);
         false
     }
 
     /// A connection ends, or its peer allows another number of streams.
-    fn peer_changes(&mut self, dice: &mut Dice) -> bool {
-        let conn = self.conns[dice.roll(self.conns.len())].id;
-        match self.limits.streams > 1 && dice.coin() {
-            true => drop(self.peers.streams.insert(conn, dice.roll(self.limits.streams + 2))),
+    fn peer_changes(&mut self, dice: &mut Rng) -> bool {
+        let conn = self.conns[dice.usize(..self.conns.len())].id;
+        match self.limits.streams > 1 && dice.bool() {
+            true => drop(self.peers.streams.insert(conn, dice.usize(..self.limits.streams + 2))),
             false => drop(self.peers.dead.insert(conn)),
         }
         false
     }
 
-    fn call(&mut self, now: Timestamp, dice: &mut Dice) -> bool {
+    fn call(&mut self, now: Timestamp, dice: &mut Rng) -> bool {
         let newest = self.idle().max_by_key(|conn| conn.since);
         let usual = newest.filter(|conn| !self.is_stale(conn, now) && !self.peers.dead.contains(&conn.id));
-        if dice.coin() {
+        if dice.bool() {
             let usual = usual.filter(|_| self.limits.streams == 1).map(|conn| conn.id);
             let taken = self.slots.take_idle(|| now, &self.peers);
             assert_eq!(
@@ -67,7 +67,7 @@ impl Pod {
                 return false;
             }
         }
-        let (may_validate, mut out) = (dice.coin(), Effects::default());
+        let (may_validate, mut out) = (dice.bool(), Effects::default());
         let checkout = self.slots.checkout(now, may_validate, &self.peers, &mut out);
         if !self.queue.is_empty() {
             assert!(matches!(checkout, Checkout::Miss), "others were here first");
@@ -103,10 +103,10 @@ impl Pod {
         needs_permit
     }
 
-    fn end_use(&mut self, now: Timestamp, dice: &mut Dice) -> bool {
-        let InUse { conn, slot, resting } = self.in_use.swap_remove(dice.roll(self.in_use.len()));
-        let end = match dice.roll(6) {
-            0 => End::Close([CloseReason::Broken, CloseReason::Cancelled, CloseReason::Ended][dice.roll(3)]),
+    fn end_use(&mut self, now: Timestamp, dice: &mut Rng) -> bool {
+        let InUse { conn, slot, resting } = self.in_use.swap_remove(dice.usize(..self.in_use.len()));
+        let end = match dice.usize(..6) {
+            0 => End::Close([CloseReason::Broken, CloseReason::Cancelled, CloseReason::Ended][dice.usize(..3)]),
             _ => End::Keep,
         };
         let is_awaited = self.permits.as_ref().is_some_and(|permits| permits.is_awaited()) && self.queue.is_empty();
@@ -164,10 +164,10 @@ impl Pod {
         needs_permit | self.serve(now)
     }
 
-    fn dialled(&mut self, now: Timestamp, dice: &mut Dice) -> bool {
+    fn dialled(&mut self, now: Timestamp, dice: &mut Rng) -> bool {
         let (id, mut out) = (self.new_name(), Effects::default());
         let retire_at = match self.lifetime {
-            Some(lifetime) => now + Duration::from_nanos((1 + dice.roll(lifetime)) as u64),
+            Some(lifetime) => now + Duration::from_nanos((1 + dice.usize(..lifetime)) as u64),
             None => NEVER,
         };
         let placed = self.slots.dialled(id, retire_at, now, &mut out);
@@ -303,12 +303,12 @@ impl Pod {
     }
 
     /// After the close: the in_use and the dials end.
-    pub(super) fn run_out(&mut self, now: Timestamp, dice: &mut Dice) {
+    pub(super) fn run_out(&mut self, now: Timestamp, dice: &mut Rng) {
         while !self.in_use.is_empty() {
             self.end_use(now, dice);
         }
         while self.connecting > 0 {
-            match dice.coin() {
+            match dice.bool() {
                 true => self.dialled(now, dice),
                 false => self.dial_failed(),
             };
