@@ -16,8 +16,8 @@
 //! | 4 | A/AAAA, then PTR with a forward check | it is not given | addresses, names |
 //! | 5 | A/AAAA | no name was found | addresses |
 //!
-//! CoreDNS and kube-dns answer question 2, Cloud DNS does not. The answer also gives the port, if the
-//! Service has only one. The StatefulSet is set by [`DnsResolverBuilder::stateful_set`].
+//! CoreDNS and kube-dns answer question 2, Cloud DNS does not. The answer also gives the port, if
+//! the Service has only one. The StatefulSet is set by [`DnsResolverBuilder::stateful_set`].
 //!
 //! The resolver remembers which strategy works. It tries better ones again every five minutes, and
 //! so it does with names that were not found. A strategy that fails twice in a row, while addresses
