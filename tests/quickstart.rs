@@ -81,7 +81,7 @@ async fn a_service_of_any_name_server_is_called() {
         .port("http", 8080)
         .replicas(2);
     let web = web.start().await.expect("two pods");
-    let nameserver = cluster.nameserver().to_string();
+    let nameserver = cluster.dns_addr().to_string();
     let service = format!("web.shop.svc.{}:http", cluster.zone());
 
     let output = beside(&[

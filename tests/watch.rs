@@ -80,7 +80,7 @@ async fn a_real_service_is_watched_without_a_connection() {
     let cluster = Cluster::builder().namespace("shop").start().await.expect("a cluster");
     let web = cluster.stateful_set("web").service("web").port("http", 8080);
     let web = web.replicas(2).start().await.expect("two pods");
-    let (service, nameserver) = ("web.shop.svc.cluster.local:http", cluster.nameserver().to_string());
+    let (service, nameserver) = ("web.shop.svc.cluster.local:http", cluster.dns_addr().to_string());
     let args = [service, "--nameserver", &nameserver, "--once", "--json"];
 
     let output = run_beside(EXAMPLE, &args).await;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::mem::{Discriminant, discriminant};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use headless_mysql::{Decision, Why};
+use headless_mysql::{Decision, RouteReason};
 use serde_json::{Value, json};
 
 /// What was done on a pod.
@@ -54,7 +54,7 @@ pub(crate) struct Tally(Mutex<Served>);
 struct Served {
     /// In their order; the last one is on.
     scenes: Vec<(&'static str, BTreeMap<String, Counts>)>,
-    explained: HashSet<(Deed, Discriminant<Why>)>,
+    explained: HashSet<(Deed, Discriminant<RouteReason>)>,
 }
 
 impl Tally {
@@ -81,7 +81,7 @@ impl Tally {
                 Deed::Write => counts.writes += 1,
             }
         }
-        served.explained.insert((deed, discriminant(&decision.why)))
+        served.explained.insert((deed, discriminant(&decision.reason)))
     }
 
     /// Pod → all that it has served.
