@@ -65,7 +65,7 @@ impl Pods {
     pub(crate) fn service(&self) -> ServiceArgs {
         let (service, nameserver) = match self {
             Self::Own(db) => (db.service(), db.cluster().dns_addr()),
-            Self::Kept(supervisor) => (supervisor.service().to_owned(), supervisor.nameserver()),
+            Self::Kept(supervisor) => (supervisor.service().to_owned(), supervisor.dns_addr()),
             Self::Real(flags, _) => return flags.clone(),
         };
         ServiceArgs {
