@@ -29,7 +29,7 @@ impl Pods {
     /// does it.
     pub async fn discover(&self) -> Result<Discovery, Box<dyn Error>> {
         let resolver = DnsResolver::builder("web.shop.svc:http".parse()?)
-            .nameserver(self.cluster.nameserver())
+            .nameserver(self.cluster.dns_addr())
             .zone(self.cluster.zone())
             .build()?;
         Ok(Discovery::builder(resolver).start().await?)
