@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_for_callgrind_names_contender_case_and_count() {
+    fn a_run_for_callgrind_names_implementation_case_and_count() {
         let operations = parsed("--operations bb8 alone 500").operations;
         let (implementation, case) = ("bb8".to_owned(), "alone".to_owned());
         assert_eq!(

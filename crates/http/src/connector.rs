@@ -54,7 +54,7 @@ impl Connect for Connector {
     fn multiplexing(&self) -> Multiplexing {
         match self.protocol {
             Protocol::Http1 => Multiplexing::Exclusive,
-            Protocol::Http2 => Multiplexing::Streams(self.max_streams.get()),
+            Protocol::Http2 => Multiplexing::Streams(self.max_streams),
         }
     }
 

@@ -8,9 +8,9 @@ use headless::Tls;
 /// The account of the application on every pod.
 ///
 /// Give the application an account that cannot write to a read-only server: no `SUPER`, no
-/// `READ ONLY ADMIN` (MariaDB), no `CONNECTION_ADMIN` (MySQL). With such a privilege a replica obeys
-/// a write that reaches it, which breaks replication. A [`Splitter`](crate::Splitter) therefore
-/// refuses the writes of such an account, unless
+/// `READ ONLY ADMIN` (MariaDB), no `CONNECTION_ADMIN` (MySQL). With such a privilege a replica
+/// obeys a write that reaches it, which breaks replication. A [`Splitter`](crate::Splitter)
+/// therefore refuses the writes of such an account, unless
 /// [`allow_privileged`](crate::SplitterBuilder::allow_privileged) says otherwise.
 ///
 /// ```

@@ -213,7 +213,7 @@ impl Conn {
     /// ```no_run
     /// # async fn run(db: headless_mysql::Splitter) -> Result<(), headless_mysql::Error> {
     /// db.read(async |c| {
-    ///     println!("{}", c.explain()); // mysql-1: a fresh replica; mysql-0 primary, 0 ms behind; ...
+    ///     println!("{}", c.explain()); // mysql-1: a fresh replica; mysql-0 primary, ...
     ///     c.query_drop("SELECT 1").await
     /// })
     /// .await

@@ -16,7 +16,8 @@ pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());
     // WHY: `cargo run` describes this package in the environment. Build scripts that watch those
-    // variables, as ring's does, would run anew after each change between `cargo` and `cargo xtask`.
+    // variables, as ring's does, would run again after each change between `cargo` and
+    // `cargo xtask`.
     for (key, _) in env::vars_os() {
         let name = key.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
