@@ -86,7 +86,7 @@ async fn a_real_service_is_watched_without_a_connection() {
     let output = run_beside(EXAMPLE, &args).await;
     let found: Value = serde_json::from_str(succeeded(&output)).expect("one JSON object and nothing else");
     assert_eq!(found["pods"].as_array().map(Vec::len), Some(2), "{found}");
-    assert_eq!(requests(&web), 0, "nobody asked for load");
+    assert_eq!(requests(&web), 0, "no load was asked for");
 
     let output = run_beside(EXAMPLE, &[&args[..], &["--load", "20"]].concat()).await;
     let found: Value = serde_json::from_str(succeeded(&output)).expect("one JSON object and nothing else");

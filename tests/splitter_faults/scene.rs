@@ -10,8 +10,8 @@ use headless_dns::Naming;
 use headless_mysql::{Overview, PodStatus, Splitter, SplitterBuilder, Writer};
 use headless_testkit::Cluster;
 use headless_testkit::mariadb::{MariaDb, MariaDbBuilder, Pod};
-use headless_tests::support::resolution::{builder, built};
 use headless_tests::support::mariadb::{account, overview_when, start};
+use headless_tests::support::resolution::{builder, built};
 use tokio::time::timeout;
 
 use crate::ledger::{Findings, Ledger, Outcome, Row, Tally};

@@ -8,8 +8,8 @@ use headless::{Discovery, PoolConfig};
 use headless_mysql::{Conn, Error, Overview, Splitter, SplitterBuilder, StartError};
 use headless_testkit::Cluster;
 use headless_testkit::mariadb::{self, MariaDb, Pod};
-use headless_tests::support::resolution::{builder, built};
 use headless_tests::support::mariadb::{overview_when, start};
+use headless_tests::support::resolution::{builder, built};
 
 pub use headless_tests::support::mariadb::account;
 use tokio::runtime::Runtime;

@@ -111,7 +111,7 @@ mod tests {
         let cases = [
             ("--sevice db:3306", "unexpected argument '--sevice'"),
             ("--user app", "--service <NAME:PORT>"),
-            ("--service db:3306 --fresh", "'--fresh' cannot be used with"),
+            ("--service db:3306 --fresh", "cannot be used with '--fresh'"),
             ("--service db:3306 --password x", "`--password` is not taken here"),
             ("--service db:3306 --for 0", "invalid value '0' for '--for <SECONDS>'"),
         ];

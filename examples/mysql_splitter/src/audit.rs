@@ -8,7 +8,7 @@ use std::fmt;
 use headless_mysql::{Conn, Error};
 use serde_json::{Value, json};
 
-use crate::ledger::{Book, Seen};
+use crate::ledger::{Book, LookupCounts};
 use crate::shop::{STOCK, Shop, everywhere};
 
 /// What a pod has of this day.
@@ -117,7 +117,7 @@ impl Balance {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let seen = |seen: Seen| json!({ "reads": seen.reads, "stale": seen.stale });
+        let seen = |seen: LookupCounts| json!({ "reads": seen.reads, "stale": seen.stale });
         json!({
             "acknowledged": self.book.acknowledged.len(),
             "lost": self.lost,

@@ -31,9 +31,9 @@ pub(crate) struct Book {
     /// How often an order was sent again, because it certainly had not been written.
     pub(crate) sent_again: u64,
     /// Orders looked for with their cookie: each that was not found is a broken promise.
-    pub(crate) with_token: Seen,
+    pub(crate) with_token: LookupCounts,
     /// Orders looked for without it, where that may happen.
-    pub(crate) without_token: Seen,
+    pub(crate) without_token: LookupCounts,
     /// Reads that failed.
     pub(crate) failed_reads: u64,
     /// What went wrong: the first few, each once.
@@ -42,7 +42,7 @@ pub(crate) struct Book {
 
 /// How often an order was looked for, and how often it was not there.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct LookupCounts {
     pub(crate) reads: u64,
     pub(crate) stale: u64,
 }

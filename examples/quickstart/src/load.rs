@@ -36,11 +36,11 @@ impl Mix {
 
 /// Callers at work.
 pub(crate) struct Load {
-    shared: Arc<Shared>,
+    progress: Arc<Progress>,
     callers: JoinSet<()>,
 }
 
-struct Shared {
+struct Progress {
     /// How many requests may still be sent.
     budget: AtomicU64,
     tally: Mutex<Tally>,
@@ -59,26 +59,26 @@ impl Load {
     }
 
     fn begin(client: &Client, mix: Mix, requests: u64) -> Self {
-        let shared = Arc::new(Shared {
+        let progress = Arc::new(Progress {
             budget: AtomicU64::new(requests),
             tally: Mutex::default(),
         });
         let mut callers = JoinSet::new();
         for _ in 0..CALLERS {
             // A clone of the client is a reference count: they all share its connections.
-            callers.spawn(call(client.clone(), Arc::clone(&shared), mix));
+            callers.spawn(call(client.clone(), Arc::clone(&progress), mix));
         }
-        Self { shared, callers }
+        Self { progress, callers }
     }
 
     /// The tally so far.
     pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.shared.tally()
+        self.progress.tally()
     }
 
     /// Lets the requests under way end, and sends no more.
     pub(crate) async fn stop(self) -> Tally {
-        self.shared.budget.store(0, Relaxed);
+        self.progress.budget.store(0, Relaxed);
         self.end().await
     }
 
@@ -92,7 +92,7 @@ impl Load {
     }
 }
 
-impl Shared {
+impl Progress {
     fn next(&self) -> Option<u64> {
         self.budget
             .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
@@ -104,19 +104,19 @@ impl Shared {
     }
 }
 
-async fn call(client: Client, shared: Arc<Shared>, mix: Mix) {
-    while let Some(number) = shared.next() {
+async fn call(client: Client, progress: Arc<Progress>, mix: Mix) {
+    while let Some(number) = progress.next() {
         let is_write = mix.is_write(number);
         let begun = Instant::now();
         let outcome = send(&client, is_write).await;
-        let mut tally = shared.tally();
+        let mut tally = progress.tally();
         tally.requests += 1;
         match outcome {
             Ok(answer) => tally.note(answer, is_write, begun),
             Err(error) => tally.fail(explain(&error)),
         }
         if tally.answered() == 0 && tally.failed >= HOPELESS {
-            shared.budget.store(0, Relaxed);
+            progress.budget.store(0, Relaxed);
         }
     }
 }

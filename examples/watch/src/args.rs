@@ -99,7 +99,7 @@ mod tests {
             ("--zone example.org", "NAME:PORT"),
             ("--json", "--once"),
             ("--once=yes", "unexpected value 'yes' for '--once'"),
-            ("--once --for 3", "'--for <SECONDS>' cannot be used with '--once'"),
+            ("--once --for 3", "'--once' cannot be used with '--for <SECONDS>'"),
             ("--for 0", "invalid value '0' for '--for <SECONDS>'"),
             ("--load many", "invalid value 'many' for '--load <N>'"),
         ];

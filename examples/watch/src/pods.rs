@@ -153,7 +153,7 @@ impl Ages {
             .map(|pod| Row::listed(pod, age(&pod.endpoint)))
             .collect();
         let draining = stats.draining.iter();
-        rows.extend(draining.map(|(endpoint, requests)| Row::new(endpoint, "draining", *requests, age(endpoint))));
+        rows.extend(draining.map(|left| Row::new(&left.endpoint, "draining", left.requests, age(&left.endpoint))));
         rows
     }
 }

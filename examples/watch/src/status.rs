@@ -16,7 +16,7 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
         .map_or_else(String::new, |ttl| format!(", TTL {} s", ttl.as_secs()));
     let last_good = status.last_good_age.map_or_else(|| "never".to_owned(), ago);
     let last_failure = match &status.last_failure {
-        Some((age, failure)) => format!("{}: {failure}", ago(*age)),
+        Some(last) => format!("{}: {}", ago(last.age), last.failure),
         None => "none".to_owned(),
     };
     let rules: Vec<_> = status
@@ -40,9 +40,10 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
 }
 
 pub(crate) fn to_json(status: &Status) -> Value {
-    let failure = status.last_failure.as_ref().map(
-        |(age, failure)| json!({ "age_seconds": age.as_secs_f64(), "kind": format!("{:?}", failure.kind), "text": failure.to_string() }),
-    );
+    let failure = status.last_failure.as_ref().map(|last| {
+        let (age, kind) = (last.age.as_secs_f64(), format!("{:?}", last.failure.kind));
+        json!({ "age_seconds": age, "kind": kind, "text": last.failure.to_string() })
+    });
     let counters = status
         .counters
         .iter()

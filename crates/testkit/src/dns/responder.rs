@@ -271,7 +271,7 @@ fn shuffle_addresses(rng: &mut Rng, records: &mut [Record]) {
 /// The question as it was asked, to be repeated in the reply: the same bytes, in the same case.
 fn question_in<'b>(bytes: &'b [u8], request: &Message) -> &'b [u8] {
     let [question] = &*request.queries else { return &[] };
-    // Each label has a length before it, and the empty one is the last; then the type and the class.
+    // Each label has a length before it, and the last one is empty; then the type and the class.
     let name: usize = question.name().iter().map(|label| label.len() + 1).sum();
     bytes.get(HEADER..HEADER + name + 5).unwrap_or_default()
 }
