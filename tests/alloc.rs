@@ -1,4 +1,5 @@
-//! The hot path allocates nothing: counted, not believed. Law 6 of the picker's contract, and the idle `acquire`.
+//! The hot path allocates nothing, which is counted: law 6 of the picker's contract, and the idle
+//! `acquire`.
 
 #[path = "support/alloc.rs"]
 mod counting;
@@ -11,8 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use headless::policy::{Candidate, Excluded, LeastLoaded, PickArgs, Policy, PowerOfTwo, Random, RoleAware, RoundRobin};
 use headless::tower::DiscoveryLayer;
-use headless::{Balancer, Connect, Discovery, Endpoint, Outcome, Role, Route, StaticList};
-use headless_core::{Load, Timestamp};
+use headless::{Balancer, Connect, Discovery, Endpoint, Load, Outcome, Role, Route, StaticList, Timestamp};
 use tower::{Layer, Service, service_fn};
 
 use counting::allocations;
@@ -58,13 +58,13 @@ fn a_pick_allocates_nothing() {
                 })
                 .collect();
             let picker = policy.prepare(&candidates, 1);
-            let tried = [0];
+            let excluded = [0];
             let made = allocations(|| {
                 for i in 0..1000 {
                     for route in [Route::any(), Route::read(), Route::write()] {
                         let args = PickArgs::new(route, entropy(i)).at(Timestamp::from_nanos(i));
                         std::hint::black_box(picker.pick(&args));
-                        std::hint::black_box(picker.pick(&args.excluding(Excluded::of(&tried))));
+                        std::hint::black_box(picker.pick(&args.excluding(Excluded::of(&excluded))));
                     }
                 }
             });
@@ -84,7 +84,7 @@ impl Connect for Instant {
     }
 }
 
-/// A balancer over `n` pods, each with an idle connection.
+/// A balancer over `n` endpoints, each with an idle connection.
 async fn warm(n: u32, policy: Box<dyn Policy>) -> Balancer<Instant> {
     let discovery = Discovery::builder(StaticList::new("web", (0..n).map(pod).collect()))
         .start()
@@ -98,7 +98,7 @@ async fn warm(n: u32, policy: Box<dyn Policy>) -> Balancer<Instant> {
     };
     while balancer.stats().endpoints.iter().any(|pod| pod.pool.idle == 0) {
         for route in &routes {
-            // Held together, so that every pod gets its turn.
+            // Held together, so that every endpoint is used.
             let leases: Vec<_> = hold(&balancer, *route, n as usize * 2).await;
             leases.into_iter().for_each(|lease| lease.finish(Outcome::Success));
         }
@@ -127,7 +127,7 @@ async fn an_idle_acquire_and_its_return_allocate_nothing() {
             for _ in 0..1000 {
                 let mut acquire = pin!(balancer.acquire(route));
                 let Poll::Ready(lease) = acquire.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-                    panic!("{name}: an idle connection is there, nothing to wait for");
+                    panic!("{name}: an idle connection exists, nothing to wait for");
                 };
                 lease.unwrap().finish(Outcome::Success);
             }
@@ -156,7 +156,7 @@ async fn a_clone_of_the_balancer_allocates_nothing() {
 }
 
 #[tokio::test]
-async fn a_clone_of_the_tower_service_and_its_idle_call_allocate_nothing_whatever_the_number_of_pods() {
+async fn a_clone_of_the_tower_service_and_its_idle_call_allocate_nothing_whatever_the_number_of_endpoints() {
     for n in [1, 3, 1000] {
         let discovery = Discovery::builder(StaticList::new("web", (0..n).map(pod).collect()))
             .start()
@@ -175,10 +175,10 @@ async fn a_clone_of_the_tower_service_and_its_idle_call_allocate_nothing_whateve
                 let answer = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
                 assert!(
                     matches!(answer, Poll::Ready(Ok(()))),
-                    "an idle service is there, nothing to wait for"
+                    "an idle service exists, nothing to wait for"
                 );
             }
         });
-        assert_eq!(allocated, 0, "{n} pods");
+        assert_eq!(allocated, 0, "{n} endpoints");
     }
 }

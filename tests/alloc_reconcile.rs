@@ -1,7 +1,8 @@
-//! What a change costs: the allocations of the belief and of a balancer grow with what changed, not with the size of the set. Counted.
+//! The cost of a change: the allocations of the membership and of a balancer grow with the change,
+//! not with the size of the set. They are counted.
 //!
-//! Through the public API, on one thread, so that the counter of this thread sees the discovery's task too. Answers are made
-//! beforehand and moved out; a connection is never opened.
+//! Through the public API, on one thread, so that the counter of this thread includes the
+//! discovery's task. Answers are prepared and moved out; no connection is opened.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 #[path = "support/alloc.rs"]
@@ -14,8 +15,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use headless::policy::{LeastLoaded, Policy, PowerOfTwo, Random, RoleAware, RoundRobin};
-use headless::{Balancer, Connect, Discovery, Endpoint, Event, FoundBy, RefreshConfig, Resolve};
-use headless_core::{Answer, BoxFuture, Refresh, Resolution, Timestamp};
+use headless::{
+    Answer, Balancer, BoxFuture, Connect, Discovery, Endpoint, Event, FoundBy, Refresh, RefreshConfig, Resolution,
+    Resolve, Timestamp,
+};
 
 /// The pods `web-0` … `web-<size - 1>`, of which the first `changed` have their `life`-th address.
 fn answer(size: u32, changed: u32, life: u8) -> Resolution {
@@ -31,13 +34,13 @@ fn answer(size: u32, changed: u32, life: u8) -> Resolution {
     ))
 }
 
-/// Hands out answers made beforehand.
+/// Returns prepared answers.
 struct Prepared(Mutex<VecDeque<Resolution>>);
 
 impl Resolve for Prepared {
     fn resolve(&self) -> BoxFuture<'_, Resolution> {
         let next = self.0.lock().unwrap().pop_front();
-        Box::pin(ready(next.expect("one answer for each look")))
+        Box::pin(ready(next.expect("one answer for each resolution")))
     }
 
     fn service(&self) -> String {
@@ -56,7 +59,7 @@ impl Connect for Never {
     }
 }
 
-/// No look that was not asked for.
+/// Only resolutions on request.
 fn on_demand() -> RefreshConfig {
     let mut config = RefreshConfig::default();
     (config.min_poll, config.max_poll) = (Duration::from_secs(3600), Duration::from_secs(3600));
@@ -66,7 +69,8 @@ fn on_demand() -> RefreshConfig {
 
 const LIVES: u8 = 3;
 
-/// The least of several counts of what one answer with `changed` new pods of `size` costs, from the look to the published set.
+/// The least of several counts of the allocations of an answer with `changed` new pods of `size`,
+/// from the resolution to the published set.
 async fn cost(size: u32, changed: u32, policy: Option<Box<dyn Policy>>) -> usize {
     let answers = (0..=LIVES).map(|life| answer(size, changed, life)).collect();
     let discovery = Discovery::builder(Prepared(Mutex::new(answers))).refresh(on_demand());
@@ -91,7 +95,8 @@ async fn cost(size: u32, changed: u32, policy: Option<Box<dyn Policy>>) -> usize
     least
 }
 
-/// What the same change costs in a set of 1,000 and in one of 10,000 may differ by so much: a vector that grows once more.
+/// The largest difference of the same change in a set of 1,000 and in one of 10,000: a vector that
+/// grows once more.
 const TOLERANCE: usize = 8;
 
 #[tokio::test]
@@ -123,8 +128,8 @@ async fn a_change_costs_a_balancer_what_changed_whatever_the_size_of_the_set() {
     }
 }
 
-/// What the belief allocates for an answer with `changed` new pods of `size`.
-fn belief_cost(size: u32, changed: u32) -> usize {
+/// The allocations of the membership for an answer with `changed` new pods of `size`.
+fn membership_cost(size: u32, changed: u32) -> usize {
     let mut refresh = Refresh::new(RefreshConfig::default());
     refresh.on(answer(size, changed, 0), Timestamp::ZERO, 0);
     let next = answer(size, changed, 1);
@@ -132,10 +137,10 @@ fn belief_cost(size: u32, changed: u32) -> usize {
 }
 
 #[test]
-fn a_change_costs_the_belief_what_changed_whatever_the_size_of_the_set() {
+fn a_change_costs_the_membership_what_changed_whatever_the_size_of_the_set() {
     for changed in [0, 1, 100] {
-        let [small, large] = [1000, 10_000].map(|size| belief_cost(size, changed));
-        println!("belief, {changed} changed: {small} allocations of 1,000 pods, {large} of 10,000");
+        let [small, large] = [1000, 10_000].map(|size| membership_cost(size, changed));
+        println!("membership, {changed} changed: {small} allocations of 1,000 pods, {large} of 10,000");
         assert!(
             large <= small + TOLERANCE,
             "{changed} changed: {small} of 1,000, {large} of 10,000"

@@ -1,24 +1,20 @@
-//! `Discovery` and `Balancer` on real sockets: starting, following, and every bad start with the text a person will read.
+//! `Discovery` and `Balancer` on real sockets: starting, following, and every failed start with its
+//! text.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 use std::time::Duration;
 
-use headless::dns::DnsResolver;
 use headless::policy::{PowerOfTwo, RoleAware, RoundRobin};
 use headless::{
     Balancer, BuildError, Connect, Discovery, Endpoint, OnStart, Outcome, RefreshConfig, Route, StartError,
 };
 use headless_testkit::{Address, App, Cluster, Fault, Roll, Workload};
+use headless_tests::support::resolution::{NAMESPACE, resolver};
 use tokio::net::TcpStream;
 
 async fn cluster() -> Cluster {
-    Cluster::builder()
-        .namespace("shop")
-        .ttl(1)
-        .seed(1)
-        .start()
-        .await
-        .unwrap()
+    let settings = Cluster::builder().namespace(NAMESPACE).ttl(1).seed(1);
+    settings.start().await.unwrap()
 }
 
 async fn web(cluster: &Cluster, replicas: u32) -> Workload {
@@ -33,21 +29,11 @@ async fn web(cluster: &Cluster, replicas: u32) -> Workload {
         .unwrap()
 }
 
-fn resolver(cluster: &Cluster, target: &str) -> DnsResolver {
-    let builder = DnsResolver::builder(target.parse().unwrap());
-    builder
-        .nameserver(cluster.dns_addr())
-        .namespace("shop")
-        .zone("cluster.local")
-        .build()
-        .unwrap()
-}
-
 async fn start(cluster: &Cluster, target: &str) -> Result<Discovery, StartError> {
-    Discovery::builder(resolver(cluster, target)).start().await
+    Discovery::builder(resolver(cluster.dns_addr(), target)).start().await
 }
 
-/// The text a failed start prints, checked for what was asked, what was found, and what to do.
+/// Checks the text of a failed start: the question, the answer, and what to do.
 async fn fails(cluster: &Cluster, target: &str, says: &[&str]) {
     let error = start(cluster, target).await.unwrap_err();
     for part in says {
@@ -158,7 +144,7 @@ async fn a_name_server_that_fails() {
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_be_read() {
+async fn a_name_that_cannot_be_parsed() {
     let error = Discovery::start("web.shop.scv:http").await.unwrap_err();
     assert!(matches!(error, StartError::Name(_)));
     assert!(
@@ -196,7 +182,7 @@ async fn a_start_that_may_wait_waits_for_the_first_pod() {
     let cluster = cluster().await;
     let web = web(&cluster, 0).await;
     let starting = tokio::spawn({
-        let watch = Discovery::builder(resolver(&cluster, "web:http"));
+        let watch = Discovery::builder(resolver(cluster.dns_addr(), "web:http"));
         watch.on_start(OnStart::WaitUpTo(Duration::from_secs(30))).start()
     });
     cluster.dns().wait_total(1).await.unwrap();
@@ -207,7 +193,7 @@ async fn a_start_that_may_wait_waits_for_the_first_pod() {
 #[tokio::test]
 async fn a_start_that_may_wait_ends_with_the_same_error() {
     let cluster = cluster().await;
-    let watch = Discovery::builder(resolver(&cluster, "web:http"));
+    let watch = Discovery::builder(resolver(cluster.dns_addr(), "web:http"));
     let error = watch
         .on_start(OnStart::WaitUpTo(Duration::from_millis(1)))
         .start()
@@ -220,7 +206,7 @@ async fn a_start_that_may_wait_ends_with_the_same_error() {
 async fn a_start_may_be_empty_and_requests_wait_for_the_first_pod() {
     let cluster = cluster().await;
     let web = web(&cluster, 0).await;
-    let discovery = Discovery::builder(resolver(&cluster, "web:http"))
+    let discovery = Discovery::builder(resolver(cluster.dns_addr(), "web:http"))
         .on_start(OnStart::Empty)
         .start()
         .await
@@ -237,48 +223,28 @@ async fn a_start_may_be_empty_and_requests_wait_for_the_first_pod() {
 }
 
 #[tokio::test]
-async fn no_dns_fault_takes_known_pods_away() {
-    let cluster = cluster().await;
-    let _web = web(&cluster, 3).await;
-    let discovery = start(&cluster, "web:http").await.unwrap();
-    for fault in [
-        Fault::ServFail,
-        Fault::Refused,
-        Fault::Malformed,
-        Fault::NxDomain,
-        Fault::NoData,
-    ] {
-        let asked = cluster.dns().total();
-        let id = cluster.dns().fail(fault.clone());
-        cluster.dns().wait_total(asked + 2).await.unwrap();
-        assert_eq!(discovery.snapshot().len(), 3, "{fault:?}");
-        cluster.dns().remove(id);
-    }
-}
-
-#[tokio::test]
-async fn a_pod_that_lost_its_address_since_the_last_look_is_refused_by_the_identity_check() {
+async fn a_pod_that_lost_its_address_since_the_last_resolution_is_refused_by_the_verifier() {
     let cluster = cluster().await;
     let web = web(&cluster, 2).await;
-    let resolver = resolver(&cluster, "web:http");
-    let check = resolver.ptr_verifier();
+    let resolver = resolver(cluster.dns_addr(), "web:http");
+    let verifier = resolver.ptr_verifier();
     let mut slow = RefreshConfig::default();
     (slow.min_poll, slow.max_poll) = (Duration::from_secs(60), Duration::from_secs(60));
     (slow.min_reresolve_interval, slow.max_cached_poll) = (Duration::from_secs(60), Duration::from_secs(60));
     let discovery = Discovery::builder(resolver).refresh(slow).start().await.unwrap();
     let balancer = Balancer::builder(discovery, Tcp)
         .policy(RoundRobin::default())
-        .verify_peer(check)
+        .verify_peer(verifier)
         .build()
         .unwrap();
-    // web-1 moves, and web-2 inherits its address, before anybody looks again.
-    let inherited = web.pod("web-1").unwrap().ip();
+    // web-1 moves, and web-2 gets its address, before the next resolution.
+    let reused = web.pod("web-1").unwrap().ip();
     web.replace("web-1", Address::New).await.unwrap();
-    web.start_pod("web-2", Address::At(inherited)).await.unwrap();
+    web.start_pod("web-2", Address::At(reused)).await.unwrap();
     for _ in 0..10 {
         let lease = balancer.acquire(Route::any()).await.unwrap();
         assert_eq!(lease.endpoint().pod().unwrap().as_str(), "web-0");
         lease.finish(Outcome::Success);
     }
-    assert_eq!(web.pod("web-2").unwrap().requests(), 0, "the stranger was sent nothing");
+    assert_eq!(web.pod("web-2").unwrap().requests(), 0, "the other pod gets no request");
 }

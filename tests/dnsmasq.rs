@@ -1,10 +1,11 @@
-//! Against dnsmasq, a name server that we did not write: of an answer too large for TCP it sends a part, with
-//! TC. A pod must never be removed on the word of such an answer.
+//! Against dnsmasq, a name server of another project: of an answer too large for TCP it sends a
+//! part, with TC. Such an answer must never remove a pod.
 //!
-//! dnsmasq answers a TCP connection from a process of its own, with what was true when it was opened; so the looks here are
-//! through resolvers of their own, where the pods have changed.
+//! dnsmasq answers a TCP connection from a process of its own, with the state of when it was
+//! opened; so each test uses a new resolver after the pods have changed.
 //!
-//! Knot DNS (`knot.rs`) sends nothing in that case. dnsmasq has no SRV worth testing: it is asked for addresses.
+//! Knot DNS (`knot.rs`) sends nothing in that case. dnsmasq has no SRV worth testing: it is asked
+//! for addresses.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,9 +16,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use headless_core::{FailureKind, Refresh, RefreshConfig, Resolution, Resolve, Timestamp};
-use headless_dns::{DnsResolver, Naming};
-use headless_tests::support::looks::{NAMESPACE, ZONE, builder, built, failed, found, says};
+use headless::dns::{DnsResolver, Naming};
+use headless::{FailureKind, Refresh, RefreshConfig, Resolution, Resolve, Timestamp};
+use headless_tests::support::resolution::{NAMESPACE, ZONE, builder, built, failed, found, says};
 use headless_tests::support::server::{free_port, program};
 
 /// More than the 4,093 addresses that dnsmasq gets into a message of 64 KiB.
@@ -29,7 +30,7 @@ fn resolver(dnsmasq: &Dnsmasq) -> DnsResolver {
 }
 
 #[tokio::test]
-async fn a_part_of_the_pods_is_told_for_what_it_is() {
+async fn a_part_of_the_pods_is_reported_as_truncated() {
     let Some(mut dnsmasq) = Dnsmasq::start(0..100).await else {
         return;
     };
@@ -63,7 +64,7 @@ async fn a_partial_answer_never_removes_a_pod() {
     };
     let mut refresh = Refresh::new(RefreshConfig::default());
     let mut now = Timestamp::ZERO;
-    let mut look = async |dnsmasq: &Dnsmasq, refresh: &mut Refresh| {
+    let mut resolve = async |dnsmasq: &Dnsmasq, refresh: &mut Refresh| {
         now = Timestamp::from_nanos(now.as_nanos() + 5_000_000_000);
         let resolution = resolver(dnsmasq).resolve().await;
         let truncated = match &resolution {
@@ -73,12 +74,13 @@ async fn a_partial_answer_never_removes_a_pod() {
         refresh.on(resolution, now, 0);
         (truncated, addrs(refresh))
     };
-    let (truncated, mut before) = look(&dnsmasq, &mut refresh).await;
+    let (truncated, mut before) = resolve(&dnsmasq, &mut refresh).await;
     assert_eq!((truncated, before.len()), (false, 1000));
-    // 4,000 more come, and the first 10 go: an answer that cannot list all cannot deny any.
+    // 4,000 pods are added and the first 10 removed: an answer that cannot list all cannot deny
+    // any.
     dnsmasq.publish(10..TOO_MANY).await;
     for _ in 0..10 {
-        let (truncated, after) = look(&dnsmasq, &mut refresh).await;
+        let (truncated, after) = resolve(&dnsmasq, &mut refresh).await;
         assert!(truncated);
         assert!(
             after.is_superset(&before),
@@ -87,12 +89,12 @@ async fn a_partial_answer_never_removes_a_pod() {
         );
         before = after;
     }
-    assert!(before.len() > 4000, "what is seen is added: {}", before.len());
-    // As soon as an answer is whole again, it removes: at once, or, since it is so many, once confirmed.
+    assert!(before.len() > 4000, "what is listed is added: {}", before.len());
+    // A whole answer removes again: at once, or, for so many, once it is confirmed.
     dnsmasq.publish(10..4000).await;
     let mut last = before.len();
     for _ in 0..6 {
-        let (truncated, after) = look(&dnsmasq, &mut refresh).await;
+        let (truncated, after) = resolve(&dnsmasq, &mut refresh).await;
         assert!(!truncated);
         last = after.len();
     }
@@ -116,7 +118,7 @@ fn addrs(refresh: &Refresh) -> BTreeSet<SocketAddr> {
     refresh.snapshot().iter().map(|endpoint| endpoint.addr()).collect()
 }
 
-/// A dnsmasq of our own, with an address to itself. Dropped, it is killed and its files are removed.
+/// A dnsmasq process with an address of its own. Dropping it kills it and removes its files.
 struct Dnsmasq {
     process: Child,
     dir: PathBuf,
@@ -124,9 +126,10 @@ struct Dnsmasq {
 }
 
 impl Dnsmasq {
-    /// Starts one that lists these pods; returns when it answers.
+    /// Starts a server that lists these pods; returns when it answers.
     ///
-    /// `None` if dnsmasq is not installed and `HEADLESS_SKIP_KNOT=1` says that foreign name servers need not be.
+    /// `None` if dnsmasq is not installed and `HEADLESS_SKIP_KNOT=1` says that foreign name servers
+    /// need not be.
     async fn start(pods: std::ops::Range<u32>) -> Option<Self> {
         let Some(program) = program("dnsmasq") else {
             assert!(
@@ -196,7 +199,7 @@ impl Dnsmasq {
                 tick.tick().await;
                 let ended = self.process.try_wait().ok().flatten();
                 assert!(ended.is_none(), "dnsmasq ended ({ended:?}):\n{}", self.log());
-                // Not before it answers: until then the signal may be the end of it.
+                // Not before it answers: until then the signal may end it.
                 if round > 0 && round.is_multiple_of(10) && self.answers("edition-none").is_some() {
                     self.reload();
                 }
@@ -217,7 +220,7 @@ impl Dnsmasq {
         assert!(kill.is_ok_and(|status| status.success()), "kill -HUP");
     }
 
-    /// Whether `label` exists; `None` if nobody answers.
+    /// Whether `label` exists; `None` without an answer.
     fn answers(&self, label: &str) -> Option<bool> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
         socket.set_read_timeout(Some(Duration::from_millis(200))).ok()?;
@@ -241,7 +244,7 @@ impl Dnsmasq {
 
 impl Drop for Dnsmasq {
     fn drop(&mut self) {
-        // It may have ended by itself, and the directory may be gone: nothing to be done about either.
+        // It may have ended already, and the directory may be gone.
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.dir);

@@ -1,109 +1,87 @@
-//! The whole discovery ladder against Knot DNS, a name server that we did not write, over real sockets.
+//! Every discovery strategy against Knot DNS, a name server of another project, over real sockets.
 //!
-//! The zones have the shape CoreDNS gives them. Where Knot behaves in a way of its own, the scenario says so.
+//! The zones have the shape that CoreDNS gives them. Where Knot behaves differently, the test says
+//! so.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use headless_core::{FailureKind, FoundBy, NegativeKind};
-use headless_dns::{IpFamily, Naming};
+use headless::dns::{IpFamily, Naming};
+use headless::{FailureKind, FoundBy, NegativeKind};
 use headless_tests::support::knot::{Knot, Service, TTL, ip};
-use headless_tests::support::looks::{builder, built, failed, found, lines, nobody, resolver, says};
+use headless_tests::support::resolution::{
+    Strategy, builder, built, failed, found, lines, no_endpoints, resolver, says,
+};
 
 /// The StatefulSet `web` with so many pods and the port `http`, 8080.
 fn web(pods: u32) -> Service {
     Service::new("web").port("http", 8080).stateful_set("web", pods)
 }
 
-/// What a look at [`web`] finds, in this order.
+/// The lines of an answer for [`web`].
 fn expected(pods: impl IntoIterator<Item = u32>) -> Vec<String> {
     pods.into_iter()
         .map(|k| format!("web-{k} ({}:8080) #{k}", ip(k)))
         .collect()
 }
 
-/// The four ways to ordinals: what the Service has to offer, and what the user says.
-#[derive(Clone, Copy, Debug)]
-enum Way {
-    NamedPort,
-    ServiceSrv,
-    PodNames,
-    Reverse,
-}
-
-impl Way {
-    const ALL: [Self; 4] = [Self::NamedPort, Self::ServiceSrv, Self::PodNames, Self::Reverse];
-
-    /// `service` with no more than this way needs, so that no other way can have been taken.
-    fn only(self, service: Service) -> Service {
-        match self {
-            Self::NamedPort => service.without_bare_srv().without_reverse(),
-            Self::ServiceSrv => service.without_reverse(),
-            Self::PodNames => service.without_bare_srv().without_reverse(),
-            Self::Reverse => service.without_bare_srv(),
-        }
-    }
-
-    fn resolver(self, knot: &Knot) -> headless_dns::DnsResolver {
-        let named = builder(knot.addr(), "web:http");
-        let numbered = builder(knot.addr(), "web:8080");
-        built(match self {
-            Self::NamedPort => named,
-            Self::ServiceSrv | Self::Reverse => numbered,
-            Self::PodNames => numbered.stateful_set("web"),
-        })
-    }
-
-    fn found_by(self) -> FoundBy {
-        match self {
-            Self::NamedPort => FoundBy::NamedPort,
-            Self::ServiceSrv => FoundBy::ServiceSrv,
-            Self::PodNames => FoundBy::PodNames,
-            Self::Reverse => FoundBy::Reverse,
-        }
+/// `service` with no more records than this strategy needs, so that no other one can be in use.
+fn only(strategy: Strategy, service: Service) -> Service {
+    match strategy {
+        Strategy::NamedPort | Strategy::PodNames => service.without_bare_srv().without_reverse(),
+        Strategy::ServiceSrv => service.without_reverse(),
+        Strategy::Reverse => service.without_bare_srv(),
     }
 }
 
 #[tokio::test]
-async fn ordinals_by_each_of_the_four_ways() {
+async fn ordinals_by_each_of_the_four_strategies() {
     let Some(mut knot) = Knot::start(&[]).await else { return };
-    for way in Way::ALL {
-        knot.publish(&[way.only(web(3))]);
-        let answer = found(&way.resolver(&knot)).await;
-        assert_eq!(lines(&answer), expected(0..3), "{way:?}");
-        assert_eq!(answer.found_by, way.found_by());
+    for strategy in Strategy::ALL {
+        knot.publish(&[only(strategy, web(3))]);
+        let answer = found(&strategy.resolver(knot.addr())).await;
+        assert_eq!(lines(&answer), expected(0..3), "{strategy:?}");
+        assert_eq!(answer.found_by, strategy.found_by());
         assert_eq!(answer.ttl, Duration::from_secs(TTL));
         assert!(!answer.truncated);
     }
 }
 
 #[tokio::test]
-async fn pods_come_and_go_between_looks() {
+async fn pods_come_and_go_between_resolutions() {
     let Some(mut knot) = Knot::start(&[]).await else { return };
-    for way in Way::ALL {
-        knot.publish(&[way.only(web(3))]);
-        let resolver = way.resolver(&knot);
-        assert_eq!(lines(&found(&resolver).await), expected(0..3), "{way:?}");
+    for strategy in Strategy::ALL {
+        knot.publish(&[only(strategy, web(3))]);
+        let resolver = strategy.resolver(knot.addr());
+        assert_eq!(lines(&found(&resolver).await), expected(0..3), "{strategy:?}");
 
-        knot.publish(&[way.only(web(5))]);
-        assert_eq!(lines(&found(&resolver).await), expected(0..5), "{way:?}: scaled up");
+        knot.publish(&[only(strategy, web(5))]);
+        assert_eq!(
+            lines(&found(&resolver).await),
+            expected(0..5),
+            "{strategy:?}: scaled up"
+        );
 
         let gap = Service::new("web").port("http", 8080);
         let gap = [0, 3, 4]
             .iter()
             .fold(gap, |service, k| service.pod(&format!("web-{k}"), &[ip(*k)]));
-        knot.publish(&[way.only(gap)]);
+        knot.publish(&[only(strategy, gap)]);
         assert_eq!(
             lines(&found(&resolver).await),
             expected([0, 3, 4]),
-            "{way:?}: 1 and 2 are not ready"
+            "{strategy:?}: 1 and 2 are not ready"
         );
 
-        // web-3 comes back elsewhere; and where it was, there is nobody.
+        // web-3 comes back at another address.
         let moved = Service::new("web").port("http", 8080).stateful_set("web", 3);
-        knot.publish(&[way.only(moved.pod("web-3", &[ip(77)]))]);
+        knot.publish(&[only(strategy, moved.pod("web-3", &[ip(77)]))]);
         let mut lines = lines(&found(&resolver).await);
-        assert_eq!(lines.pop().as_deref(), Some("web-3 (10.244.0.78:8080) #3"), "{way:?}");
+        assert_eq!(
+            lines.pop().as_deref(),
+            Some("web-3 (10.244.0.78:8080) #3"),
+            "{strategy:?}"
+        );
         assert_eq!(lines, expected(0..3));
     }
 }
@@ -112,14 +90,15 @@ async fn pods_come_and_go_between_looks() {
 async fn a_hundred_and_a_thousand_pods_over_tcp() {
     let Some(mut knot) = Knot::start(&[]).await else { return };
     for pods in [100, 1000] {
-        for way in Way::ALL {
-            knot.publish(&[way.only(web(pods))]);
-            let resolver = way.resolver(&knot);
+        for strategy in Strategy::ALL {
+            knot.publish(&[only(strategy, web(pods))]);
+            let resolver = strategy.resolver(knot.addr());
             let answer = found(&resolver).await;
-            assert_eq!(lines(&answer), expected(0..pods), "{way:?}, {pods} pods");
-            assert_eq!(answer.found_by, way.found_by());
-            // Of 1000 SRV records, Knot adds the addresses of the first 490: the others are asked for.
-            assert!(!answer.truncated, "{way:?}, {pods} pods");
+            assert_eq!(lines(&answer), expected(0..pods), "{strategy:?}, {pods} pods");
+            assert_eq!(answer.found_by, strategy.found_by());
+            // Of 1000 SRV records, Knot adds the addresses of the first 490: the others are asked
+            // for.
+            assert!(!answer.truncated, "{strategy:?}, {pods} pods");
         }
     }
 }
@@ -171,7 +150,7 @@ async fn more_than_a_message_holds_is_a_failure_with_its_reason() {
 }
 
 #[tokio::test]
-async fn srv_that_no_longer_fits_is_left_for_addresses_at_the_second_look() {
+async fn srv_that_no_longer_fits_is_left_for_addresses_at_the_second_resolution() {
     let Some(mut knot) = Knot::start(&[web(1000)]).await else {
         return;
     };
@@ -203,14 +182,14 @@ async fn no_pods_as_nxdomain_and_as_nodata() {
 
         // Nothing is left, as CoreDNS does it.
         knot.publish(&[web(0)]);
-        let negative = nobody(&resolver).await;
+        let negative = no_endpoints(&resolver).await;
         assert_eq!(negative.kind, NegativeKind::NoSuchName, "{target}: {negative}");
         assert_eq!(negative.ttl, Some(Duration::from_secs(TTL)));
         assert!(negative.question.contains("web.shop.svc.cluster.local."), "{negative}");
 
-        // A name below the Service's is enough for the Service's own to exist.
+        // A name below the Service's name is enough for that name to exist.
         knot.publish(&[unready()]);
-        let negative = nobody(&resolver).await;
+        let negative = no_endpoints(&resolver).await;
         assert_eq!(negative.kind, NegativeKind::NoData, "{target}: {negative}");
 
         knot.publish(&[web(1)]);
@@ -228,7 +207,7 @@ async fn a_name_that_is_not_a_service() {
         return;
     };
     for target in ["wbe:http", "web.shpo:http", "wbe:8080", "wbe"] {
-        let negative = nobody(&resolver(knot.addr(), target)).await;
+        let negative = no_endpoints(&resolver(knot.addr(), target)).await;
         assert_eq!(negative.kind, NegativeKind::NoSuchName, "{target}: {negative}");
     }
     let elsewhere = built(builder(knot.addr(), "web.shop.svc.other.example:http"));
@@ -250,42 +229,26 @@ async fn both_families_are_one_pod() {
     };
     let in_v6 = |k: u32| format!("web-{k} ([{}]:8080) #{k}", v6(k + 1));
     let Some(mut knot) = Knot::start(&[]).await else { return };
-    for way in Way::ALL {
-        knot.publish(&[way.only(dual())]);
-        let target = if matches!(way, Way::NamedPort) {
-            "web:http"
-        } else {
-            "web:8080"
-        };
+    for strategy in Strategy::ALL {
+        knot.publish(&[only(strategy, dual())]);
         for family in [
             IpFamily::PreferV4,
             IpFamily::PreferV6,
             IpFamily::V4Only,
             IpFamily::V6Only,
         ] {
-            let settings = builder(knot.addr(), target).family(family);
-            let settings = if matches!(way, Way::PodNames) {
-                settings.stateful_set("web")
-            } else {
-                settings
-            };
-            let answer = found(&built(settings)).await;
+            let answer = found(&built(strategy.settings(knot.addr()).family(family))).await;
             let expected = match family {
                 IpFamily::PreferV4 | IpFamily::V4Only => expected(0..3),
                 _ => (0..3).map(in_v6).collect(),
             };
-            assert_eq!(lines(&answer), expected, "{way:?}, {family:?}");
-            assert_eq!(answer.found_by, way.found_by());
+            assert_eq!(lines(&answer), expected, "{strategy:?}, {family:?}");
+            assert_eq!(answer.found_by, strategy.found_by());
         }
-        knot.publish(&[way.only(web(3))]);
-        let settings = builder(knot.addr(), target).family(IpFamily::V6Only);
-        let settings = if matches!(way, Way::PodNames) {
-            settings.stateful_set("web")
-        } else {
-            settings
-        };
-        let negative = nobody(&built(settings)).await;
-        assert_eq!(negative.kind, NegativeKind::NoData, "{way:?}: no pod has IPv6");
+        knot.publish(&[only(strategy, web(3))]);
+        let v6_only = strategy.settings(knot.addr()).family(IpFamily::V6Only);
+        let negative = no_endpoints(&built(v6_only)).await;
+        assert_eq!(negative.kind, NegativeKind::NoData, "{strategy:?}: no pod has IPv6");
     }
 }
 
@@ -322,17 +285,13 @@ async fn two_sets_under_one_service() {
         blue.pod("blue-1", &[ip(11)]).stateful_set("web", 2)
     };
     let Some(mut knot) = Knot::start(&[]).await else { return };
-    for way in Way::ALL {
-        knot.publish(&[way.only(both())]);
-        let target = if matches!(way, Way::NamedPort) {
-            "web:http"
-        } else {
-            "web:8080"
-        };
-        let answer = found(&built(builder(knot.addr(), target).stateful_set("web"))).await;
+    for strategy in Strategy::ALL {
+        knot.publish(&[only(strategy, both())]);
+        let of_set = strategy.settings(knot.addr()).stateful_set("web");
+        let answer = found(&built(of_set)).await;
         let with_ordinal: Vec<String> = lines(&answer).into_iter().filter(|line| line.contains('#')).collect();
-        assert_eq!(answer.endpoints.len(), 4, "{way:?}");
-        assert_eq!(with_ordinal, expected(0..2), "{way:?}");
+        assert_eq!(answer.endpoints.len(), 4, "{strategy:?}");
+        assert_eq!(with_ordinal, expected(0..2), "{strategy:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the scenario tests share. And the README: every Rust block of it is compiled here as a doctest.
+//! What the tests share, and the Rust blocks of the README, which are compiled here as doctests.
 
 pub mod support;
 

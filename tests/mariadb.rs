@@ -1,4 +1,5 @@
-//! The testkit's MariaDB pods do what the scenarios of the read/write splitter rely on: replication, roles, and each way to fail.
+//! The testkit's MariaDB pods do what the scenarios of the read/write splitter rely on:
+//! replication, roles, and each way to fail.
 //!
 //! Must not live here: what the splitter makes of it.
 
@@ -8,13 +9,13 @@ use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use headless_core::{FoundBy, NegativeKind};
+use headless::{FoundBy, NegativeKind};
 use headless_dns::DnsResolver;
 use headless_testkit::mariadb::{Error, MariaDb, Pod, ProcessState, ServerStatus, Supervisor};
 use headless_testkit::{Address, Cluster};
 use headless_tests::support::example;
-use headless_tests::support::looks::{builder, built, found, lines, nobody};
 use headless_tests::support::mariadb::start;
+use headless_tests::support::resolution::{builder, built, found, lines, no_endpoints};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -279,7 +280,7 @@ async fn a_delayed_replica_says_so_and_can_be_promoted() {
     let late = pod(&db, 1);
     late.delay(3600).await.expect("a replica");
     put(&pod(&db, 0), 1).await.expect("the primary accepts it");
-    assert_eq!(server(&late).await.replica.expect("a replica").delay, 3600);
+    assert_eq!(server(&late).await.replica.expect("a replica").delay_seconds, 3600);
     assert!(cart(&late).await.is_empty(), "an hour is not over");
     promote(&db, 1).await;
     assert_eq!(cart(&late).await, [1], "with the promotion the delay ended");
@@ -375,11 +376,11 @@ async fn dns_names_the_pods_by_the_service() {
     assert_eq!(lines(&answer), [line(&pod(&db, 0)), line(&pod(&db, 1))]);
 
     pod(&db, 0).kill().await;
-    assert_eq!(found(&resolver).await.endpoints.len(), 2, "nobody has noticed");
+    assert_eq!(found(&resolver).await.endpoints.len(), 2, "DNS still lists both");
     pod(&db, 0).set_ready(false).expect("it is there");
     assert_eq!(lines(&found(&resolver).await), [line(&pod(&db, 1))]);
     pod(&db, 1).evict().await;
-    assert_eq!(nobody(&resolver).await.kind, NegativeKind::NoSuchName);
+    assert_eq!(no_endpoints(&resolver).await.kind, NegativeKind::NoSuchName);
     pod(&db, 0).set_ready(true).expect("it is there");
     started(&pod(&db, 1)).await;
     assert_eq!(lines(&found(&resolver).await), [line(&pod(&db, 0)), line(&pod(&db, 1))]);
@@ -420,7 +421,7 @@ async fn pods_can_be_kept_by_another_process_and_die_with_it() {
     );
     let mut keeper = keep(&dir).await;
     let pods = Supervisor::find(&dir).await.expect("it answers").expect("it is there");
-    let resolver = built(builder(pods.nameserver(), pods.service()));
+    let resolver = built(builder(pods.dns_addr(), pods.service()));
     let answer = found(&resolver).await;
     assert_eq!(answer.endpoints.len(), 3);
 

@@ -1,8 +1,10 @@
-//! Random life of pools on several threads: callers that give up at any moment, connections that die, pods that come and go. At the
-//! end nothing is lost: no connection, no permit, no place in a queue, no task.
+//! Random life of pools on several threads: callers that give up at any moment, connections that
+//! die, endpoints that appear and disappear. At the end no connection, permit, place in a queue or
+//! task is lost.
 //!
-//! `HEADLESS_SOAK_SECONDS` (10 unless set) and `HEADLESS_SOAK_SEED` (drawn from the clock and printed unless set). The same seed draws
-//! the same numbers; which thread draws which is up to the machine.
+//! `HEADLESS_SOAK_SECONDS` (10 unless set) and `HEADLESS_SOAK_SEED` (drawn from the clock and
+//! printed unless set). The same seed draws the same numbers; which thread draws which depends on
+//! the machine.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 use std::fmt;
@@ -12,49 +14,37 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use fastrand::Rng;
 use headless::{
-    AcquireError, Balancer, BoxFuture, Connect, Discovery, Endpoint, FoundBy, Lease, Multiplexing, OnStart, Outcome,
-    PoolConfig, RefreshConfig, Resolve, Route,
+    AcquireError, Answer, Balancer, BoxFuture, Connect, Discovery, Endpoint, FoundBy, Lease, Multiplexing, Negative,
+    NegativeKind, OnStart, Outcome, PoolConfig, RefreshConfig, Resolution, Resolve, Route,
 };
-use headless_core::{Answer, Negative, NegativeKind, Resolution};
+use headless_tests::support::wait::until;
 use tokio::runtime::Handle;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, interval, timeout};
 
-/// More than are ever listed at a time, so that some are new and some come back.
+/// More than are ever listed at once, so that some are new and some return.
 const NAMES: u64 = 8;
-/// Listed in the end. As many as there are permits, where permits are limited: each can have one connection then.
+/// Number of endpoints at the end. Where permits are limited, it is also their number: then each
+/// endpoint can have one connection.
 const LAST: u8 = 5;
 const CALLERS: usize = 24;
 const TICK: Duration = Duration::from_millis(5);
-const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A small seeded generator (SplitMix64), shared by all.
-struct Random(Mutex<u64>);
-
-impl Random {
-    fn below(&self, bound: u64) -> u64 {
-        let mut state = self.0.lock().unwrap();
-        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % bound
-    }
-}
-
-/// Pods in memory, and the DNS that lists them.
+/// Endpoints in memory, and the DNS that lists them.
 #[derive(Clone)]
 struct World(Arc<State>);
 
 struct State {
-    random: Random,
-    sharing: Multiplexing,
+    random: Mutex<Rng>,
+    multiplexing: Multiplexing,
     listed: Mutex<Vec<Endpoint>>,
-    /// Nothing fails from now on.
-    kind: AtomicBool,
+    /// No fault from now on.
+    healed: AtomicBool,
     /// Connections that exist.
     open: AtomicUsize,
-    /// The most that existed or were being opened at a time.
+    /// The most that existed or were being opened at once.
     most: AtomicUsize,
     connecting: AtomicUsize,
 }
@@ -64,12 +54,12 @@ fn pod(k: u8) -> Endpoint {
 }
 
 impl World {
-    fn new(seed: u64, sharing: Multiplexing) -> Self {
+    fn new(seed: u64, multiplexing: Multiplexing) -> Self {
         Self(Arc::new(State {
-            random: Random(Mutex::new(seed)),
-            sharing,
+            random: Mutex::new(Rng::with_seed(seed)),
+            multiplexing,
             listed: Mutex::new((0..LAST).map(pod).collect()),
-            kind: AtomicBool::new(false),
+            healed: AtomicBool::new(false),
             open: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             connecting: AtomicUsize::new(0),
@@ -77,12 +67,12 @@ impl World {
     }
 
     fn below(&self, bound: u64) -> u64 {
-        self.0.random.below(bound)
+        self.0.random.lock().unwrap().u64(..bound)
     }
 
-    /// True this often in a hundred, while anything may fail.
+    /// True in `percent` of all calls, until the faults end.
     fn fails(&self, percent: u64) -> bool {
-        self.below(100) < percent && !self.0.kind.load(SeqCst)
+        self.below(100) < percent && !self.0.healed.load(SeqCst)
     }
 
     /// A moment of random length.
@@ -97,7 +87,7 @@ impl World {
     }
 }
 
-/// Counts something down, however it ends.
+/// Counts a counter down when it is dropped.
 struct Count(Arc<State>, fn(&State) -> &AtomicUsize);
 
 impl Count {
@@ -157,7 +147,7 @@ impl Connect for World {
     }
 
     fn multiplexing(&self) -> Multiplexing {
-        self.0.sharing
+        self.0.multiplexing
     }
 
     fn share(&self, conn: &Conn) -> Option<Conn> {
@@ -195,8 +185,8 @@ impl Resolve for World {
     }
 }
 
-/// Limits and times so small that each is met all the time.
-async fn balancer(world: &World, in_all: Option<usize>) -> Balancer<World> {
+/// Limits and times so small that each is reached often.
+async fn balancer(world: &World, total: Option<usize>) -> Balancer<World> {
     let mut refresh = RefreshConfig::default();
     (refresh.min_poll, refresh.max_poll, refresh.min_reresolve_interval) = (TICK, 4 * TICK, TICK);
     (refresh.retry_first, refresh.retry_max) = (TICK, 4 * TICK);
@@ -206,7 +196,7 @@ async fn balancer(world: &World, in_all: Option<usize>) -> Balancer<World> {
         pool.max_connections_per_endpoint,
         pool.max_connections_total,
         pool.max_connecting_per_endpoint,
-    ) = (3, in_all, 2);
+    ) = (3, total, 2);
     (pool.min_idle_per_endpoint, pool.max_waiters_per_endpoint) = (1, 6);
     (pool.connect_timeout, pool.idle_timeout) = (4 * TICK, 8 * TICK);
     (pool.max_lifetime, pool.drain_timeout) = (Some(12 * TICK), 10 * TICK);
@@ -221,10 +211,10 @@ async fn balancer(world: &World, in_all: Option<usize>) -> Balancer<World> {
         .unwrap()
 }
 
-/// What became of the callers.
+/// The outcomes of the requests.
 #[derive(Debug, Default)]
 struct Tally {
-    lent: AtomicUsize,
+    acquired: AtomicUsize,
     gave_up: AtomicUsize,
     refused: AtomicUsize,
 }
@@ -238,7 +228,7 @@ async fn acquire(world: &World, balancer: &Balancer<World>) -> Result<Lease<Worl
     }
 }
 
-/// One request, from the first attempt to its end, which may be in the middle of anything.
+/// One request, from the first attempt to its end, which may come at any step.
 async fn request(world: &World, balancer: &Balancer<World>, tally: &Tally) {
     let acquiring = acquire(world, balancer);
     let acquired = match world.below(4) {
@@ -260,7 +250,7 @@ async fn request(world: &World, balancer: &Balancer<World>, tally: &Tally) {
             return;
         }
     };
-    tally.lent.fetch_add(1, SeqCst);
+    tally.acquired.fetch_add(1, SeqCst);
     world.moment().await;
     match world.below(20) {
         0 => lease.broken(),
@@ -274,7 +264,7 @@ async fn request(world: &World, balancer: &Balancer<World>, tally: &Tally) {
     }
 }
 
-/// Requests in a closed loop, some of them in tasks that are stopped from outside.
+/// Requests in a closed loop, some of them in tasks that are aborted.
 async fn call(world: World, balancer: Balancer<World>, tally: Arc<Tally>, end: Instant) {
     while Instant::now() < end {
         if world.below(10) > 0 {
@@ -291,7 +281,7 @@ async fn call(world: World, balancer: Balancer<World>, tally: Arc<Tally>, end: I
     }
 }
 
-/// Pods come and go, and are told that they have changed.
+/// Changes the endpoints in DNS, and requests resolutions.
 async fn pods_live(world: &World, balancer: &Balancer<World>, end: Instant) {
     let mut ticks = interval(TICK);
     while Instant::now() < end {
@@ -308,22 +298,13 @@ async fn pods_live(world: &World, balancer: &Balancer<World>, end: Instant) {
     }
 }
 
-async fn until(mut condition: impl FnMut() -> bool, what: impl Fn() -> String) {
-    let mut look = interval(TICK);
-    let holds = async {
-        while !condition() {
-            look.tick().await;
-        }
-    };
-    assert!(timeout(PATIENCE, holds).await.is_ok(), "did not happen: {}", what());
-}
-
-/// Nobody in flight, nothing open but what is idle, and every connection that was opened accounted for.
+/// Nothing is in flight, only idle connections are open, and every connection is counted as open or
+/// closed.
 fn is_at_rest(world: &World, balancer: &Balancer<World>) -> bool {
     let stats = balancer.stats();
-    let rests = |pod: &headless::EndpointStats| {
-        let pool = &pod.pool;
-        (pod.in_flight, pool.busy, pool.waiting, pool.connecting) == (0, 0, 0, 0)
+    let rests = |endpoint: &headless::EndpointStats| {
+        let pool = &endpoint.pool;
+        (endpoint.in_flight, pool.busy, pool.waiting, pool.connecting) == (0, 0, 0, 0)
             && pool.opened == pool.closed.total() + pool.idle as u64
     };
     stats.endpoints.len() == usize::from(LAST)
@@ -332,9 +313,9 @@ fn is_at_rest(world: &World, balancer: &Balancer<World>) -> bool {
         && stats.total().idle == world.0.open.load(SeqCst)
 }
 
-async fn soak(sharing: Multiplexing, in_all: Option<usize>, seed: u64, length: Duration) {
-    let world = World::new(seed, sharing);
-    let balancer = balancer(&world, in_all).await;
+async fn soak(multiplexing: Multiplexing, total: Option<usize>, seed: u64, length: Duration) {
+    let world = World::new(seed, multiplexing);
+    let balancer = balancer(&world, total).await;
     let (end, tally) = (Instant::now() + length, Arc::new(Tally::default()));
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
@@ -343,7 +324,7 @@ async fn soak(sharing: Multiplexing, in_all: Option<usize>, seed: u64, length: D
     pods_live(&world, &balancer, end).await;
     callers.join_all().await;
 
-    world.0.kind.store(true, SeqCst);
+    world.0.healed.store(true, SeqCst);
     *world.0.listed.lock().unwrap() = (0..LAST).map(pod).collect();
     balancer.discovery().request_reresolution();
     until(
@@ -357,7 +338,8 @@ async fn soak(sharing: Multiplexing, in_all: Option<usize>, seed: u64, length: D
         },
     )
     .await;
-    // As many at once as there are permits, one on each pod: a permit that was lost would be missing now.
+    // As many leases as there are permits, one for each endpoint: a lost permit would be missing
+    // now.
     let mut leases = Vec::new();
     for k in 0..LAST {
         let only = [pod(k).key().clone()];
@@ -365,11 +347,14 @@ async fn soak(sharing: Multiplexing, in_all: Option<usize>, seed: u64, length: D
         leases.push(lease.unwrap_or_else(|error| panic!("seed {seed}: {error}; {:#?}", balancer.stats())));
     }
     println!(
-        "{sharing:?}, in all {in_all:?}: {tally:?}, most open or being opened {}, {:?}",
+        "{multiplexing:?}, total {total:?}: {tally:?}, most open or being opened {}, {:?}",
         world.0.most.load(SeqCst),
         balancer.stats().total()
     );
-    assert!(tally.lent.load(SeqCst) > 1000, "too few to mean anything: {tally:?}");
+    assert!(
+        tally.acquired.load(SeqCst) > 1000,
+        "too few to mean anything: {tally:?}"
+    );
     leases.into_iter().for_each(|lease| lease.finish(Outcome::Success));
     drop(balancer);
     until(
@@ -380,7 +365,7 @@ async fn soak(sharing: Multiplexing, in_all: Option<usize>, seed: u64, length: D
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_connection_and_no_permit_is_lost_whoever_gives_up_whenever() {
+async fn no_connection_and_no_permit_is_lost_when_callers_give_up_at_any_moment() {
     let from_env = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let length = Duration::from_secs(from_env("HEADLESS_SOAK_SECONDS").unwrap_or(10));
     let of_now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;

@@ -1,8 +1,10 @@
-//! Zero-loss rolling restarts: five pods are replaced one after the other, again and again, at full closed-loop load, and not one of
-//! the requests fails. When pods are killed instead, only orders fail that were on the wire of the pod that was killed.
+//! Zero-loss rolling restarts: five pods are replaced one after the other, several times, at full
+//! closed-loop load, and no request fails. When pods are killed instead, only orders fail that were
+//! on the wire of the killed pod.
 //!
-//! `HEADLESS_RESTART_REQUESTS` is the number of requests per scenario, and makes everything real: a pre-stop wait of 5 s, the client
-//! with its defaults. 1000000 is the acceptance run, some minutes in release. Unset, there are few requests and time runs faster.
+//! `HEADLESS_RESTART_REQUESTS` is the number of requests per test, and makes everything real: a
+//! pre-stop wait of 5 s, the client with its defaults. 1000000 is the acceptance run, some minutes
+//! in release. Unset, there are few requests and time runs faster.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 #[path = "rolling_restart/load.rs"]
@@ -18,27 +20,27 @@ use std::time::Duration;
 use headless::{Discovery, EndpointStats, RefreshConfig};
 use headless_http::{Client, ClientBuilder, Error, Protocol};
 use headless_testkit::{Address, Cluster, Pod, Roll, Termination, Workload};
-use headless_tests::support::looks::{NAMESPACE, resolver};
+use headless_tests::support::load::{Failed, Load};
+use headless_tests::support::resolution::{NAMESPACE, resolver};
+use headless_tests::support::wait::until;
 use http::Method;
 use tokio::runtime::{Builder, Handle};
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::Instant;
 
-use load::{CALLERS, Failed, Load, Problem};
+use load::{CALLERS, Cause, Problem};
 use shop::{Close, Shop, addrs};
 
 const PODS: u32 = 5;
 /// Each pod is replaced this often at least.
 const ROLLS: u32 = 2;
-/// Requests over which the balance is looked at: a pod's share of them strays by some 3 %.
+/// Requests over which the balance is checked: a pod's share of them deviates by about 3 %.
 const QUIET: u64 = 5000;
-/// The longest that anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long it goes on, and how fast time runs.
+/// The length of a test, and the speed of time.
 #[derive(Clone, Copy)]
 struct Scale {
     requests: u64,
-    /// What a second of Kubernetes' settings, and of the client's, lasts.
+    /// The duration of one second of the settings of Kubernetes and of the client.
     second: Duration,
 }
 
@@ -56,7 +58,7 @@ impl Scale {
         }
     }
 
-    /// The client's defaults, as fast as time runs.
+    /// The client's defaults, at the speed of time.
     fn refresh(self) -> RefreshConfig {
         let mut config = RefreshConfig::default();
         for time in [
@@ -82,7 +84,7 @@ struct Scene {
     _cluster: Cluster,
     web: Workload,
     client: Client,
-    load: Load,
+    load: Load<Problem>,
     begin: Instant,
 }
 
@@ -120,7 +122,7 @@ impl Scene {
             shop,
             _cluster: cluster,
             web,
-            load: Load::start(&client),
+            load: load::start(&client),
             client,
             begin: Instant::now(),
         }
@@ -131,7 +133,7 @@ impl Scene {
         rolls < ROLLS || self.load.done() < self.scale.requests
     }
 
-    /// Kills a pod, and tells when.
+    /// Kills a pod; returns when.
     async fn kill(&self, pod: &Pod) -> Kill {
         let from = Instant::now();
         self.web.kill(pod.name()).await.unwrap();
@@ -153,16 +155,6 @@ impl Scene {
         .await;
     }
 
-    /// Waits for so many more requests to be over.
-    async fn more(&self, requests: u64) {
-        let wanted = self.load.done() + requests;
-        until(
-            || self.load.done() >= wanted,
-            || format!("{wanted} requests: {:?}", self.client.balancer().stats()),
-        )
-        .await;
-    }
-
     async fn all_have_served(&self) {
         let idle = || self.web.pods().into_iter().find(|pod| self.shop.served(pod) == 0);
         until(
@@ -172,28 +164,31 @@ impl Scene {
         .await;
     }
 
-    /// Waits until the client knows the pods there are, and all of them take their share.
+    /// Waits until the client has all pods, and each gets its share.
     async fn has_all_pods(&self) {
         let in_use = |pod: &EndpointStats| !pod.unhealthy && !pod.warming;
         self.client_is(|_, pod| in_use(pod)).await;
     }
 
-    /// Waits until the client has the pods there are, nothing is draining, and each is as `right` says.
-    async fn client_is(&self, right: impl Fn(&Pod, &EndpointStats) -> bool) {
+    /// Waits until the client has all pods, no pod is draining, and `is_right` accepts each.
+    async fn client_is(&self, is_right: impl Fn(&Pod, &EndpointStats) -> bool) {
         let pods = self.web.ready();
         assert_eq!(pods.len(), PODS as usize);
         let balancer = self.client.balancer();
         let is = || {
             let stats = balancer.stats();
-            let known = stats.endpoints.iter().map(|pod| pod.endpoint.addr());
-            known.eq(addrs(&pods))
+            let addresses = stats.endpoints.iter().map(|pod| pod.endpoint.addr());
+            addresses.eq(addrs(&pods))
                 && stats.draining.is_empty()
-                && pods.iter().zip(&stats.endpoints).all(|(pod, stats)| right(pod, stats))
+                && pods
+                    .iter()
+                    .zip(&stats.endpoints)
+                    .all(|(pod, stats)| is_right(pod, stats))
         };
         until(is, || format!("{:?}: {:#?}", addrs(&pods), balancer.stats())).await;
     }
 
-    /// With nothing going on, each pod gets its fifth.
+    /// Without changes, each pod gets its fifth.
     async fn is_fair(&self) {
         self.has_all_pods().await;
         let served = || {
@@ -201,7 +196,7 @@ impl Scene {
             pods.iter().map(|pod| self.shop.served(pod)).collect::<Vec<_>>()
         };
         let before = served();
-        self.more(QUIET).await;
+        self.load.more(QUIET).await;
         let shares: Vec<_> = served()
             .iter()
             .zip(&before)
@@ -214,7 +209,7 @@ impl Scene {
         );
     }
 
-    /// Ends the load, and finds every connection accounted for, by the client and by the pods.
+    /// Ends the load, and checks that client and pods agree about every connection.
     async fn ends(self, rolls: u32) -> Report {
         let (shop, time) = (Arc::clone(&self.shop), self.begin.elapsed());
         self.load.stop();
@@ -236,7 +231,7 @@ impl Scene {
             rolls,
             rate: requests as f64 / time.as_secs_f64(),
             connections: shop.connections(),
-            sent: shop.served_in_all(),
+            sent: shop.total_served(),
         };
         assert!(requests >= self.scale.requests);
         assert_eq!(shop.twice(), [0; 0], "orders that were processed twice");
@@ -244,14 +239,14 @@ impl Scene {
     }
 }
 
-/// What became of a scenario.
+/// The outcome of a test.
 struct Report {
     requests: u64,
-    failed: Vec<Failed>,
+    failed: Vec<Failed<Problem>>,
     rolls: u32,
     rate: f64,
     connections: u64,
-    /// Requests that the pods got: those that were sent again are counted again.
+    /// Requests that the pods received, each retry counted.
     sent: u64,
 }
 
@@ -281,34 +276,26 @@ struct Kill {
 }
 
 impl Kill {
-    /// Whether a failure is one that nobody could have spared the caller: an order that this pod may have had when it died.
-    fn explains(&self, failed: &Failed) -> bool {
-        let Problem::Error(
+    /// Whether no client could have avoided the failure: an order that this pod may have had when
+    /// it died.
+    fn explains(&self, failed: &Failed<Problem>) -> bool {
+        let Cause::Error(
             error @ Error::Send {
                 may_have_been_processed: true,
                 ..
             },
-        ) = &failed.problem
+        ) = &failed.error.cause
         else {
             return false;
         };
         let is_here = error.endpoint().is_some_and(|endpoint| endpoint.addr() == self.addr);
         let is_now = failed.from <= self.to && self.from <= failed.to;
-        failed.method == Method::POST && is_here && is_now
+        failed.error.method == Method::POST && is_here && is_now
     }
 }
 
-async fn until(mut condition: impl FnMut() -> bool, what: impl Fn() -> String) {
-    let mut look = interval(Duration::from_millis(5));
-    let holds = async {
-        while !condition() {
-            look.tick().await;
-        }
-    };
-    assert!(timeout(PATIENCE, holds).await.is_ok(), "did not happen: {}", what());
-}
-
-/// Runs the scenario, with a thread of their own for the pods: what they do may fall between any two steps of the client.
+/// Runs the test, with a thread of their own for the pods: they may act between any two steps of
+/// the client.
 fn scenario(run: impl AsyncFnOnce(&Handle)) {
     let pods = Builder::new_multi_thread()
         .worker_threads(1)
@@ -319,8 +306,12 @@ fn scenario(run: impl AsyncFnOnce(&Handle)) {
     client.block_on(run(pods.handle()));
 }
 
-fn none(failed: &[Failed]) {
-    let some: Vec<_> = failed.iter().take(10).map(|failed| format!("\n  {failed}")).collect();
+fn none(failed: &[Failed<Problem>]) {
+    let some: Vec<_> = failed
+        .iter()
+        .take(10)
+        .map(|failed| format!("\n  {} (after {:?})", failed.error, failed.to - failed.from))
+        .collect();
     assert!(failed.is_empty(), "{} requests failed:{}", failed.len(), some.concat());
 }
 
@@ -361,8 +352,8 @@ fn http2_pods_that_wait_before_they_stop_cost_no_request() {
     restart(Protocol::Http2, 5);
 }
 
-/// Kills all pods one after the other; each comes back at another address. The first, third ... roll waits until the pod has
-/// processed requests and not answered, the others take what there is.
+/// Kills all pods one after the other; each returns at another address. Every second roll waits
+/// until the pod has processed requests and not answered them.
 fn crash(protocol: Protocol) {
     scenario(async |pods| {
         let scene = Scene::new(pods, protocol, Close::Abruptly, 0, |client| client).await;
@@ -375,7 +366,7 @@ fn crash(protocol: Protocol) {
                 }
                 kills.push(scene.kill(&pod).await);
                 unanswered += scene.shop.release().orders;
-                scene.more(200).await;
+                scene.load.more(200).await;
                 scene.web.replace(pod.name(), Address::New).await.unwrap();
                 scene.all_have_served().await;
             }
@@ -409,7 +400,7 @@ fn http2_pods_that_are_killed_cost_the_orders_on_their_wires() {
     crash(Protocol::Http2);
 }
 
-/// What the scenarios would find if the client were worse.
+/// A check of the tests themselves: they notice a worse client.
 #[test]
 fn a_client_that_sends_nothing_again_loses_items() {
     scenario(async |pods| {
@@ -420,11 +411,10 @@ fn a_client_that_sends_nothing_again_loses_items() {
         let pod = scene.web.pod("web-0").unwrap();
         scene.hold(&pod).await;
         scene.kill(&pod).await;
-        scene.more(200).await;
-        scene.load.stop();
+        scene.load.more(200).await;
         let failed = scene.load.failed().await;
         assert!(
-            failed.iter().any(|failed| failed.method == Method::GET),
+            failed.iter().any(|failed| failed.error.method == Method::GET),
             "no item failed"
         );
     });

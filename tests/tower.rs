@@ -1,4 +1,5 @@
-//! The tower face over real sockets and real DNS: the sketch of the README, and a set of pods that changes under it.
+//! The tower face over real sockets and real DNS: the sketch of the README, and a set of pods that
+//! changes.
 
 use std::future::Future;
 use std::io;
@@ -11,17 +12,17 @@ use headless::policy::{PowerOfTwo, RoundRobin};
 use headless::tower::{DiscoveryLayer, Error};
 use headless::{Discovery, Endpoint, RefreshConfig};
 use headless_testkit::{App, Cluster, Error as TestkitError, Workload};
-use headless_tests::support::looks::{NAMESPACE, resolver};
+use headless_tests::support::resolution::{NAMESPACE, resolver};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
-/// A line protocol on one connection: one line there, one line back.
+/// A line protocol on one connection: one line per request, one line per response.
 struct Echo(Arc<Mutex<BufStream<TcpStream>>>);
 
-async fn dial(pod: Endpoint) -> io::Result<Echo> {
+async fn connect(pod: Endpoint) -> io::Result<Echo> {
     let stream = TcpStream::connect(pod.addr()).await?;
     Ok(Echo(Arc::new(Mutex::new(BufStream::new(stream)))))
 }
@@ -65,7 +66,7 @@ async fn echo(pods: u32) -> Result<(Cluster, Workload, Discovery), TestkitError>
     Ok((cluster, set, discovery))
 }
 
-/// Who answered, in how many of `calls` made one after the other; none may fail.
+/// How many of `calls` sequential calls each pod answered; none may fail.
 async fn ask<S>(service: &S, calls: usize) -> Vec<(String, usize)>
 where
     S: Service<String, Response = String, Error = Error<io::Error>> + Clone,
@@ -80,7 +81,7 @@ where
     counts.into_iter().collect()
 }
 
-/// So many calls at the same time.
+/// `count` concurrent calls.
 fn calls<S>(service: &mut S, count: usize) -> JoinSet<Result<String, Error<io::Error>>>
 where
     S: Service<String, Response = String, Error = Error<io::Error>, Future: Send + 'static>,
@@ -101,7 +102,7 @@ async fn any_protocol_over_tcp() -> Result<(), TestkitError> {
     let (_cluster, set, discovery) = echo(3).await?;
     let service = ServiceBuilder::new()
         .layer(DiscoveryLayer::new(discovery).policy(PowerOfTwo::default()))
-        .service(service_fn(dial));
+        .service(service_fn(connect));
 
     let mut calls = JoinSet::new();
     for n in 0..100 {
@@ -119,10 +120,10 @@ async fn any_protocol_over_tcp() -> Result<(), TestkitError> {
 }
 
 #[tokio::test]
-async fn pods_that_come_are_used_and_pods_that_go_are_not() -> Result<(), TestkitError> {
+async fn new_pods_are_used_and_removed_ones_are_not() -> Result<(), TestkitError> {
     let (_cluster, set, mut discovery) = echo(2).await?;
     let service = DiscoveryLayer::new(discovery.clone()).policy(RoundRobin::default());
-    let service = ServiceBuilder::new().layer(service).service(service_fn(dial));
+    let service = ServiceBuilder::new().layer(service).service(service_fn(connect));
     assert_eq!(ask(&service, 4).await, each(&["echo-0", "echo-1"], 2));
 
     set.scale(4).await?;
@@ -130,7 +131,7 @@ async fn pods_that_come_are_used_and_pods_that_go_are_not() -> Result<(), Testki
         .wait_for(|pods| pods.len() == 4)
         .await
         .expect("the watch runs");
-    // A new pod takes its turns once it has been connected to.
+    // A new pod gets its share once it has been connected to.
     let balancer = service.balancer().expect("built").clone();
     while balancer.stats().endpoints.iter().any(|pod| pod.unhealthy) || balancer.stats().endpoints.len() < 4 {
         tokio::task::yield_now().await;
@@ -156,7 +157,7 @@ async fn a_killed_pod_costs_the_calls_it_has_and_no_other() -> Result<(), Testki
     let (_cluster, set, discovery) = echo(3).await?;
     let mut service = ServiceBuilder::new()
         .layer(DiscoveryLayer::new(discovery).policy(RoundRobin::default()))
-        .service(service_fn(dial));
+        .service(service_fn(connect));
     let victim = set.pod("echo-1")?;
 
     // Three connections to each pod, two of which are in use at the victim when it dies.
@@ -173,7 +174,8 @@ async fn a_killed_pod_costs_the_calls_it_has_and_no_other() -> Result<(), Testki
         assert!(matches!(error, Error::Service(_)), "{error}");
     }
 
-    // DNS still lists it. Its third connection, idle and dead, is not tried; dials are refused and go elsewhere.
+    // DNS still lists it. Its third connection, idle and dead, is not used; connecting is refused,
+    // and other pods are used.
     let answers = ask(&service, 12).await;
     let pods: Vec<_> = answers.iter().map(|(pod, _)| pod.as_str()).collect();
     assert_eq!(pods, ["echo-0", "echo-2"]);

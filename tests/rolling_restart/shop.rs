@@ -1,7 +1,8 @@
-//! The pods: a small shop that takes orders (POST) and shows items (GET), and keeps a book of everything it does, over all pods.
+//! The pods: a small shop that takes orders (POST) and shows items (GET), with one record for all
+//! pods.
 //!
-//! Not the testkit's own HTTP application, because that one forgets which orders it got, and because it closes idle HTTP/1.1
-//! connections when it is told to end. Must not live here: what becomes of the pods.
+//! Not the testkit's own HTTP application, which does not record its requests, and which closes
+//! idle HTTP/1.1 connections at its termination. Must not live here: the life of the pods.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -20,20 +21,20 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-/// The book that all pods share.
+/// The record of all pods.
 #[derive(Default)]
 pub struct Shop {
-    book: Mutex<Book>,
+    record: Mutex<Record>,
 }
 
 #[derive(Default)]
-struct Book {
+struct Record {
     connections: u64,
     /// Requests by the pod's uid.
     served: HashMap<u64, u64>,
     orders: HashSet<u64>,
     twice: Vec<u64>,
-    /// The pod that keeps requests unanswered, by its uid.
+    /// The pod that leaves requests unanswered, by its uid.
     held: Option<u64>,
     stuck: Stuck,
 }
@@ -50,7 +51,7 @@ pub struct Stuck {
 pub enum Close {
     /// As the connection's protocol has it.
     Gracefully,
-    /// With RST: what is under way is lost.
+    /// With RST: requests under way are lost.
     Abruptly,
 }
 
@@ -70,7 +71,7 @@ impl Shop {
                     stream.set_zero_linger().unwrap();
                 }
                 stream.set_nodelay(true).unwrap();
-                shop.book.lock().unwrap().connections += 1;
+                shop.record.lock().unwrap().connections += 1;
                 match protocol {
                     Protocol::Http2 => shop.serve_http2(pod, stream).await,
                     _ => shop.serve_http1(pod, stream).await,
@@ -79,9 +80,10 @@ impl Shop {
         })
     }
 
-    /// WHY the end is not hyper's `graceful_shutdown`, which closes idle connections: a request may be on its way there, and a client
-    /// cannot know what became of it (RFC 9112 9.3.1). A pod that loses nothing says so in its next answer, and waits until the client
-    /// has closed the rest.
+    /// WHY not hyper's `graceful_shutdown`, which closes idle connections: a request may be on its
+    /// way to one, and the client cannot know whether it was processed (RFC 9112 9.3.1). This pod
+    /// says `connection: close` in its next answer, and waits until the client has closed the
+    /// others.
     async fn serve_http1(self: Arc<Self>, pod: Pod, stream: TcpStream) {
         let leaving = AtomicBool::new(false);
         let service = service_fn(async |request| {
@@ -134,61 +136,61 @@ impl Shop {
         Ok(Response::new(page(pod.name(), &head.method, id).into()))
     }
 
-    /// Writes it down. `true`: it shall stay unanswered.
+    /// Records a request. `true`: it shall stay unanswered.
     fn enter(&self, pod: &Pod, id: u64, is_order: bool) -> bool {
-        let mut book = self.book.lock().unwrap();
-        *book.served.entry(pod.uid()).or_default() += 1;
-        if is_order && !book.orders.insert(id) {
-            book.twice.push(id);
+        let mut record = self.record.lock().unwrap();
+        *record.served.entry(pod.uid()).or_default() += 1;
+        if is_order && !record.orders.insert(id) {
+            record.twice.push(id);
         }
         // Few items: a pod with many requests in flight would get no more, and never an order.
-        let is_held = book.held == Some(pod.uid()) && (is_order || book.stuck.items < 2);
+        let is_held = record.held == Some(pod.uid()) && (is_order || record.stuck.items < 2);
         match is_order {
-            true => book.stuck.orders += u64::from(is_held),
-            false => book.stuck.items += u64::from(is_held),
+            true => record.stuck.orders += u64::from(is_held),
+            false => record.stuck.items += u64::from(is_held),
         }
         is_held
     }
 
-    /// Lets this pod leave orders and some items unanswered from now on.
+    /// Makes this pod leave orders and some items unanswered from now on.
     pub fn hold(&self, pod: &Pod) {
-        self.book.lock().unwrap().held = Some(pod.uid());
+        self.record.lock().unwrap().held = Some(pod.uid());
     }
 
-    /// What the held pod has left unanswered so far.
+    /// Returns what the held pod has left unanswered so far.
     pub fn stuck(&self) -> Stuck {
-        self.book.lock().unwrap().stuck
+        self.record.lock().unwrap().stuck
     }
 
-    /// The same, when the pod is dead; no pod is held any more.
+    /// The same, after the pod was killed; no pod is held any more.
     pub fn release(&self) -> Stuck {
-        let mut book = self.book.lock().unwrap();
-        book.held = None;
-        std::mem::take(&mut book.stuck)
+        let mut record = self.record.lock().unwrap();
+        record.held = None;
+        std::mem::take(&mut record.stuck)
     }
 
-    /// How many requests this pod has got.
+    /// Returns the number of requests that this pod received.
     pub fn served(&self, pod: &Pod) -> u64 {
-        self.book.lock().unwrap().served.get(&pod.uid()).copied().unwrap_or(0)
+        self.record.lock().unwrap().served.get(&pod.uid()).copied().unwrap_or(0)
     }
 
-    /// How many requests all pods got, dead ones included.
-    pub fn served_in_all(&self) -> u64 {
-        self.book.lock().unwrap().served.values().sum()
+    /// Returns the number of requests that all pods received, dead ones included.
+    pub fn total_served(&self) -> u64 {
+        self.record.lock().unwrap().served.values().sum()
     }
 
-    /// How many connections the pods accepted.
+    /// Returns the number of connections that the pods accepted.
     pub fn connections(&self) -> u64 {
-        self.book.lock().unwrap().connections
+        self.record.lock().unwrap().connections
     }
 
-    /// Orders that were processed a second time.
+    /// Returns the orders that were processed twice.
     pub fn twice(&self) -> Vec<u64> {
-        self.book.lock().unwrap().twice.clone()
+        self.record.lock().unwrap().twice.clone()
     }
 }
 
-/// Who a pod is to a client.
+/// The addresses of pods.
 pub fn addrs(pods: &[Pod]) -> Vec<SocketAddr> {
     pods.iter().map(Pod::addr).collect()
 }

@@ -1,16 +1,17 @@
-//! An allocator that counts, for the tests that say what allocates nothing, or how much.
+//! An allocator that counts, for tests of allocations.
 //!
-//! The one file of the project with `unsafe`: a global allocator cannot be written without. Not a part of `support`, since it would
-//! then count in every test: a test that counts includes it by its path.
+//! The one file of the project with `unsafe`: a global allocator cannot be written without. Not a
+//! part of `support`, since it would then count in every test: a test that counts includes it by
+//! its path.
 #![allow(unsafe_code, reason = "a counting allocator implements an unsafe trait")]
-#![allow(dead_code, reason = "each of those who include it counts something else")]
+#![allow(dead_code, reason = "each test that includes it counts something else")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 struct Counting;
 
-/// What one thread has done.
+/// The counts of one thread.
 struct Counts {
     allocations: Cell<usize>,
     frees: Cell<usize>,
@@ -38,7 +39,7 @@ fn count(allocated: Option<usize>, freed: Option<usize>) {
     });
 }
 
-// SAFETY: hands every call on to the system's allocator unchanged, and only counts.
+// SAFETY: passes every call to the system's allocator unchanged, and only counts.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(Some(layout.size()), None);
@@ -62,24 +63,24 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How many allocations of this thread `work` made.
+/// Returns the number of allocations that `work` made on this thread.
 pub fn allocations(work: impl FnOnce()) -> usize {
     let before = so_far();
     work();
     so_far() - before
 }
 
-/// How many allocations this thread has made so far.
+/// Returns the number of allocations of this thread so far.
 pub fn so_far() -> usize {
     COUNTS.with(|counts| counts.allocations.get())
 }
 
-/// How many allocations this thread has freed so far, whoever made them.
+/// Returns the number of frees of this thread so far, also of other threads' allocations.
 pub fn frees_so_far() -> usize {
     COUNTS.with(|counts| counts.frees.get())
 }
 
-/// How many bytes this thread has allocated, less those that it has freed.
+/// Returns the bytes that this thread has allocated, less those that it has freed.
 pub fn live_bytes() -> isize {
     COUNTS.with(|counts| counts.bytes.get())
 }

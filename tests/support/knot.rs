@@ -1,10 +1,13 @@
-//! A Knot DNS server of our own: a name server that the project did not write, with a zone of the shape CoreDNS gives.
+//! A Knot DNS process: a name server of another project, with a zone of the shape that CoreDNS
+//! gives.
 //!
-//! Each server has a loopback address to itself (127.251.0.0 to 127.254.255.255), a free port, and a directory that goes
-//! when it goes. The zone is replaced whole and atomically. Must not live here: what the scenarios expect of it.
+//! Each server has a loopback address of its own (127.251.0.0 to 127.254.255.255), a free port, and
+//! a directory that is removed with it. The zone is replaced whole and atomically. Must not live
+//! here: what the tests expect of it.
 //!
-//! Unlike CoreDNS, Knot sends no records in a truncated answer, answers NODATA for a Service that has no addresses while
-//! names exist below it, and SERVFAIL when an answer does not fit into a TCP message.
+//! Unlike CoreDNS, Knot sends no records in a truncated answer, answers NODATA for a Service that
+//! has no addresses while names exist below it, and SERVFAIL when an answer does not fit into a TCP
+//! message.
 
 use std::fmt::Write as _;
 use std::io;
@@ -14,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::looks::{NAMESPACE, ZONE};
+use super::resolution::{NAMESPACE, ZONE};
 use super::server::{free_port, program};
 
 /// TTL of all records, in seconds, and of negative answers.
@@ -97,7 +100,8 @@ impl Service {
         self
     }
 
-    /// Not headless: SPEC(k8s-dns 2.3): its name leads to this address, and its SRV records to its name.
+    /// Not headless: SPEC(k8s-dns 2.3): its name leads to this address, and its SRV records to its
+    /// name.
     #[must_use]
     pub fn cluster_ip(mut self, ip: IpAddr) -> Self {
         self.cluster_ip = Some(ip);
@@ -177,7 +181,7 @@ pub struct Knot {
     dir: PathBuf,
     addr: SocketAddr,
     serial: u32,
-    /// Held, never read: while it is bound, the address is ours.
+    /// Held, never read: while it is bound, the address is reserved.
     _lock: UdpSocket,
 }
 
@@ -203,14 +207,15 @@ impl Knot {
             let mut knot = Self::spawn(services).unwrap_or_else(|error| panic!("knotd cannot be started: {error}"));
             match knot.ready().await {
                 Ok(()) => return Some(knot),
-                // Between the check of the port and knotd's bind, another program may have taken it.
+                // Between the check of the port and knotd's bind, another program may have taken
+                // it.
                 Err(problem) => last = problem,
             }
         }
         panic!("knotd did not start, {ATTEMPTS} times over; the last time: {last}");
     }
 
-    /// Where it answers, over UDP and TCP.
+    /// Returns its address, for UDP and TCP.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -267,7 +272,7 @@ impl Knot {
         })
     }
 
-    /// Asks for the zone's SOA until it is answered, or the server has ended, or `PATIENCE` has.
+    /// Asks for the zone's SOA until it is answered, or the server has ended, or `WAIT_LIMIT` has.
     async fn ready(&mut self) -> Result<(), String> {
         let answered = async {
             let mut tick = tokio::time::interval(Duration::from_millis(10));
@@ -281,8 +286,8 @@ impl Knot {
                 }
             }
         };
-        let outcome = tokio::time::timeout(PATIENCE, answered).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(format!("no answer at {} within {PATIENCE:?}", self.addr)));
+        let outcome = tokio::time::timeout(WAIT_LIMIT, answered).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(format!("no answer at {} within {WAIT_LIMIT:?}", self.addr)));
         outcome.map_err(|problem| format!("{problem}\n{}", self.log()))
     }
 
@@ -293,7 +298,7 @@ impl Knot {
 
 impl Drop for Knot {
     fn drop(&mut self) {
-        // It may have ended by itself, and the directory may be gone: nothing to be done about either.
+        // It may have ended already, and the directory may be gone.
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.dir);
@@ -322,7 +327,7 @@ fn answers(addr: SocketAddr) -> bool {
     ask().unwrap_or(false)
 }
 
-/// An address that no other server of this kind has, in this process or another, and the proof.
+/// An address that no other server of this kind has, in this process or another, and its lock.
 fn own_address() -> io::Result<(UdpSocket, Ipv4Addr)> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
@@ -426,4 +431,4 @@ const LOG: &str = "knot.log";
 /// The server that has bound this UDP port owns its address.
 const LOCK_PORT: u16 = 53_053;
 const ATTEMPTS: usize = 3;
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_LIMIT: Duration = Duration::from_secs(10);

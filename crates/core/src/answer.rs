@@ -64,7 +64,8 @@ impl Answer {
 pub enum FoundBy {
     /// SRV of a named port: names, addresses and ports in one query, on every DNS server.
     NamedPort,
-    /// SRV at the Service's own name: CoreDNS and kube-dns answer it, also for ports without a name.
+    /// SRV at the Service's own name, which CoreDNS and kube-dns answer, also for ports without a
+    /// name.
     ServiceSrv,
     /// A/AAAA of the Service, and of each `<set>-<k>` below it.
     PodNames,

@@ -22,12 +22,13 @@ pub trait Connect: Send + Sync + 'static {
 
     /// Opens one connection to exactly this endpoint.
     ///
-    /// # Cancel safety
-    /// The future is dropped when [`connect_timeout`] passes or the endpoint is removed. What it
-    /// has opened must be closed with it.
+    /// # Errors
+    /// The reason why there is no connection. The pool reports it, and the endpoint becomes
+    /// unhealthy.
     ///
-    /// [`connect_timeout`]:
-    /// https://docs.rs/headless/latest/headless/struct.PoolConfig.html#structfield.connect_timeout
+    /// # Cancel safety
+    /// The future is dropped when the connect timeout passes or the endpoint is removed. What it
+    /// has opened must be closed with it.
     fn connect(&self, endpoint: &Endpoint) -> impl Future<Output = Result<Self::Conn, Self::Error>> + Send;
 
     /// Returns whether a connection may serve another request. Default: `true`.
@@ -68,10 +69,12 @@ pub trait Connect: Send + Sync + 'static {
     /// nothing is sent, and the connection is taken to work.
     ///
     /// The pool calls this only if it is configured to: after an idle time, before the connection
-    /// is checked out, and to keep the connection that was idle for longest alive. An error means
-    /// that the connection is dead, and that the other idle connections are suspect. The default
+    /// is checked out, and to keep the connection that was idle for longest alive. The default
     /// suits protocols whose connections show their end by themselves
     /// ([`is_reusable`](Self::is_reusable)).
+    ///
+    /// # Errors
+    /// The connection is dead, and the other connections that were idle are suspect.
     ///
     /// # Cancel safety
     /// The future is dropped when the connect timeout passes; the connection is closed then.

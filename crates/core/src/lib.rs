@@ -1,10 +1,5 @@
-//! The internal core of [`headless`](https://docs.rs/headless); applications use `headless`, which
-//! re-exports every public item of this crate.
-//!
-//! This crate has the types and the pure logic of client-side balancing for Kubernetes headless
-//! Services. It uses the standard library only: no async runtime, no clock, no randomness, no
-//! sockets (invariant I7). Time is a [`Timestamp`] and randomness is 64 bits, both passed by the
-//! caller, so every decision can be replayed.
+#![doc = include_str!("../README.md")]
+//! ## Modules
 //!
 //! | question | module |
 //! |---|---|
@@ -17,6 +12,7 @@
 //! | How loaded is an endpoint? | `load`: [`Load`], [`InFlight`] |
 //! | May a request be sent again? | `budget`: [`RetryBudget`] |
 //! | How are endpoints found and connected to? | `resolve`, `connect`: [`Resolve`], [`Connect`] |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
 mod budget;

@@ -1,24 +1,4 @@
-//! Finds the pods of a Kubernetes headless Service over DNS, with their StatefulSet ordinals where
-//! DNS can tell them.
-//!
-//! Applications use this crate as `headless::dns`. [`DnsResolver`] looks up one Service, once per
-//! call; when to ask again, and which endpoints are kept meanwhile, is decided by
-//! [`Refresh`](headless_core::Refresh). This is the only crate that uses a DNS library, and none of
-//! the library's types are public.
-//!
-//! ```
-//! use headless_dns::DnsResolver;
-//!
-//! let resolver = DnsResolver::builder("web.shop.svc:http".parse()?)
-//!     .nameserver("10.96.0.10:53".parse()?) // default: those of `/etc/resolv.conf`
-//!     .zone("cluster.local") // default: the zone in `/etc/resolv.conf`
-//!     .build()?;
-//! assert_eq!(resolver.service_name().to_string(), "web.shop.svc.cluster.local");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! `headless::Discovery::builder(resolver)` starts a watch with it.
-//!
+#![doc = include_str!("../README.md")]
 //! # Which port
 //! Write the port's *name* from the Service's `spec.ports`, if it has one: one SRV query then gives
 //! names, addresses and ports of all pods, on every DNS server. A port *number* is the container's
@@ -36,8 +16,8 @@
 //! | 4 | A/AAAA, then PTR with a forward check | it is not given | addresses, names |
 //! | 5 | A/AAAA | no name was found | addresses |
 //!
-//! CoreDNS and kube-dns answer question 2, Cloud DNS does not. The answer also gives the port, if the
-//! Service has only one. The StatefulSet is set by [`DnsResolverBuilder::stateful_set`].
+//! CoreDNS and kube-dns answer question 2, Cloud DNS does not. The answer also gives the port, if
+//! the Service has only one. The StatefulSet is set by [`DnsResolverBuilder::stateful_set`].
 //!
 //! The resolver remembers which strategy works. It tries better ones again every five minutes, and
 //! so it does with names that were not found. A strategy that fails twice in a row, while addresses
@@ -59,6 +39,7 @@
 //! If an answer did not fit into UDP, the next one is asked for over TCP at once, until it has
 //! shrunk to half of what UDP takes. At most 8,192 records of an answer are read, and at most as
 //! many endpoints are made of it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
 mod answer;

@@ -1,6 +1,5 @@
-//! Client-side service discovery and load balancing for Kubernetes headless Services.
-//!
-//! # A guided tour
+#![doc = include_str!("../README.md")]
+//! ## A guided tour
 //!
 //! A [`Discovery`] watches one Service: it resolves the Service's name in the background and keeps
 //! a [`Snapshot`] of its [`Endpoint`]s, with the names and ordinals of their pods. It does not lose
@@ -61,6 +60,7 @@
 //!
 //! For HTTP there is `headless-http`, for MySQL and MariaDB `headless-mysql`; both are built on
 //! this.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod acquire;
 mod acquire_slow;
@@ -83,6 +83,7 @@ mod state;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod tls;
 pub mod tower;
 mod view;
 
@@ -110,3 +111,6 @@ pub use crate::pick::Pick;
 pub use crate::pool::{ClosedBy, ConnectError, ConnectFault, PoolConfig, Stage};
 pub use crate::shutdown::Drained;
 pub use crate::stats::{EndpointStats, PoolStats, Stats};
+#[cfg(feature = "tls")]
+pub use crate::tls::ClientCertificate;
+pub use crate::tls::{ClientIdentity, Pem, Tls, TlsError, TlsProvider, Verify};

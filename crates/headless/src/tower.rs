@@ -8,8 +8,8 @@
 //! | a make-service or a function that opens a service to one endpoint | [`DiscoveryLayer`] |
 //! | the same, for services that are `Clone` and multiplex | [`DiscoveryLayer::multiplexed`] |
 //! | your own [`Connect`](crate::Connect), whose connections are services | [`Balanced::new`] |
-//! | a balancer that wants tower's `Discover` (`tower::balance::p2c::Balance`) | [`Discover`] |
-//! | a balancer with a change type of its own (tonic's `balance_channel`) | [`Changes`] |
+//! | a balancer that wants tower's `Discover` (`tower::balance::p2c::Balance`) | `Discover`, feature `tower-discover` |
+//! | a balancer with a change type of its own (tonic's `balance_channel`) | `Changes`, feature `tower-discover` |
 //! | plain HTTP | `headless-http`, which also knows when a body has ended |
 //!
 //! Nothing here chooses an endpoint: policies, roles, pools and draining are those of
@@ -58,6 +58,7 @@
 //! # }
 //! ```
 
+#[cfg(feature = "tower-discover")]
 mod discover;
 mod error;
 mod future;
@@ -66,6 +67,7 @@ mod make;
 mod rules;
 mod service;
 
+#[cfg(feature = "tower-discover")]
 pub use self::discover::{Changes, Discover};
 pub use self::error::Error;
 pub use self::future::ResponseFuture;
@@ -73,6 +75,7 @@ pub use self::layer::DiscoveryLayer;
 pub use self::make::{Exclusive, MakeConnector, MakeError, Multiplexed};
 pub use self::rules::{AnyEndpoint, Classify, ErrorsFail, RouteRequest};
 pub use self::service::Balanced;
+#[cfg(feature = "tower-discover")]
 #[doc(no_inline)]
 pub use ::tower::discover::Change;
 

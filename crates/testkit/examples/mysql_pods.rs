@@ -1,6 +1,8 @@
-//! Keeps three real MariaDB pods, and changes those that another terminal keeps: the program behind `cargo xtask mysql`.
+//! Keeps three real MariaDB pods, and changes those that another terminal keeps: the program behind
+//! `cargo xtask mysql`.
 //!
-//! Here: arguments, signals and output. What can be asked is in [`headless_testkit::mariadb::supervise`].
+//! Here: arguments, signals and output. What can be asked is in
+//! [`headless_testkit::mariadb::supervise`].
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
 
 use std::{
@@ -26,7 +28,8 @@ Three real MariaDB pods on loopback addresses, behind the DNS of a cluster. Usag
   wipe N            kill pod N and empty its volume
   evict N           kill pod N and remove it from DNS
 
-DIR holds the pods' data and the socket by which the commands find them; `cargo xtask mysql` gives it, and needs the COMMAND only.";
+DIR holds the pods' data and the socket by which the commands find them;
+`cargo xtask mysql` passes it, and needs the COMMAND only.";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

@@ -1,7 +1,8 @@
 //! Loopback addresses: one exclusive /16 per cluster, and the pods' addresses inside it.
 //!
-//! Linux answers on all of 127.0.0.0/8 without any set-up, so each pod can have an address of its own and all pods of a
-//! workload the same port: the shape of a headless Service. What must not live here: what a pod does with its address.
+//! Linux answers on all of 127.0.0.0/8 without any set-up, so each pod can have an address of its
+//! own and all pods of a workload the same port: the shape of a headless Service. What must not
+//! live here: what a pod does with its address.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -9,7 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use crate::{error::Error, rng::Rng};
+use fastrand::Rng;
+
+use crate::error::Error;
 
 /// The cluster that has bound this UDP port on `127.A.0.53` owns `127.A.0.0/16`.
 const LOCK_PORT: u16 = 53_053;
@@ -20,33 +23,34 @@ const HOSTS: u16 = 254;
 /// Third octets used for pods: 1 to 255. 127.A.0.0/24 is kept for the cluster's own servers.
 const POD_NETS: u16 = 255;
 
-/// An exclusive `127.A.0.0/16` and the book of its pod addresses.
+/// An exclusive `127.A.0.0/16` and which of its pod addresses are in use.
 #[derive(Debug)]
 pub(crate) struct AddressBlock {
     second: u8,
     next: u16,
     in_use: HashSet<Ipv4Addr>,
     freed: VecDeque<Ipv4Addr>,
-    /// Held, never read: the kernel gives the port back when the last holder, or the process, ends.
-    lock: Arc<UdpSocket>,
+    /// Held, never read: the kernel frees the port when the last clone is dropped or the process
+    /// ends.
+    reservation: Arc<UdpSocket>,
 }
 
 impl AddressBlock {
     /// Takes the first free block, beginning at a place that the process id and the seed decide.
     pub(crate) fn reserve(seed: u64) -> Result<Self, Error> {
         let blocks = usize::from(LAST_BLOCK - FIRST_BLOCK) + 1;
-        let start = Rng::new(seed ^ u64::from(std::process::id()).rotate_left(32)).below(blocks);
+        let start = Rng::with_seed(seed ^ u64::from(std::process::id()).rotate_left(32)).usize(..blocks);
         let mut last = None;
         for step in 0..blocks {
             let second = FIRST_BLOCK + ((start + step) % blocks) as u8;
             match UdpSocket::bind((server_ip(second), LOCK_PORT)) {
-                Ok(lock) => {
+                Ok(socket) => {
                     return Ok(Self {
                         second,
                         next: 0,
                         in_use: HashSet::new(),
                         freed: VecDeque::new(),
-                        lock: Arc::new(lock),
+                        reservation: Arc::new(socket),
                     });
                 }
                 Err(error) => last = Some(error),
@@ -59,9 +63,11 @@ impl AddressBlock {
         })
     }
 
-    /// A share of the reservation. WHY shared: the next owner must not come before the last socket in the block is closed.
-    pub(crate) fn lock(&self) -> Arc<UdpSocket> {
-        Arc::clone(&self.lock)
+    /// Returns a share of the reservation.
+    ///
+    /// WHY shared: the block must not be reserved again before its last socket is closed.
+    pub(crate) fn reservation(&self) -> Arc<UdpSocket> {
+        Arc::clone(&self.reservation)
     }
 
     /// Where the cluster's DNS server listens.
@@ -69,7 +75,8 @@ impl AddressBlock {
         server_ip(self.second)
     }
 
-    /// An address no pod had before, as long as there is one; then the address that has been free for the longest time.
+    /// An address no pod had before, as long as there is one; then the address that has been free
+    /// for the longest time.
     pub(crate) fn allocate(&mut self) -> Result<Ipv4Addr, Error> {
         while self.next < POD_NETS * HOSTS {
             let ip = self.nth(self.next);
@@ -88,7 +95,7 @@ impl AddressBlock {
         })
     }
 
-    /// Takes this very address. `false`: a living pod has it.
+    /// Takes exactly this address. `false`: a living pod has it.
     pub(crate) fn claim(&mut self, ip: Ipv4Addr) -> Result<bool, Error> {
         let [first, second, third, host] = ip.octets();
         if first != 127 || second != self.second || third == 0 || host == 0 || host == 255 {
@@ -113,8 +120,8 @@ impl AddressBlock {
 
 /// The address a pod has in DNS besides its IPv4 one, in a dual-stack cluster.
 ///
-/// WHY: the IPv6 loopback is a single address (::1), so there is nothing to listen on. The record is real, the address is
-/// not: connecting to it fails, which is also what a client with a broken IPv6 path sees.
+/// WHY: the IPv6 loopback is a single address (::1), so there is nothing to listen on. The record
+/// is real, the address is not: connecting to it fails, as for a client with a broken IPv6 path.
 pub(crate) fn fictional_v6(ip: Ipv4Addr) -> Ipv6Addr {
     let [_, second, third, host] = ip.octets().map(u16::from);
     Ipv6Addr::new(0xfd00, 0, 0, 0, 0, second, third, host)

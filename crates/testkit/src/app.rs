@@ -1,4 +1,5 @@
-//! What runs inside a pod. Here: the choice, the line echo, and users' own applications; `http` has the HTTP server.
+//! The program inside a pod: the choice, the line echo, and users' own applications; `http` has the
+//! HTTP server.
 
 use std::{fmt, pin::Pin, sync::Arc};
 
@@ -11,7 +12,7 @@ use crate::{
     fault::Failure,
     http,
     pod::Pod,
-    pod_core::{InFlight, PodCore, Stage},
+    pod_core::{InFlight, PodCore, SocketStage},
 };
 
 type Serve = dyn Fn(Pod, TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
@@ -29,32 +30,33 @@ enum Kind {
 }
 
 impl App {
-    /// HTTP/1.1 and HTTP/2 (with prior knowledge) on the same port.
+    /// Returns an HTTP server: HTTP/1.1 and HTTP/2 (with prior knowledge) on the same port.
     ///
     /// Every answer has the headers `x-pod` and, in a StatefulSet, `x-ordinal`.
     ///
     /// | path | answer |
     /// |---|---|
-    /// | `/echo` | lines `method:`, `host:`, `path:`, `version:` and `body:` (its length), as the pod saw them |
+    /// | `/echo` | lines `method:`, `host:`, `path:`, `version:`, `body:` (its length) |
     /// | `/stream?chunks=3&bytes=10` | a body of so many chunks of so many bytes |
-    /// | `/stream?chunks=3&bytes=10&step` | the same; each chunk waits for [`Pod::release_chunks`] |
+    /// | `/stream?chunks=3&bytes=10&step` | the same, by [`Pod::release_chunks`] |
     /// | other | the pod's name and a line feed |
     pub fn http() -> Self {
         Self(Kind::Http)
     }
 
-    /// Plain TCP: answers each line with the pod's name, a space and the line.
+    /// Returns a plain TCP server that answers each line with the pod's name, a space and the line.
     pub fn echo() -> Self {
         Self(Kind::Echo)
     }
 
-    /// No program: the pod is in DNS, and connections to it are refused. The cheapest way to thousands of pods.
+    /// Returns no program: the pod is in DNS, and connections to it are refused. Thousands of such
+    /// pods are cheap.
     pub fn none() -> Self {
         Self(Kind::None)
     }
 
-    /// A program of your own, called for each connection. It should end after [`Pod::draining`]; it is dropped when the pod's
-    /// grace is over.
+    /// Returns a program of your own, called for each connection. It should end after
+    /// [`Pod::draining`]; it is dropped when the pod's grace is over.
     pub fn custom<F, R>(serve: F) -> Self
     where
         F: Fn(Pod, TcpStream) -> R + Send + Sync + 'static,
@@ -99,11 +101,11 @@ async fn echo(pod: &Arc<PodCore>, stream: TcpStream) {
         let line = tokio::select! {
             biased;
             line = lines.next_line() => line,
-            () = pod.reaches(Stage::Draining) => return,
+            () = pod.reaches(SocketStage::Draining) => return,
         };
         let Ok(Some(line)) = line else { return };
         let _in_flight = InFlight::begin(pod);
-        match pod.strike() {
+        match pod.take_failure() {
             Some(Failure::Blackhole) => return std::future::pending().await,
             Some(Failure::CloseConnection) => return,
             _ => {}
@@ -116,7 +118,7 @@ async fn echo(pod: &Arc<PodCore>, stream: TcpStream) {
     }
 }
 
-/// Reads until the client gives up.
+/// Reads until the client closes the connection.
 async fn swallow(stream: &mut TcpStream) {
     let mut buffer = [0; 4096];
     while matches!(stream.read(&mut buffer).await, Ok(1..)) {}

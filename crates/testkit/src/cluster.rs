@@ -4,7 +4,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tokio::{runtime::Handle, task::JoinSet};
@@ -13,24 +13,26 @@ use crate::{
     cluster_builder::ClusterBuilder,
     dns::Dns,
     event::{Event, Events, Hub},
+    lock::lock,
     pod::{Phase, Pod},
-    pod_core::{PodCore, Stage},
+    pod_core::{PodCore, SocketStage},
     registry::Registry,
     service::ServiceBuilder,
     spec::{Kind, WorkloadBuilder},
 };
 
-/// An in-process cluster. Everything in it ends when it is dropped: sockets closed, tasks aborted, addresses free.
+/// An in-process cluster. Dropping it ends everything in it: sockets are closed, tasks aborted,
+/// addresses free.
 #[derive(Debug)]
 pub struct Cluster {
-    inner: Arc<Inner>,
+    control: Arc<ControlPlane>,
     dns: Dns,
     dns_addr: SocketAddr,
 }
 
-/// What the handles of the cluster share.
+/// The running parts of a cluster, shared by its handles.
 #[derive(Debug)]
-pub(crate) struct Inner {
+pub(crate) struct ControlPlane {
     pub(crate) registry: Arc<Registry>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) runtime: Handle,
@@ -38,76 +40,74 @@ pub(crate) struct Inner {
 }
 
 impl Cluster {
-    pub(crate) fn new(inner: Arc<Inner>, dns: Dns, dns_addr: SocketAddr) -> Self {
-        Self { inner, dns, dns_addr }
+    pub(crate) fn new(control: Arc<ControlPlane>, dns: Dns, dns_addr: SocketAddr) -> Self {
+        Self { control, dns, dns_addr }
     }
 
-    /// Settings for a new cluster.
+    /// Returns the settings of a new cluster.
     pub fn builder() -> ClusterBuilder {
         ClusterBuilder::default()
     }
 
-    /// A StatefulSet to be started. Its pods are `<name>-0`, `<name>-1` …
+    /// Describes a StatefulSet to be started. Its pods are `<name>-0`, `<name>-1` …
     pub fn stateful_set(&self, name: &str) -> WorkloadBuilder {
-        WorkloadBuilder::new(Arc::clone(&self.inner), name, Kind::StatefulSet { start: 0 })
+        WorkloadBuilder::new(Arc::clone(&self.control), name, Kind::StatefulSet { start: 0 })
     }
 
-    /// A Deployment to be started. Its pods have generated names, and in DNS their dashed addresses.
+    /// Describes a Deployment to be started. Its pods have generated names, and in DNS their dashed
+    /// addresses.
     pub fn deployment(&self, name: &str) -> WorkloadBuilder {
-        WorkloadBuilder::new(Arc::clone(&self.inner), name, Kind::Deployment)
+        WorkloadBuilder::new(Arc::clone(&self.control), name, Kind::Deployment)
     }
 
-    /// A headless Service over workloads that are already there, besides the Service they were started with.
+    /// Describes a headless Service over running workloads, besides the Service they were started
+    /// with.
     pub fn service(&self, name: &str) -> ServiceBuilder {
-        ServiceBuilder::new(Arc::clone(&self.inner), name)
+        ServiceBuilder::new(Arc::clone(&self.control), name)
     }
 
-    /// Deletes a Service; its names become NXDOMAIN at once, its pods go on. `false`: there was none.
+    /// Deletes a Service; its names become NXDOMAIN at once, its pods go on. Returns `false` if
+    /// there was none.
     pub fn delete_service(&self, name: &str) -> bool {
-        let registry = &self.inner.registry;
+        let registry = &self.control.registry;
         let found = registry.tables().services.remove(name).is_some();
         registry.changed();
         found
     }
 
-    /// Where DNS is answered, over UDP and TCP.
+    /// Returns the address of the cluster's DNS server, for UDP and TCP.
     pub fn dns_addr(&self) -> SocketAddr {
         self.dns_addr
     }
 
-    /// The same as [`dns_addr`](Self::dns_addr), by the name resolvers know it.
-    pub fn nameserver(&self) -> SocketAddr {
-        self.dns_addr
-    }
-
-    /// Faults and the query log of the DNS server.
+    /// Returns the handle to the DNS server: its faults and its query log.
     pub fn dns(&self) -> &Dns {
         &self.dns
     }
 
-    /// Every event from now on.
+    /// Subscribes to every event from now on.
     pub fn events(&self) -> Events {
-        self.inner.hub.subscribe()
+        self.control.hub.subscribe()
     }
 
-    /// The namespace of all workloads and Services.
+    /// Returns the namespace of all workloads and Services.
     pub fn namespace(&self) -> &str {
-        &self.inner.registry.settings.namespace
+        &self.control.registry.settings.namespace
     }
 
-    /// The cluster's DNS zone, without the trailing dot.
+    /// Returns the cluster's DNS zone, without the trailing dot.
     pub fn zone(&self) -> &str {
-        &self.inner.registry.settings.origin
+        &self.control.registry.settings.origin
     }
 
-    /// The absolute name of a Service: `web.shop.svc.cluster.local.`
+    /// Returns the absolute name of a Service: `web.shop.svc.cluster.local.`
     pub fn fqdn(&self, service: &str) -> String {
         format!("{service}.{}.svc.{}.", self.namespace(), self.zone())
     }
 
-    /// All pods that are not gone, workload by workload.
+    /// Returns all pods that are not gone, workload by workload.
     pub fn pods(&self) -> Vec<Pod> {
-        let tables = self.inner.registry.tables();
+        let tables = self.control.registry.tables();
         let all = tables.workloads.values().flatten();
         all.map(|core| Pod { core: Arc::clone(core) }).collect()
     }
@@ -115,12 +115,12 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.inner.stop();
+        self.control.stop();
     }
 }
 
-impl Inner {
-    /// Tasks will run on the runtime this is called on.
+impl ControlPlane {
+    /// Must be called on the runtime that the tasks shall run on.
     pub(crate) fn new(registry: Arc<Registry>, hub: Arc<Hub>) -> Self {
         Self {
             registry,
@@ -132,12 +132,13 @@ impl Inner {
 
     /// Runs a task until it ends or the cluster is dropped.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = lock(&self.tasks);
         while tasks.try_join_next().is_some() {}
         tasks.spawn_on(task, &self.runtime);
     }
 
-    /// Moves a pod on, then shows it in DNS, then tells the subscribers. `false`: it is there already, or cannot go back there.
+    /// Moves a pod to a phase, then updates DNS, then notifies the subscribers. `false`: it has
+    /// that phase already, or cannot return to it.
     pub(crate) fn enter(&self, pod: &PodCore, phase: Phase) -> bool {
         let moved = pod.phase.send_if_modified(|now| {
             let moves = match *now {
@@ -168,7 +169,7 @@ impl Inner {
     fn stop(&self) {
         let mut tables = self.registry.tables();
         for pod in std::mem::take(&mut tables.workloads).into_values().flatten() {
-            pod.stage.send_replace(Stage::Closed);
+            pod.stage.send_replace(SocketStage::Closed);
             pod.phase.send_replace(Phase::Gone);
         }
         tables.services.clear();
@@ -176,6 +177,6 @@ impl Inner {
         tables.addresses = None;
         drop(tables);
         self.hub.close();
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        lock(&self.tasks).abort_all();
     }
 }

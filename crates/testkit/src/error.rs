@@ -1,7 +1,7 @@
 //! What can go wrong while a cluster is built or changed.
 //!
-//! Each text says what was asked, what was found, and what to do. Faults injected on purpose are not errors: they are in
-//! [`fault`](crate::fault).
+//! Each text says what was asked, what was found, and what to do. Faults injected on purpose are
+//! not errors: they are in [`fault`](crate::fault).
 
 use std::{
     io,
@@ -15,8 +15,8 @@ use std::{
 pub enum Error {
     /// Every /16 block of loopback addresses is held by another cluster.
     #[error(
-        "no free 127.A.0.0/16 block: all {tried} blocks tried have their lock port 127.A.0.53:{port}/udp taken (last: {source}); \
-         drop clusters that are no longer needed, or run in a network namespace of its own"
+        "no free 127.A.0.0/16 block: all {tried} blocks tried have their lock port 127.A.0.53:{port}/udp taken \
+         (last: {source}); drop clusters that are no longer needed, or run in a network namespace of its own"
     )]
     NoFreeBlock {
         /// Number of blocks tried.

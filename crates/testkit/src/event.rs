@@ -1,21 +1,18 @@
 //! What happens in the cluster, as a stream of events that tests wait for instead of sleeping.
 //!
-//! Must not live here: who causes an event.
+//! Must not live here: the causes of events.
 
-use std::{
-    net::Ipv4Addr,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::Ipv4Addr, sync::Mutex, time::Duration};
 
 use tokio::sync::mpsc;
 
-use crate::{dns::Query, error::Error};
+use crate::{dns::Query, error::Error, lock::lock};
 
-/// Bound of every wait in this crate. A test that runs into it gets an error that says what did not happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Bound of every wait in this crate. A test that reaches it gets an error that says what did not
+/// happen.
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Something that happened.
+/// A change in the cluster, or a DNS query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -25,7 +22,7 @@ pub enum Event {
     PodReady(PodRef),
     /// A pod stopped being ready but goes on: DNS no longer lists it.
     PodUnready(PodRef),
-    /// A pod's process died. DNS lists it until someone notices.
+    /// A pod's process died. DNS lists it until it is removed.
     PodCrashed(PodRef),
     /// A pod's deletion began: DNS no longer lists it, and it still serves.
     PodTerminating(PodRef),
@@ -37,7 +34,7 @@ pub enum Event {
     DnsQuery(Query),
 }
 
-/// Which pod an event is about.
+/// The pod of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct PodRef {
@@ -50,7 +47,7 @@ pub struct PodRef {
 }
 
 impl Event {
-    /// The pod that the event is about, if it is about a pod.
+    /// Returns the pod of the event; `None` for a DNS query.
     pub fn pod(&self) -> Option<&PodRef> {
         match self {
             Self::PodStarted(pod)
@@ -74,7 +71,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// The next event; `None` when the cluster was dropped and all its events were read.
+    /// Returns the next event; `None` when the cluster was dropped and all its events were read.
     ///
     /// # Cancel safety
     /// Safe: no event is lost.
@@ -82,7 +79,7 @@ impl Events {
         self.receiver.recv().await
     }
 
-    /// Reads events up to the first one that `wanted` accepts. `what` is for the error text.
+    /// Reads events up to the first one that `wanted` accepts. `what` names it in the error text.
     ///
     /// # Errors
     /// [`Error::NotSeen`] after 10 s, [`Error::Stopped`] when the cluster is dropped.
@@ -98,7 +95,7 @@ impl Events {
             }
             Err(Error::Stopped)
         };
-        patiently(|| what.to_owned(), find).await
+        with_timeout(|| what.to_owned(), find).await
     }
 }
 
@@ -111,12 +108,12 @@ pub(crate) struct Hub {
 impl Hub {
     pub(crate) fn subscribe(&self) -> Events {
         let (sender, receiver) = mpsc::unbounded_channel();
-        self.senders.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        lock(&self.senders).push(sender);
         Events { receiver }
     }
 
     pub(crate) fn send(&self, event: impl FnOnce() -> Event) {
-        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut senders = lock(&self.senders);
         if senders.is_empty() {
             return;
         }
@@ -126,20 +123,20 @@ impl Hub {
 
     /// Ends all subscriptions.
     pub(crate) fn close(&self) {
-        self.senders.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.senders).clear();
     }
 }
 
-/// Waits for `future`, but not for ever.
-pub(crate) async fn patiently<T>(
+/// Waits for `future` for at most [`WAIT_LIMIT`].
+pub(crate) async fn with_timeout<T>(
     what: impl FnOnce() -> String,
     future: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    match tokio::time::timeout(PATIENCE, future).await {
+    match tokio::time::timeout(WAIT_LIMIT, future).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Error::NotSeen {
             what: what(),
-            waited: PATIENCE,
+            waited: WAIT_LIMIT,
         }),
     }
 }

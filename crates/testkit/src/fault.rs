@@ -1,6 +1,7 @@
-//! The vocabulary of what can be made to go wrong: in DNS ([`Fault`], [`FaultRule`], [`Lie`]) and in a pod ([`Failure`]).
+//! What can be made to go wrong: in DNS ([`Fault`], [`FaultRule`], [`ForgedAnswer`]) and in a pod
+//! ([`Failure`]).
 //!
-//! Plain values. Must not live here: how they are carried out (`dns::responder`, `listen`, `http`).
+//! Plain values. Must not live here: how they take effect (`dns::responder`, `listen`, `http`).
 
 use std::{net::IpAddr, time::Duration};
 
@@ -8,13 +9,14 @@ use crate::dns::{Query, RecordType, Transport};
 
 /// What the DNS server does to a query instead of answering it truthfully.
 ///
-/// A `Fault` given to [`Dns::fail`](crate::Dns::fail) applies to every query until it is removed; [`FaultRule`] narrows it.
+/// A `Fault` given to [`Dns::fail`](crate::Dns::fail) applies to every query until it is removed;
+/// [`FaultRule`] narrows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Says nothing: the client runs into its timeout.
+    /// Sends nothing: the client runs into its timeout.
     Drop,
-    /// Answers, but later. Adds up with other delays and goes together with one other fault.
+    /// Answers later. Adds to other delays and combines with one other fault.
     Delay(Duration),
     /// Answers SERVFAIL: a name server that has lost the API server or its upstream.
     ServFail,
@@ -24,40 +26,42 @@ pub enum Fault {
     NxDomain,
     /// Answers NOERROR without records, with SOA.
     NoData,
-    /// Sets TC and keeps only this many records, chosen at random; over TCP too unless the rule says otherwise.
+    /// Sets TC and keeps only this many records, chosen at random; over TCP too unless the rule
+    /// says otherwise.
     Truncate {
         /// Number of answer records kept.
         keep: usize,
     },
     /// Sends a message whose header promises a record that is not there.
     Malformed,
-    /// Answers, but not the truth.
-    Lie(Lie),
+    /// Answers with records that do not describe the cluster.
+    Forge(ForgedAnswer),
 }
 
 impl Fault {
-    /// Applies to the next `times` matching queries only.
+    /// Limits the fault to the next `times` matching queries.
     pub fn times(self, times: u32) -> FaultRule {
         FaultRule::from(self).times(times)
     }
 
-    /// Applies to queries of this type only.
+    /// Limits the fault to queries of this type.
     pub fn on_type(self, rtype: RecordType) -> FaultRule {
         FaultRule::from(self).on_type(rtype)
     }
 
-    /// Applies to queries for this absolute name only (letter case and a trailing dot do not matter).
+    /// Limits the fault to queries for this absolute name. Letter case and a trailing dot do not
+    /// matter.
     pub fn on_name(self, name: &str) -> FaultRule {
         FaultRule::from(self).on_name(name)
     }
 
-    /// Applies to queries over this transport only.
+    /// Limits the fault to queries over this transport.
     pub fn over(self, transport: Transport) -> FaultRule {
         FaultRule::from(self).over(transport)
     }
 }
 
-/// A [`Fault`] with the queries it applies to. The conditions add up.
+/// A [`Fault`] with the queries it applies to. All conditions must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultRule {
     pub(crate) fault: Fault,
@@ -117,28 +121,28 @@ impl FaultRule {
 
 /// An answer that does not describe the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lie {
+pub struct ForgedAnswer {
     pub(crate) omit: Vec<String>,
     pub(crate) add: Vec<IpAddr>,
     pub(crate) cname: Option<String>,
 }
 
-impl Lie {
-    /// A lie that is still the truth.
+impl ForgedAnswer {
+    /// Returns a forged answer that still describes the cluster.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Leaves this pod out, as a server does that has not yet read all EndpointSlices.
+    /// Omits this pod, as a server does that has not yet read all EndpointSlices.
     #[must_use]
     pub fn omit(mut self, pod: &str) -> Self {
         self.omit.push(pod.to_owned());
         self
     }
 
-    /// Lists an address that belongs to no pod.
+    /// Adds an address that belongs to no pod.
     #[must_use]
-    pub fn also(mut self, ip: IpAddr) -> Self {
+    pub fn add_address(mut self, ip: IpAddr) -> Self {
         self.add.push(ip);
         self
     }
@@ -151,13 +155,14 @@ impl Lie {
     }
 }
 
-impl From<Lie> for FaultRule {
-    fn from(lie: Lie) -> Self {
-        Fault::Lie(lie).into()
+impl From<ForgedAnswer> for FaultRule {
+    fn from(forged: ForgedAnswer) -> Self {
+        Fault::Forge(forged).into()
     }
 }
 
-/// What a pod does instead of serving. Set with [`Pod::fail`](crate::Pod::fail), ended with [`Pod::heal`](crate::Pod::heal).
+/// What a pod does instead of serving. Set with [`Pod::fail`](crate::Pod::fail), ended with
+/// [`Pod::heal`](crate::Pod::heal).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
@@ -165,9 +170,11 @@ pub enum Failure {
     Status(u16),
     /// Closes the connection when a request arrives, without an answer. (HTTP only.)
     CloseConnection,
-    /// Accepts connections and reads requests, and never answers: a hung process. Open connections hang too.
+    /// Accepts connections and reads requests, and never answers: a hung process. Open connections
+    /// hang too.
     Blackhole,
-    /// Does not accept: the kernel completes the handshake and nobody comes. Open connections go on.
+    /// Does not accept: the kernel completes the handshake and the process never takes the
+    /// connection. Open connections go on.
     StallAccept,
     /// Closes the listening socket: new connections are refused. Open connections go on.
     Refuse,

@@ -1,4 +1,5 @@
-//! The HTTP application: says which pod answered, and does on request what tests of HTTP clients need.
+//! The HTTP application: says which pod answered, and does on request what tests of HTTP clients
+//! need.
 //!
 //! Must not live here: accepting and counting connections (`listen`).
 
@@ -18,7 +19,7 @@ use tokio::{net::TcpStream, sync::Notify};
 
 use crate::{
     fault::Failure,
-    pod_core::{InFlight, PodCore, Stage},
+    pod_core::{InFlight, PodCore, SocketStage},
 };
 
 type Answer = Response<Counted>;
@@ -32,7 +33,7 @@ struct Signals {
 
 /// Serves one connection until the client or the pod ends it.
 pub(crate) async fn serve(pod: Arc<PodCore>, stream: TcpStream) {
-    let late = *pod.stage.borrow() != Stage::Serving;
+    let late = *pod.stage.borrow() != SocketStage::Serving;
     let signals = Arc::new(Signals::default());
     let service = service_fn(|request| {
         let (pod, signals) = (Arc::clone(&pod), Arc::clone(&signals));
@@ -46,7 +47,7 @@ pub(crate) async fn serve(pod: Arc<PodCore>, stream: TcpStream) {
     let end = async {
         match late {
             true => signals.first_request.notified().await,
-            false => pod.reaches(Stage::Draining).await,
+            false => pod.reaches(SocketStage::Draining).await,
         }
     };
     tokio::select! {
@@ -74,7 +75,7 @@ where
         tokio::spawn(async move {
             tokio::select! {
                 _ = future => {}
-                () = pod.reaches(Stage::Closed) => {}
+                () = pod.reaches(SocketStage::Closed) => {}
             }
         });
     }
@@ -83,7 +84,7 @@ where
 async fn answer(pod: Arc<PodCore>, signals: Arc<Signals>, request: Request<Incoming>) -> Answer {
     let in_flight = InFlight::begin(&pod);
     signals.first_request.notify_one();
-    let failure = pod.strike();
+    let failure = pod.take_failure();
     match failure {
         Some(Failure::Blackhole) => return std::future::pending().await,
         Some(Failure::CloseConnection) => {
@@ -122,7 +123,7 @@ async fn answer(pod: Arc<PodCore>, signals: Arc<Signals>, request: Request<Incom
         headers.insert("x-ordinal", ordinal.into());
     }
     // hyper says so by itself only on connections that were idle or busy when the drain began.
-    let draining = *pod.stage.borrow() != Stage::Serving;
+    let draining = *pod.stage.borrow() != SocketStage::Serving;
     if draining && head.version <= Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

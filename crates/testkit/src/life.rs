@@ -1,7 +1,8 @@
-//! How pods begin and end: the part of the kubelet. Must not live here: which pods there should be (`workload`).
+//! How pods begin and end: the role of the kubelet. Must not live here: which pods there should be
+//! (`workload`).
 //!
-//! Source of the order of a deletion: Kubernetes "Termination of Pods": endpoints change at once, then preStop, then SIGTERM, then,
-//! when the grace period is over, SIGKILL.
+//! Source of the order of a deletion: Kubernetes "Termination of Pods": endpoints change at once,
+//! then preStop, then SIGTERM, then, when the grace period is over, SIGKILL.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -9,26 +10,27 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{
     addr,
-    cluster::Inner,
+    cluster::ControlPlane,
     error::Error,
     event::Event,
     listen::Listening,
-    pod::{EndpointStats, Phase, Termination},
-    pod_core::{Knobs, PodCore, Stage},
+    pod::{Phase, PodStats, Termination},
+    pod_core::{Knobs, PodCore, SocketStage},
     spec::Spec,
 };
 
-/// Starts a pod at `ip`, or at an address of its own. It becomes ready after the workload's start-up time.
+/// Starts a pod at `ip`, or at an address of its own. It becomes ready after the workload's
+/// start-up time.
 pub(crate) fn start(
-    inner: &Arc<Inner>,
+    control: &Arc<ControlPlane>,
     spec: &Spec,
     name: String,
     ordinal: Option<u32>,
     ip: Option<Ipv4Addr>,
 ) -> Result<Arc<PodCore>, Error> {
     // The pod's sockets belong to the cluster's runtime, whichever one this is called on.
-    let _runtime = inner.runtime.enter();
-    let mut tables = inner.registry.tables();
+    let _runtime = control.runtime.enter();
+    let mut tables = control.registry.tables();
     if let Some(there) = tables.find(&spec.name, &name) {
         let ip = there.ip;
         return Err(Error::PodExists { pod: name, ip });
@@ -47,17 +49,17 @@ pub(crate) fn start(
         ordinal,
         governing: spec.governing(),
         ip,
-        v6: (inner.registry.settings.dual_stack).then(|| addr::fictional_v6(ip)),
+        v6: (control.registry.settings.dual_stack).then(|| addr::fictional_v6(ip)),
         ports: spec.port_numbers(),
         uid: tables.uid(),
         phase: watch::Sender::new(Phase::Pending),
-        stage: watch::Sender::new(Stage::Serving),
+        stage: watch::Sender::new(SocketStage::Serving),
         closed: watch::Sender::new(false),
-        stats: watch::Sender::new(EndpointStats::default()),
+        stats: watch::Sender::new(PodStats::default()),
         knobs: watch::Sender::new(Knobs::default()),
         chunks: Semaphore::new(0),
     });
-    let listening = match Listening::bind(&pod, &spec.app, tables.lock()?) {
+    let listening = match Listening::bind(&pod, &spec.app, tables.reservation()?) {
         Ok(listening) => listening,
         Err(error) => {
             tables.addresses()?.release(ip);
@@ -66,16 +68,16 @@ pub(crate) fn start(
     };
     tables.insert(Arc::clone(&pod));
     drop(tables);
-    inner.registry.changed();
-    inner.hub.send(|| Event::PodStarted(pod.reference()));
+    control.registry.changed();
+    control.hub.send(|| Event::PodStarted(pod.reference()));
     let serving = listening.serve(Arc::clone(&pod), spec.app.clone(), spec.termination);
-    inner.spawn(serving);
+    control.spawn(serving);
     let startup = spec.startup;
     if startup.is_zero() {
-        inner.enter(&pod, Phase::Ready);
+        control.enter(&pod, Phase::Ready);
     } else {
-        let (owner, pod) = (Arc::clone(inner), Arc::clone(&pod));
-        inner.spawn(async move {
+        let (owner, pod) = (Arc::clone(control), Arc::clone(&pod));
+        control.spawn(async move {
             tokio::time::sleep(startup).await;
             if pod.phase() == Phase::Pending {
                 owner.enter(&pod, Phase::Ready);
@@ -85,27 +87,27 @@ pub(crate) fn start(
     Ok(pod)
 }
 
-/// Begins the pod's deletion, which then goes on by itself.
-pub(crate) fn terminate(inner: &Arc<Inner>, pod: &Arc<PodCore>, termination: Termination) {
-    if !inner.enter(pod, Phase::Terminating) {
+/// Begins the pod's deletion, which then completes in a task of its own.
+pub(crate) fn terminate(control: &Arc<ControlPlane>, pod: &Arc<PodCore>, termination: Termination) {
+    if !control.enter(pod, Phase::Terminating) {
         return;
     }
-    let (owner, pod) = (Arc::clone(inner), Arc::clone(pod));
-    inner.spawn(async move {
+    let (owner, pod) = (Arc::clone(control), Arc::clone(pod));
+    control.spawn(async move {
         tokio::select! {
             () = drain(&owner, &pod, termination) => {}
-            () = pod.reaches(Stage::Closed) => {}
+            () = pod.reaches(SocketStage::Closed) => {}
         }
         remove(&owner, &pod).await;
     });
 }
 
-async fn drain(inner: &Inner, pod: &PodCore, termination: Termination) {
+async fn drain(control: &ControlPlane, pod: &PodCore, termination: Termination) {
     wait(termination.pre_stop).await;
-    if !advance(pod, Stage::Draining) {
+    if !advance(pod, SocketStage::Draining) {
         return;
     }
-    inner.hub.send(|| Event::PodDraining(pod.reference()));
+    control.hub.send(|| Event::PodDraining(pod.reference()));
     if !termination.stop_accepting {
         return wait(termination.grace).await;
     }
@@ -115,28 +117,29 @@ async fn drain(inner: &Inner, pod: &PodCore, termination: Termination) {
     }
 }
 
-/// The process dies: all sockets are closed when this returns. DNS still lists the pod if it listed it before.
-pub(crate) async fn crash(inner: &Inner, pod: &PodCore) {
-    advance(pod, Stage::Closed);
+/// The process dies: all sockets are closed when this returns. DNS still lists the pod if it listed
+/// it before.
+pub(crate) async fn crash(control: &ControlPlane, pod: &PodCore) {
+    advance(pod, SocketStage::Closed);
     closed(pod).await;
     match pod.phase() {
-        Phase::Ready => inner.enter(pod, Phase::Crashed),
-        _ => inner.enter(pod, Phase::NotReady),
+        Phase::Ready => control.enter(pod, Phase::Crashed),
+        _ => control.enter(pod, Phase::NotReady),
     };
 }
 
-/// Closes what is still open and forgets the pod.
-pub(crate) async fn remove(inner: &Inner, pod: &PodCore) {
-    advance(pod, Stage::Closed);
+/// Closes what is still open and removes the pod.
+pub(crate) async fn remove(control: &ControlPlane, pod: &PodCore) {
+    advance(pod, SocketStage::Closed);
     closed(pod).await;
     if pod.phase() != Phase::Gone {
-        inner.registry.tables().remove(pod);
-        inner.enter(pod, Phase::Gone);
+        control.registry.tables().remove(pod);
+        control.enter(pod, Phase::Gone);
     }
 }
 
 /// Sockets only ever go on to the next stage. `false`: the pod was there already.
-fn advance(pod: &PodCore, to: Stage) -> bool {
+fn advance(pod: &PodCore, to: SocketStage) -> bool {
     pod.stage.send_if_modified(|now| {
         let moves = *now < to;
         *now = to.max(*now);
@@ -149,7 +152,8 @@ async fn closed(pod: &PodCore) {
     let _ = pod.closed.subscribe().wait_for(|closed| *closed).await;
 }
 
-/// Simulated time of a pod's life. WHY not always `sleep`: a zero sleep still waits for the next timer tick.
+/// Simulated time of a pod's life. WHY not always `sleep`: a zero sleep still waits for the next
+/// timer tick.
 async fn wait(time: Duration) {
     if !time.is_zero() {
         tokio::time::sleep(time).await;

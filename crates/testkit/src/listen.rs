@@ -1,4 +1,5 @@
-//! A pod's sockets: accepts connections, counts them, and closes them when the pod drains, fails or dies.
+//! A pod's sockets: accepts connections, counts them, and closes them when the pod drains, fails or
+//! dies.
 //!
 //! Must not live here: what is spoken on a connection (`app`).
 
@@ -16,7 +17,7 @@ use crate::{
     error::Error,
     fault::Failure,
     pod::Termination,
-    pod_core::{PodCore, Stage},
+    pod_core::{PodCore, SocketStage},
 };
 
 /// The bound sockets of a pod that has not begun to serve.
@@ -24,15 +25,15 @@ use crate::{
 pub(crate) struct Listening {
     listeners: Vec<Listener>,
     /// Keeps the address block until the sockets are closed.
-    _block: Arc<UdpSocket>,
+    _reservation: Arc<UdpSocket>,
 }
 
 impl Listening {
-    pub(crate) fn bind(pod: &Arc<PodCore>, app: &App, block: Arc<UdpSocket>) -> Result<Self, Error> {
+    pub(crate) fn bind(pod: &Arc<PodCore>, app: &App, reservation: Arc<UdpSocket>) -> Result<Self, Error> {
         let ports = pod.ports.iter().filter(|_| app.listens());
         Ok(Self {
             listeners: ports.map(|port| Listener::open(pod, *port)).collect::<Result<_, _>>()?,
-            _block: block,
+            _reservation: reservation,
         })
     }
 
@@ -45,7 +46,7 @@ impl Listening {
     }
 }
 
-/// Says that the pod's sockets are closed, also when the task is aborted.
+/// Reports that the pod's sockets are closed, also when the task is aborted.
 struct Closed(Arc<PodCore>);
 
 impl Drop for Closed {
@@ -59,7 +60,8 @@ impl Drop for Closed {
 struct Listener {
     port: u16,
     socket: TcpListener,
-    /// After `socket`, because fields are dropped in this order: who sees the count go down finds the socket closed.
+    /// After `socket`, because fields are dropped in this order: the socket is closed before the
+    /// count goes down.
     _counted: Counted,
 }
 
@@ -84,13 +86,13 @@ impl Listener {
         }
     }
 
-    /// Closes the socket, and returns the connections that nobody has accepted yet: the kernel would reset them, with the requests
-    /// that are in them already.
+    /// Closes the socket, and returns the connections that are not accepted yet: the kernel would
+    /// reset them, with the requests that are in them already.
     fn close(self) -> Vec<TcpStream> {
         let Ok(socket) = self.socket.into_std() else {
             return Vec::new();
         };
-        // WHY not tokio's: it knows of those only that its reactor has been told of.
+        // WHY not tokio's: it sees only the connections that its reactor was notified of.
         let waiting = std::iter::from_fn(|| socket.accept().ok());
         waiting
             .filter_map(|(stream, _)| {
@@ -121,16 +123,17 @@ async fn serve_port(pod: &Arc<PodCore>, app: &App, listener: Listener, keep_acce
         knobs.mark_unchanged();
         let failure = pod.failure();
         let accepting = match *stage.borrow_and_update() {
-            Stage::Serving => true,
-            Stage::Draining => keep_accepting,
-            Stage::Closed => break,
+            SocketStage::Serving => true,
+            SocketStage::Draining => keep_accepting,
+            SocketStage::Closed => break,
         };
         if !accepting || failure == Some(Failure::Refuse) {
             for stream in listener.take().into_iter().flat_map(Listener::close) {
                 connections.spawn(connection(Arc::clone(pod), app.clone(), stream));
             }
         } else if listener.is_none() {
-            // WHY no error: the address is this pod's alone, so binding again fails only if the process is out of sockets.
+            // WHY no error: the address is this pod's alone, so binding again fails only if the
+            // process is out of sockets.
             listener = Listener::open(pod, port).ok();
         }
         if !accepting && connections.is_empty() {
@@ -138,7 +141,7 @@ async fn serve_port(pod: &Arc<PodCore>, app: &App, listener: Listener, keep_acce
         }
         let open = listener.as_ref().filter(|_| failure != Some(Failure::StallAccept));
         tokio::select! {
-            // What the test wants comes before what a client wants.
+            // A change by the test comes before a connection of a client.
             biased;
             _ = stage.changed() => {}
             _ = knobs.changed() => {}
@@ -149,7 +152,7 @@ async fn serve_port(pod: &Arc<PodCore>, app: &App, listener: Listener, keep_acce
         }
     }
     drop(listener);
-    // Waits until the tasks are really gone: their sockets are closed when this returns.
+    // Waits until the tasks have ended: their sockets are closed when this returns.
     connections.shutdown().await;
 }
 

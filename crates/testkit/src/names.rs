@@ -1,5 +1,7 @@
 //! Names of workloads, Services and pods: what Kubernetes accepts, and ordinals.
 
+use fastrand::Rng;
+
 use crate::error::Error;
 
 /// SPEC(RFC 1123 label, as the Kubernetes API validates it).
@@ -19,9 +21,38 @@ pub(crate) fn check(kind: &'static str, name: &str) -> Result<(), Error> {
     })
 }
 
-pub(crate) fn check_ports(ports: &[(Option<String>, u16)]) -> Result<(), Error> {
-    let names = ports.iter().filter_map(|port| port.0.as_deref());
-    names.into_iter().try_for_each(|name| check("port", name))
+/// A port of a Service or of its pods.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    pub(crate) name: Option<String>,
+    pub(crate) number: u16,
+}
+
+impl Port {
+    pub(crate) fn named(name: &str, number: u16) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            number,
+        }
+    }
+
+    pub(crate) fn unnamed(number: u16) -> Self {
+        Self { name: None, number }
+    }
+}
+
+pub(crate) fn check_ports(ports: &[Port]) -> Result<(), Error> {
+    let mut names = ports.iter().filter_map(|port| port.name.as_deref());
+    names.try_for_each(|name| check("port", name))
+}
+
+/// A name suffix in the alphabet Kubernetes uses for generated names: no vowels, and no 0, 1 or 3
+/// (`util/rand` of apimachinery).
+pub(crate) fn suffix(rng: &mut Rng, len: usize) -> String {
+    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    (0..len)
+        .map(|_| char::from(ALPHABET[rng.usize(..ALPHABET.len())]))
+        .collect()
 }
 
 /// The `k` of `<set>-<k>`.

@@ -1,6 +1,8 @@
-//! One pod as a test sees it: who it is, where it is in its life, what it has served, and the knobs to turn.
+//! One pod as a test sees it: its identity, its phase, what it has served, and the faults of a
+//! test.
 //!
-//! Must not live here: the state behind it (`pod_core`), and who moves it from phase to phase (`life`).
+//! Must not live here: the state behind it (`pod_core`), and the transitions between phases
+//! (`life`).
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -10,12 +12,12 @@ use std::{
 
 use crate::{
     error::Error,
-    event::patiently,
+    event::with_timeout,
     fault::Failure,
-    pod_core::{PodCore, Stage},
+    pod_core::{PodCore, SocketStage},
 };
 
-/// Where a pod is in its life.
+/// The phase of a pod's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
@@ -25,7 +27,7 @@ pub enum Phase {
     Ready,
     /// Was ready and is not now: serves, but is not listed.
     NotReady,
-    /// Its process is dead and nobody has noticed: listed, and connections are refused.
+    /// Its process is dead and not yet detected as dead: listed, and connections are refused.
     Crashed,
     /// Being deleted: not listed, serves until its [`Termination`] is over.
     Terminating,
@@ -39,13 +41,17 @@ impl Phase {
     }
 }
 
-/// How a pod ends when it is deleted. The pod leaves DNS at once; clients learn of it at their next query.
+/// How a pod ends when it is deleted. The pod leaves DNS at once; clients learn of it at their next
+/// query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "tests write it as a literal")]
 pub struct Termination {
-    /// The preStop hook: for this long the pod serves as before. Give it more than your clients' poll interval.
+    /// The preStop hook: for this long the pod serves as before. Give it more than your clients'
+    /// poll interval.
     pub pre_stop: Duration,
-    /// After `pre_stop`: `true` closes the listening socket, and the pod ends with its last connection. `false` goes on
-    /// accepting, each connection for one request, until `grace` is over.
+    /// After `pre_stop`: `true` closes the listening socket, and the pod ends with its last
+    /// connection. `false` goes on accepting, each connection for one request, until `grace` is
+    /// over.
     pub stop_accepting: bool,
     /// After `pre_stop`: the longest time for open connections to end.
     pub grace: Duration,
@@ -63,7 +69,7 @@ impl Default for Termination {
 }
 
 impl Termination {
-    /// No grace at all: sockets close when the pod leaves DNS.
+    /// Returns a termination without grace: sockets close when the pod leaves DNS.
     pub fn at_once() -> Self {
         Self {
             pre_stop: Duration::ZERO,
@@ -76,7 +82,7 @@ impl Termination {
 /// What a pod has served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct EndpointStats {
+pub struct PodStats {
     /// Requests received (lines, for the echo application), failed ones included.
     pub requests: u64,
     /// Requests received whose answer is not completely handed over yet.
@@ -89,65 +95,67 @@ pub struct EndpointStats {
     pub listening: u64,
 }
 
-/// Handle to one incarnation of a pod. A pod restarted under the same name is another `Pod` with another [`uid`](Pod::uid).
+/// Handle to one incarnation of a pod. A pod restarted under the same name is another `Pod` with
+/// another [`uid`](Pod::uid).
 #[derive(Clone, Debug)]
 pub struct Pod {
     pub(crate) core: Arc<PodCore>,
 }
 
 impl Pod {
-    /// `web-1`, or `api-5d4f8c7b9d-x2x4v`.
+    /// Returns the pod's name: `web-1`, or `api-5d4f8c7b9d-x2x4v`.
     pub fn name(&self) -> &str {
         &self.core.name
     }
 
-    /// The number at the end of a StatefulSet pod's name.
+    /// Returns the number at the end of a StatefulSet pod's name; `None` for other pods.
     pub fn ordinal(&self) -> Option<u32> {
         self.core.ordinal
     }
 
-    /// The pod's address.
+    /// Returns the pod's address.
     pub fn ip(&self) -> Ipv4Addr {
         self.core.ip
     }
 
-    /// The pod's IPv6 address in DNS, in a dual-stack cluster. Nothing listens there.
+    /// Returns the pod's IPv6 address in DNS, in a dual-stack cluster. Nothing listens there.
     pub fn ipv6(&self) -> Option<Ipv6Addr> {
         self.core.v6
     }
 
-    /// The pod's address with its first port, or port 0 if it has none.
+    /// Returns the pod's address with its first port, or port 0 if it has none.
     pub fn addr(&self) -> SocketAddr {
         let port = self.core.ports.first().copied().unwrap_or_default();
         (self.core.ip, port).into()
     }
 
-    /// Different for each pod ever started.
+    /// Returns the pod's id, which is different for each pod ever started.
     pub fn uid(&self) -> u64 {
         self.core.uid
     }
 
-    /// Where the pod is in its life now.
+    /// Returns the pod's current phase.
     pub fn phase(&self) -> Phase {
         self.core.phase()
     }
 
-    /// What the pod has served so far.
-    pub fn stats(&self) -> EndpointStats {
+    /// Returns what the pod has served so far.
+    pub fn stats(&self) -> PodStats {
         *self.core.stats.borrow()
     }
 
-    /// Requests received so far.
+    /// Returns the number of requests received so far.
     pub fn requests(&self) -> u64 {
         self.stats().requests
     }
 
-    /// Lets each request wait this long before it is answered.
+    /// Delays each answer by this time.
     pub fn set_latency(&self, latency: Duration) {
         self.core.knobs.send_modify(|knobs| knobs.latency = latency);
     }
 
-    /// Keeps requests unanswered from now on, until [`release`](Self::release). They are counted as in flight.
+    /// Keeps requests unanswered from now on, until [`release`](Self::release). They are counted as
+    /// in flight.
     pub fn hold(&self) {
         self.core.knobs.send_modify(|knobs| knobs.held = true);
     }
@@ -157,7 +165,7 @@ impl Pod {
         self.core.knobs.send_modify(|knobs| knobs.held = false);
     }
 
-    /// Lets `count` more chunks of `/stream?step` bodies go out.
+    /// Releases `count` more chunks of `/stream?step` bodies.
     pub fn release_chunks(&self, count: usize) {
         self.core.chunks.add_permits(count);
     }
@@ -172,7 +180,7 @@ impl Pod {
         self.set_failure((times > 0).then_some((failure, Some(times))));
     }
 
-    /// Ends [`fail`](Self::fail). Connections that hung meanwhile go on hanging until they are closed.
+    /// Ends [`fail`](Self::fail). Connections that hang already keep hanging until they are closed.
     pub fn heal(&self) {
         self.set_failure(None);
     }
@@ -181,29 +189,30 @@ impl Pod {
         self.core.knobs.send_modify(|knobs| knobs.failure = failure);
     }
 
-    /// Resolves when the pod got its SIGTERM: a custom application should then finish and close.
+    /// Resolves when the pod receives its SIGTERM: a custom application should then finish and
+    /// close.
     ///
     /// # Cancel safety
     /// Safe.
     pub async fn draining(&self) {
-        self.core.reaches(Stage::Draining).await;
+        self.core.reaches(SocketStage::Draining).await;
     }
 
-    /// Waits until the counters are as `wanted` says, for example `|stats| stats.in_flight == 2`.
+    /// Waits until `wanted` accepts the counters, for example `|stats| stats.in_flight == 2`.
     ///
     /// # Errors
     /// [`Error::NotSeen`] after 10 s.
     ///
     /// # Cancel safety
     /// Safe.
-    pub async fn wait_stats(&self, wanted: impl FnMut(&EndpointStats) -> bool) -> Result<EndpointStats, Error> {
+    pub async fn wait_stats(&self, wanted: impl FnMut(&PodStats) -> bool) -> Result<PodStats, Error> {
         let mut stats = self.core.stats.subscribe();
         let seen = async {
             let seen = stats.wait_for(wanted).await;
             seen.map(|stats| *stats).map_err(|_| Error::Stopped)
         };
         let what = || format!("pod {} to count differently than {:?}", self.name(), self.stats());
-        patiently(what, seen).await
+        with_timeout(what, seen).await
     }
 
     /// Waits until the pod is in this phase.
@@ -220,6 +229,6 @@ impl Pod {
             seen.map(|_| ()).map_err(|_| Error::Stopped)
         };
         let what = || format!("pod {} to be {wanted:?} (it is {:?})", self.name(), self.phase());
-        patiently(what, seen).await
+        with_timeout(what, seen).await
     }
 }

@@ -1,6 +1,7 @@
 //! The state of one pod that its handles, its sockets and the control plane share.
 //!
-//! Every value that someone may wait for is a `watch`. Must not live here: who changes it (`life`, `listen`, `app`, `http`).
+//! Every value that a task may wait for is a `watch`. Must not live here: the code that changes it
+//! (`life`, `listen`, `app`, `http`).
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -13,12 +14,12 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     event::PodRef,
     fault::Failure,
-    pod::{EndpointStats, Phase},
+    pod::{Phase, PodStats},
 };
 
 /// What the sockets of the pod may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
+pub(crate) enum SocketStage {
     Serving,
     Draining,
     Closed,
@@ -33,7 +34,7 @@ pub(crate) struct Knobs {
     pub(crate) failure: Option<(Failure, Option<u32>)>,
 }
 
-/// The shared state of one incarnation of a pod.
+/// The state of one incarnation of a pod.
 #[derive(Debug)]
 pub(crate) struct PodCore {
     pub(crate) name: String,
@@ -46,10 +47,10 @@ pub(crate) struct PodCore {
     pub(crate) ports: Vec<u16>,
     pub(crate) uid: u64,
     pub(crate) phase: watch::Sender<Phase>,
-    pub(crate) stage: watch::Sender<Stage>,
+    pub(crate) stage: watch::Sender<SocketStage>,
     /// Turns true when the pod's last socket is closed.
     pub(crate) closed: watch::Sender<bool>,
-    pub(crate) stats: watch::Sender<EndpointStats>,
+    pub(crate) stats: watch::Sender<PodStats>,
     pub(crate) knobs: watch::Sender<Knobs>,
     pub(crate) chunks: Semaphore,
 }
@@ -68,10 +69,12 @@ impl PodCore {
     }
 
     /// Resolves when the pod's sockets have to end at least this way.
-    pub(crate) async fn reaches(&self, stage: Stage) {
+    pub(crate) async fn reaches(&self, stage: SocketStage) {
         let mut watched = self.stage.subscribe();
         // The sender is `self`, so it cannot go away meanwhile.
-        let _ = watched.wait_for(|now| *now == stage || *now == Stage::Closed).await;
+        let _ = watched
+            .wait_for(|now| *now == stage || *now == SocketStage::Closed)
+            .await;
     }
 
     /// The failure that applies now, without counting it.
@@ -80,15 +83,15 @@ impl PodCore {
     }
 
     /// The failure that applies to this request; counts it down.
-    pub(crate) fn strike(&self) -> Option<Failure> {
+    pub(crate) fn take_failure(&self) -> Option<Failure> {
         // Only the rare failing pod pays for the write lock.
         self.failure()?;
-        let mut struck = None;
+        let mut taken = None;
         self.knobs.send_if_modified(|knobs| {
             let Some((failure, left)) = &mut knobs.failure else {
                 return false;
             };
-            struck = Some(*failure);
+            taken = Some(*failure);
             let Some(left) = left else { return false };
             *left = left.saturating_sub(1);
             if *left == 0 {
@@ -96,7 +99,7 @@ impl PodCore {
             }
             true
         });
-        struck
+        taken
     }
 
     /// Waits as long as the test holds requests, and then for the latency.

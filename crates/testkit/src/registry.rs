@@ -1,16 +1,20 @@
-//! What the control plane knows: addresses, pods, Services and who selects whom; and the DNS zone that follows from it.
+//! The state of the control plane: addresses, pods, Services with their selectors; and the DNS zone
+//! that follows from it.
 //!
-//! Source of "ready": kubernetes `staging/src/k8s.io/endpointslice/utils.go`: ready = publishNotReadyAddresses, or ready and not
-//! terminating. Must not live here: what makes a pod change its phase (`life`).
+//! Source of "ready": kubernetes `staging/src/k8s.io/endpointslice/utils.go`: ready =
+//! publishNotReadyAddresses, or ready and not terminating. Must not live here: what makes a pod
+//! change its phase (`life`).
 
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr, UdpSocket},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
+
+use fastrand::Rng;
 
 use crate::{
     addr::AddressBlock,
@@ -20,9 +24,10 @@ use crate::{
         zone::{self, Zone},
     },
     error::Error,
+    lock::lock,
+    names::Port,
     pod::Phase,
     pod_core::PodCore,
-    rng::Rng,
 };
 
 /// Settings that hold for the whole cluster.
@@ -35,7 +40,7 @@ pub(crate) struct Settings {
     pub(crate) dual_stack: bool,
 }
 
-/// The control plane's memory.
+/// The control plane's state.
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) settings: Settings,
@@ -57,7 +62,7 @@ pub(crate) struct Tables {
 
 #[derive(Debug, Default)]
 pub(crate) struct ServiceEntry {
-    pub(crate) ports: Vec<(Option<String>, u16)>,
+    pub(crate) ports: Vec<Port>,
     pub(crate) selects: Vec<String>,
     pub(crate) publish_not_ready: bool,
 }
@@ -70,7 +75,7 @@ impl Registry {
                 addresses: Some(addresses),
                 services: BTreeMap::new(),
                 workloads: BTreeMap::new(),
-                rng: Rng::new(seed),
+                rng: Rng::with_seed(seed),
                 next_uid: 0,
             }),
             changes: AtomicU64::new(1),
@@ -79,18 +84,20 @@ impl Registry {
     }
 
     pub(crate) fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tables)
     }
 
-    /// To be called after each change that DNS may show.
+    /// Must be called after each change that DNS may show.
     pub(crate) fn changed(&self) {
-        // ORDERING: Release pairs with the Acquire in `zone`: who sees the count also sees the change before it.
+        // ORDERING: Release pairs with the Acquire in `zone`: a reader of the count also sees the
+        // change before it.
         self.changes.fetch_add(1, Ordering::Release);
     }
 
-    /// The zone as of now. Built when asked for, and only if something changed, so that starting 5,000 pods is not 5,000 builds.
+    /// Returns the current zone. It is built on demand and only after a change, so that starting
+    /// 5,000 pods does not build it 5,000 times.
     pub(crate) fn zone(&self) -> Arc<Zone> {
-        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut built = lock(&self.built);
         let changes = self.changes.load(Ordering::Acquire);
         if let Some((at, zone)) = &*built
             && *at == changes
@@ -111,7 +118,7 @@ impl Registry {
                 let phase = pod.phase();
                 phase.is_listed() || (entry.publish_not_ready && phase != Phase::Gone)
             });
-            let service = zone::Service {
+            let service = zone::ListedService {
                 ports: entry.ports.clone(),
                 endpoints: listed.flat_map(|pod| endpoints(pod, name)).collect(),
             };
@@ -129,8 +136,9 @@ impl Registry {
     }
 }
 
-/// SPEC(k8s `ShouldSetHostname`): a pod has its hostname only under the Service its `subdomain` names, the governing one. Under
-/// another Service it is known by its dashed address, one name per family because EndpointSlices hold one family each.
+/// SPEC(k8s `ShouldSetHostname`): a pod has its hostname only under the Service its `subdomain`
+/// names, the governing one. Under another Service its name is its dashed address, one name per
+/// family because EndpointSlices hold one family each.
 fn endpoints(pod: &PodCore, service: &str) -> Vec<Endpoint> {
     if pod.governing.as_deref() == Some(service) {
         return vec![Endpoint {
@@ -153,10 +161,10 @@ impl Tables {
         self.addresses.as_mut().ok_or(Error::Stopped)
     }
 
-    /// What keeps the address block reserved; each task that holds a socket of the cluster holds a share.
-    pub(crate) fn lock(&self) -> Result<Arc<UdpSocket>, Error> {
+    /// Returns a share of the block's reservation, for a task that holds a socket of the cluster.
+    pub(crate) fn reservation(&self) -> Result<Arc<UdpSocket>, Error> {
         let block = self.addresses.as_ref().ok_or(Error::Stopped)?;
-        Ok(block.lock())
+        Ok(block.reservation())
     }
 
     pub(crate) fn uid(&mut self) -> u64 {

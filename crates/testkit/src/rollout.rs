@@ -1,14 +1,15 @@
-//! In which order pods come and go: the part of the StatefulSet and Deployment controllers.
+//! The order in which pods start and end, as the StatefulSet and Deployment controllers have it.
 //!
-//! Source: Kubernetes StatefulSet documentation ("Deployment and Scaling Guarantees", "Rolling Updates"); a Deployment here has
-//! `maxSurge: 1, maxUnavailable: 0`. Must not live here: how one pod begins and ends (`life`).
+//! Source: Kubernetes StatefulSet documentation ("Deployment and Scaling Guarantees", "Rolling
+//! Updates"); a Deployment here has `maxSurge: 1, maxUnavailable: 0`. Must not live here: how one
+//! pod begins and ends (`life`).
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    cluster::Inner,
+    cluster::ControlPlane,
     error::Error,
-    event::PATIENCE,
+    event::WAIT_LIMIT,
     life, names,
     pod::Phase,
     pod_core::PodCore,
@@ -16,8 +17,8 @@ use crate::{
     workload::{Address, Roll},
 };
 
-pub(crate) async fn scale(inner: &Arc<Inner>, spec: &Spec, replicas: u32) -> Result<(), Error> {
-    let pods = alive(inner, spec);
+pub(crate) async fn scale(control: &Arc<ControlPlane>, spec: &Spec, replicas: u32) -> Result<(), Error> {
+    let pods = alive(control, spec);
     let (missing, mut surplus): (Vec<(String, Option<u32>)>, Vec<_>) = match spec.kind {
         Kind::StatefulSet { start } => {
             let have: BTreeSet<_> = pods.iter().filter_map(|pod| pod.ordinal).collect();
@@ -31,21 +32,21 @@ pub(crate) async fn scale(inner: &Arc<Inner>, spec: &Spec, replicas: u32) -> Res
         }
         Kind::Deployment => {
             let replicas = replicas as usize;
-            let hash = template_hash(inner, &pods);
+            let hash = template_hash(control, &pods);
             let missing = pods.len()..replicas;
             (
-                missing.map(|_| (generated(inner, spec, &hash), None)).collect(),
+                missing.map(|_| (generated(control, spec, &hash), None)).collect(),
                 pods.into_iter().skip(replicas).collect(),
             )
         }
     };
     let mut started = Vec::new();
     for (name, ordinal) in missing {
-        let leaving = inner.registry.tables().find(&spec.name, &name);
+        let leaving = control.registry.tables().find(&spec.name, &name);
         if let Some(leaving) = leaving {
             gone(&leaving).await;
         }
-        let pod = life::start(inner, spec, name, ordinal, None)?;
+        let pod = life::start(control, spec, name, ordinal, None)?;
         if !spec.parallel {
             ready(spec, &pod).await?;
         }
@@ -56,7 +57,7 @@ pub(crate) async fn scale(inner: &Arc<Inner>, spec: &Spec, replicas: u32) -> Res
     }
     surplus.reverse();
     for pod in &surplus {
-        life::terminate(inner, pod, spec.termination);
+        life::terminate(control, pod, spec.termination);
         if !spec.parallel {
             gone(pod).await;
         }
@@ -67,37 +68,37 @@ pub(crate) async fn scale(inner: &Arc<Inner>, spec: &Spec, replicas: u32) -> Res
     Ok(())
 }
 
-pub(crate) async fn roll(inner: &Arc<Inner>, spec: &Spec, roll: Roll) -> Result<(), Error> {
-    let mut pods = alive(inner, spec);
+pub(crate) async fn roll(control: &Arc<ControlPlane>, spec: &Spec, roll: Roll) -> Result<(), Error> {
+    let mut pods = alive(control, spec);
     if spec.kind == Kind::Deployment {
-        let hash = template_hash(inner, &[]);
+        let hash = template_hash(control, &[]);
         for old in pods {
-            let name = generated(inner, spec, &hash);
-            let new = life::start(inner, spec, name, None, None)?;
+            let name = generated(control, spec, &hash);
+            let new = life::start(control, spec, name, None, None)?;
             ready(spec, &new).await?;
-            end(inner, spec, &old).await;
+            end(control, spec, &old).await;
         }
         return Ok(());
     }
     pods.retain(|pod| pod.ordinal.is_some_and(|k| k >= roll.partition));
     for old in pods.into_iter().rev() {
-        end(inner, spec, &old).await;
+        end(control, spec, &old).await;
         let ip = (roll.address == Address::Same).then_some(old.ip);
-        let new = life::start(inner, spec, old.name.clone(), old.ordinal, ip)?;
+        let new = life::start(control, spec, old.name.clone(), old.ordinal, ip)?;
         ready(spec, &new).await?;
     }
     Ok(())
 }
 
 /// Deletes a pod and waits until it is gone.
-pub(crate) async fn end(inner: &Arc<Inner>, spec: &Spec, pod: &Arc<PodCore>) {
-    life::terminate(inner, pod, spec.termination);
+pub(crate) async fn end(control: &Arc<ControlPlane>, spec: &Spec, pod: &Arc<PodCore>) {
+    life::terminate(control, pod, spec.termination);
     gone(pod).await;
 }
 
 /// Waits until a new pod is ready, or was ready, or is gone again.
 pub(crate) async fn ready(spec: &Spec, pod: &PodCore) -> Result<(), Error> {
-    let waited = spec.startup + PATIENCE;
+    let waited = spec.startup + WAIT_LIMIT;
     let mut phase = pod.phase.subscribe();
     let begun = phase.wait_for(|phase| *phase != Phase::Pending);
     match tokio::time::timeout(waited, begun).await {
@@ -115,27 +116,29 @@ async fn gone(pod: &PodCore) {
     let _ = phase.wait_for(|phase| *phase == Phase::Gone).await;
 }
 
-/// The pods that count as replicas. A terminating one still has its name and address, but does not count.
-fn alive(inner: &Inner, spec: &Spec) -> Vec<Arc<PodCore>> {
-    let tables = inner.registry.tables();
+/// The pods that count as replicas. A terminating one still has its name and address, but does not
+/// count.
+fn alive(control: &ControlPlane, spec: &Spec) -> Vec<Arc<PodCore>> {
+    let tables = control.registry.tables();
     let pods = tables.pods(&spec.name).iter();
     let alive = pods.filter(|pod| pod.phase() != Phase::Terminating);
     alive.cloned().collect()
 }
 
-/// The hash in the pods' names, or a new one if there is no pod: a rolled Deployment has a new pod template.
-fn template_hash(inner: &Inner, pods: &[Arc<PodCore>]) -> String {
+/// The hash in the pods' names, or a new one if there is no pod: a rolled Deployment has a new pod
+/// template.
+fn template_hash(control: &ControlPlane, pods: &[Arc<PodCore>]) -> String {
     let named = pods.last().and_then(|pod| pod.name.rsplit('-').nth(1));
     match named {
         Some(hash) => hash.to_owned(),
-        None => inner.registry.tables().rng.suffix(10),
+        None => names::suffix(&mut control.registry.tables().rng, 10),
     }
 }
 
-/// A name no ordinal can be read from: DNS clients must not take a Deployment for a StatefulSet.
-fn generated(inner: &Inner, spec: &Spec, hash: &str) -> String {
+/// A name without an ordinal: DNS clients must not take a Deployment for a StatefulSet.
+fn generated(control: &ControlPlane, spec: &Spec, hash: &str) -> String {
     loop {
-        let suffix = inner.registry.tables().rng.suffix(5);
+        let suffix = names::suffix(&mut control.registry.tables().rng, 5);
         let name = format!("{}-{hash}-{suffix}", spec.name);
         if names::ordinal(&format!("{}-{hash}", spec.name), &name).is_none() {
             return name;

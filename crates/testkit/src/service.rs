@@ -1,30 +1,37 @@
 //! Headless Services beyond the one that each workload is started with.
 //!
-//! A Service here has `clusterIP: None` always, so its ports are the pods' ports. Source: Kubernetes Service API.
+//! A Service here has `clusterIP: None` always, so its ports are the pods' ports. Source:
+//! Kubernetes Service API.
 
 use std::sync::Arc;
 
-use crate::{cluster::Inner, error::Error, names, registry::ServiceEntry, workload::Workload};
+use crate::{
+    cluster::ControlPlane,
+    error::Error,
+    names::{self, Port},
+    registry::ServiceEntry,
+    workload::Workload,
+};
 
 /// A headless Service to be created: see [`Cluster::service`](crate::Cluster::service).
 #[derive(Debug)]
 #[must_use = "a Service exists after `create`"]
 pub struct ServiceBuilder {
-    inner: Arc<Inner>,
+    control: Arc<ControlPlane>,
     name: String,
     entry: ServiceEntry,
 }
 
 impl ServiceBuilder {
-    pub(crate) fn new(inner: Arc<Inner>, name: &str) -> Self {
+    pub(crate) fn new(control: Arc<ControlPlane>, name: &str) -> Self {
         Self {
-            inner,
+            control,
             name: name.to_owned(),
             entry: ServiceEntry::default(),
         }
     }
 
-    /// Lists the pods of this workload. Can be said several times.
+    /// Adds the pods of this workload.
     pub fn selects(mut self, workload: &Workload) -> Self {
         let name = workload.name().to_owned();
         if !self.entry.selects.contains(&name) {
@@ -33,15 +40,16 @@ impl ServiceBuilder {
         self
     }
 
-    /// A port with a name: SRV at `_<name>._tcp.<service>…`.
+    /// Adds a port with a name: SRV at `_<name>._tcp.<service>…`.
     pub fn port(mut self, name: &str, port: u16) -> Self {
-        self.entry.ports.push((Some(name.to_owned()), port));
+        self.entry.ports.push(Port::named(name, port));
         self
     }
 
-    /// A port without a name: SRV only at the bare Service name, if at all ([`BareSrv`](crate::BareSrv)).
+    /// Adds a port without a name: SRV only at the bare Service name, if at all
+    /// ([`BareSrv`](crate::BareSrv)).
     pub fn unnamed_port(mut self, port: u16) -> Self {
-        self.entry.ports.push((None, port));
+        self.entry.ports.push(Port::unnamed(port));
         self
     }
 
@@ -58,7 +66,7 @@ impl ServiceBuilder {
     pub fn create(self) -> Result<(), Error> {
         names::check("service", &self.name)?;
         names::check_ports(&self.entry.ports)?;
-        let mut tables = self.inner.registry.tables();
+        let mut tables = self.control.registry.tables();
         tables.addresses()?;
         if tables.services.contains_key(&self.name) {
             return Err(Error::Duplicate {
@@ -68,7 +76,7 @@ impl ServiceBuilder {
         }
         tables.services.insert(self.name, self.entry);
         drop(tables);
-        self.inner.registry.changed();
+        self.control.registry.changed();
         Ok(())
     }
 }

@@ -1,16 +1,23 @@
 //! Descriptions of StatefulSets and Deployments, and their start.
 //!
-//! Must not live here: what is done with a running one (`workload`), and in which order pods come and go (`rollout`).
+//! Must not live here: what is done with a running one (`workload`), and in which order pods come
+//! and go (`rollout`).
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Mutex;
 
 use crate::{
-    app::App, cluster::Inner, error::Error, names, pod::Termination, registry::ServiceEntry, workload::Workload,
+    app::App,
+    cluster::ControlPlane,
+    error::Error,
+    names::{self, Port},
+    pod::Termination,
+    registry::ServiceEntry,
+    workload::Workload,
 };
 
-/// What kind of controller looks after the pods.
+/// The kind of the controller of the pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     StatefulSet {
@@ -20,24 +27,25 @@ pub(crate) enum Kind {
     Deployment,
 }
 
-/// A workload's description, and what its controller remembers.
+/// A workload's description, and its controller's state.
 #[derive(Debug)]
 pub(crate) struct Spec {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) service: Option<String>,
-    pub(crate) ports: Vec<(Option<String>, u16)>,
+    pub(crate) ports: Vec<Port>,
     pub(crate) app: App,
     pub(crate) termination: Termination,
     pub(crate) startup: Duration,
     pub(crate) crash_lag: Option<Duration>,
     pub(crate) parallel: bool,
-    /// Held by the operation that changes which pods there are; a second one waits.
-    pub(crate) turn: Mutex<()>,
+    /// Held by an operation that changes the set of pods; a second one waits.
+    pub(crate) operation: Mutex<()>,
 }
 
 impl Spec {
-    /// The Service under which the pods have their hostnames: `serviceName` of a StatefulSet.
+    /// Returns the Service under which the pods have their hostnames: `serviceName` of a
+    /// StatefulSet.
     pub(crate) fn governing(&self) -> Option<String> {
         match self.kind {
             Kind::StatefulSet { .. } => self.service.clone(),
@@ -46,7 +54,7 @@ impl Spec {
     }
 
     pub(crate) fn port_numbers(&self) -> Vec<u16> {
-        self.ports.iter().map(|port| port.1).collect()
+        self.ports.iter().map(|port| port.number).collect()
     }
 }
 
@@ -55,7 +63,7 @@ impl Spec {
 #[derive(Debug)]
 #[must_use = "a workload exists after `start`"]
 pub struct WorkloadBuilder {
-    inner: Arc<Inner>,
+    control: Arc<ControlPlane>,
     spec: Spec,
     termination: Option<Termination>,
     replicas: u32,
@@ -63,9 +71,9 @@ pub struct WorkloadBuilder {
 }
 
 impl WorkloadBuilder {
-    pub(crate) fn new(inner: Arc<Inner>, name: &str, kind: Kind) -> Self {
+    pub(crate) fn new(control: Arc<ControlPlane>, name: &str, kind: Kind) -> Self {
         Self {
-            inner,
+            control,
             spec: Spec {
                 name: name.to_owned(),
                 kind,
@@ -76,7 +84,7 @@ impl WorkloadBuilder {
                 startup: Duration::ZERO,
                 crash_lag: None,
                 parallel: kind == Kind::Deployment,
-                turn: Mutex::new(()),
+                operation: Mutex::new(()),
             },
             termination: None,
             replicas: 1,
@@ -84,56 +92,62 @@ impl WorkloadBuilder {
         }
     }
 
-    /// The headless Service of the pods, created with the workload. For a StatefulSet it is the governing one (`serviceName`).
-    /// If it is there already, because two workloads share it, it selects this workload too and keeps its ports.
+    /// Sets the headless Service of the pods, which is created with the workload. For a StatefulSet
+    /// it is the governing one (`serviceName`).
+    ///
+    /// A Service that exists already, because two workloads share it, selects this workload too and
+    /// keeps its ports.
     pub fn service(mut self, name: &str) -> Self {
         self.spec.service = Some(name.to_owned());
         self
     }
 
-    /// A port with a name, in the pods and in the Service. Can be said several times.
+    /// Adds a port with a name, in the pods and in the Service.
     pub fn port(mut self, name: &str, port: u16) -> Self {
-        self.spec.ports.push((Some(name.to_owned()), port));
+        self.spec.ports.push(Port::named(name, port));
         self
     }
 
-    /// A port without a name: there is no `_<name>._tcp` SRV record for it.
+    /// Adds a port without a name: there is no `_<name>._tcp` SRV record for it.
     pub fn unnamed_port(mut self, port: u16) -> Self {
-        self.spec.ports.push((None, port));
+        self.spec.ports.push(Port::unnamed(port));
         self
     }
 
-    /// Number of pods; 1 unless set.
+    /// Sets the number of pods; 1 unless set.
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.replicas = replicas;
         self
     }
 
-    /// What runs in the pods; [`App::http`] unless set.
+    /// Sets the program in the pods; [`App::http`] unless set.
     pub fn app(mut self, app: App) -> Self {
         self.spec.app = app;
         self
     }
 
-    /// How pods end when they are deleted. Unless set, [`Termination::default`], or at once for [`App::none`].
+    /// Sets how pods end when they are deleted. Unless set, [`Termination::default`], or at once
+    /// for [`App::none`].
     pub fn termination(mut self, termination: Termination) -> Self {
         self.termination = Some(termination);
         self
     }
 
-    /// Time from a pod's start until it is ready; none unless set.
+    /// Sets the time from a pod's start until it is ready; zero unless set.
     pub fn startup(mut self, startup: Duration) -> Self {
         self.spec.startup = startup;
         self
     }
 
-    /// DNS forgets a killed pod after this time. Unless set, it lists the pod until a test says otherwise.
+    /// Removes a killed pod from DNS after this time. Unless set, DNS lists the pod until the test
+    /// removes it.
     pub fn crash_lag(mut self, lag: Duration) -> Self {
         self.spec.crash_lag = Some(lag);
         self
     }
 
-    /// Number of the first StatefulSet pod (`.spec.ordinals.start`); 0 unless set. Nothing for a Deployment.
+    /// Sets the number of the first StatefulSet pod (`.spec.ordinals.start`); 0 unless set. Has no
+    /// effect on a Deployment.
     pub fn first_ordinal(mut self, start: u32) -> Self {
         if let Kind::StatefulSet { start: first } = &mut self.spec.kind {
             *first = start;
@@ -141,13 +155,14 @@ impl WorkloadBuilder {
         self
     }
 
-    /// Starts and ends the pods of a StatefulSet all at once when it is scaled (`podManagementPolicy: Parallel`), not one by one.
+    /// Starts and ends the pods of a StatefulSet all at once when it is scaled
+    /// (`podManagementPolicy: Parallel`), not one by one.
     pub fn parallel(mut self) -> Self {
         self.spec.parallel = true;
         self
     }
 
-    /// The Service lists pods that are not ready, and terminating ones until they are gone.
+    /// Lists pods in the Service that are not ready, and terminating ones until they are gone.
     pub fn publish_not_ready_addresses(mut self) -> Self {
         self.publish_not_ready = true;
         self
@@ -156,7 +171,8 @@ impl WorkloadBuilder {
     /// Creates the Service and starts the pods; returns when all are ready.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], [`Error::Duplicate`], [`Error::Bind`], [`Error::AddressesExhausted`], [`Error::Stopped`].
+    /// [`Error::InvalidName`], [`Error::Duplicate`], [`Error::Bind`],
+    /// [`Error::AddressesExhausted`], [`Error::Stopped`].
     ///
     /// # Cancel safety
     /// The workload may be there with fewer pods.
@@ -172,7 +188,7 @@ impl WorkloadBuilder {
             None => Termination::at_once(),
         };
         let workload = Workload {
-            inner: self.inner,
+            control: self.control,
             spec: Arc::new(self.spec),
         };
         workload.register(self.publish_not_ready)?;
@@ -184,7 +200,7 @@ impl WorkloadBuilder {
 impl Workload {
     fn register(&self, publish_not_ready: bool) -> Result<(), Error> {
         let spec = &self.spec;
-        let mut tables = self.inner.registry.tables();
+        let mut tables = self.control.registry.tables();
         tables.addresses()?;
         if tables.workloads.contains_key(&spec.name) {
             return Err(Error::Duplicate {
@@ -203,7 +219,7 @@ impl Workload {
             entry.publish_not_ready |= publish_not_ready;
         }
         drop(tables);
-        self.inner.registry.changed();
+        self.control.registry.changed();
         Ok(())
     }
 }

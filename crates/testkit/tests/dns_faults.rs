@@ -7,7 +7,7 @@ mod common;
 use std::{net::IpAddr, time::Duration};
 
 use common::{addresses, question, tcp, udp, udp_bytes};
-use headless_testkit::{App, Cluster, Event, Fault, Lie, RecordType as Type, Transport, Workload};
+use headless_testkit::{App, Cluster, Event, Fault, ForgedAnswer, RecordType as Type, Transport, Workload};
 use hickory_proto::{
     op::{Message, ResponseCode},
     rr::RecordType,
@@ -124,14 +124,16 @@ async fn lies() {
     let (cluster, set, name) = web().await;
     let foreign: IpAddr = "10.9.9.9".parse().unwrap();
     let omitted: IpAddr = set.pod("web-1").unwrap().ip().into();
-    cluster.dns().fail(Lie::new().omit("web-1").also(foreign));
+    cluster
+        .dns()
+        .fail(ForgedAnswer::new().omit("web-1").add_address(foreign));
     let found = addresses(&udp(&cluster, &name, RecordType::A).await);
     assert_eq!(found.len(), 4);
     assert!(found.contains(&foreign) && !found.contains(&omitted));
     let srv = udp(&cluster, &name, RecordType::SRV).await;
     assert!(common::targets(&srv)[3].0.starts_with("10-9-9-9.web."));
     cluster.dns().heal();
-    cluster.dns().fail(Lie::new().cname("web.example.org"));
+    cluster.dns().fail(ForgedAnswer::new().cname("web.example.org"));
     let answer = udp(&cluster, &name, RecordType::A).await;
     assert_eq!(answer.answers[0].record_type(), RecordType::CNAME);
     assert_eq!(answer.answers[0].data.to_string(), "web.example.org.");

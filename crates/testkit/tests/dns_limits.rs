@@ -1,4 +1,5 @@
-//! Message sizes: CoreDNS's numbers of records for a 26-byte name, truncation over UDP and TCP, and ageing TTLs.
+//! Message sizes: CoreDNS's numbers of records for a 26-byte name, truncation over UDP and TCP, and
+//! ageing TTLs.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -123,21 +124,21 @@ async fn the_cache_ages_its_answers_and_hides_changes() {
     let set = cluster.stateful_set("web").service("web").app(App::none());
     let set = set.start().await.unwrap();
     let name = cluster.fqdn("web");
-    let look = async || {
+    let resolve = async || {
         let answer = udp(&cluster, &name, RecordType::A).await;
         (addresses(&answer).len(), answer.answers[0].ttl)
     };
-    assert_eq!(look().await, (1, 30));
+    assert_eq!(resolve().await, (1, 30));
     cluster.dns().age_cache(Duration::from_secs(10));
     set.scale(2).await.unwrap();
-    let (seen, ttl) = look().await;
+    let (seen, ttl) = resolve().await;
     assert_eq!(seen, 1);
     assert!((19..=20).contains(&ttl), "{ttl}");
     cluster.dns().age_cache(Duration::from_secs(20));
-    assert_eq!(look().await, (2, 30));
+    assert_eq!(resolve().await, (2, 30));
     set.scale(3).await.unwrap();
     cluster.dns().flush_cache();
-    assert_eq!(look().await, (3, 30));
+    assert_eq!(resolve().await, (3, 30));
 }
 
 #[tokio::test]

@@ -150,7 +150,8 @@ async fn srv_of_a_named_port_gives_name_address_and_port() {
         let answer = udp(&cluster, &name, RecordType::SRV).await;
         assert_negative(&answer, ResponseCode::NXDomain, 5);
     }
-    // Beyond the specification, as CoreDNS: underscores are optional, and an empty label matches any port.
+    // Beyond the specification, as CoreDNS: underscores are optional, and an empty label matches
+    // any port.
     for lax in ["http.tcp", "_._tcp"] {
         let answer = udp(&cluster, &format!("{lax}.{WEB}"), RecordType::SRV).await;
         assert_eq!(targets(&answer).len(), 3, "{lax}");

@@ -1,4 +1,4 @@
-//! The life of pods: what they serve, and what is seen of them while they come and go.
+//! The life of pods: what they serve, and what clients observe while they start and end.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

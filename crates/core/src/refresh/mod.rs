@@ -28,7 +28,8 @@
 //!    [`max_poll`](RefreshConfig::max_poll), plus jitter. Endpoints that stay are the same objects.
 //!    Tests: `pods_found_few_or_none_missing`, `endpoints_that_stay_are_shared_between_snapshots`,
 //!    `one_pod_with_several_addresses_is_several_endpoints`,
-//!    `two_sets_under_one_service_are_told_apart_by_name`.
+//!    `two_sets_under_one_service_are_told_apart_by_name`,
+//!    `a_gap_in_the_ordinals_renumbers_no_pod`.
 //! 2. A TTL below the largest one was counted down by a cache, which has no other answer before it
 //!    runs out. The wait is at most [`max_cached_poll`](RefreshConfig::max_cached_poll), plus up to
 //!    `max_poll` of jitter. Tests: `an_aged_ttl_is_a_caches_and_is_waited_for`,
@@ -86,6 +87,7 @@
 //! timers and connections do not belong here.
 
 mod config;
+mod membership;
 mod schedule;
 mod state;
 mod supersession;
@@ -94,13 +96,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::config::RefreshConfig;
+use self::membership::Membership;
 use self::schedule::Schedule;
 pub use self::state::{Event, LastFailure, RefreshState, Step};
-use self::supersession::Supersession;
-use crate::snapshot::sorted;
 use crate::{
-    Answer, Diff, Endpoint, EndpointKey, Failure, FailureKind, FoundBy, Generation, Negative, NegativeKind, Resolution,
-    Snapshot, Timestamp,
+    Answer, Endpoint, EndpointKey, Failure, FailureKind, FoundBy, Negative, NegativeKind, Resolution, Snapshot,
+    Timestamp,
 };
 
 /// The state machine of the membership of one Service.
@@ -128,14 +129,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Refresh {
     config: RefreshConfig,
-    /// The membership that was published last: `listed` and `held`.
-    current: Arc<Snapshot>,
-    /// The endpoints of the last answer (after a truncated one, also those that it may have left
-    /// out).
-    listed: Snapshot,
-    /// Members that the last answer does not list.
-    held: Vec<Held>,
-    has_published: bool,
+    membership: Membership,
     schedule: Schedule,
     last_good: Option<Timestamp>,
     found_by: Option<FoundBy>,
@@ -144,20 +138,6 @@ pub struct Refresh {
     failures: u32,
     last_failure: Option<LastFailure>,
     last_negative: Option<Negative>,
-}
-
-#[derive(Debug)]
-struct Held {
-    endpoint: Arc<Endpoint>,
-    until: Until,
-}
-
-#[derive(Debug, PartialEq, Clone, Copy)]
-enum Until {
-    /// Until the next complete answer, which decides.
-    NextAnswer,
-    /// Until a new endpoint is connected to, or until this time.
-    Connected(Timestamp),
 }
 
 #[derive(Debug)]
@@ -172,10 +152,7 @@ impl Refresh {
     pub fn new(config: RefreshConfig) -> Self {
         Self {
             config,
-            current: Arc::default(),
-            listed: Snapshot::default(),
-            held: Vec::new(),
-            has_published: false,
+            membership: Membership::default(),
             schedule: Schedule::new(),
             last_good: None,
             found_by: None,
@@ -190,7 +167,7 @@ impl Refresh {
     /// Returns the current membership. It has generation 0 until the first answer.
     #[must_use]
     pub fn snapshot(&self) -> &Arc<Snapshot> {
-        &self.current
+        self.membership.current()
     }
 
     /// Returns the time of the next lookup.
@@ -202,19 +179,10 @@ impl Refresh {
     /// Returns the time at which [`tick`](Self::tick) has something to do, if there is one.
     #[must_use]
     pub fn next_tick(&self) -> Option<Timestamp> {
-        let deadline = |held: &Held| match held.until {
-            Until::Connected(at) => Some(at),
-            Until::NextAnswer => None,
-        };
-        let stale = self
-            .last_good
-            .zip(self.config.max_stale)
-            .filter(|_| !self.current.is_empty());
-        self.held
-            .iter()
-            .filter_map(deadline)
-            .chain(stale.map(|(good, max)| good + max))
-            .min()
+        let stale = self.last_good.zip(self.config.max_stale);
+        let stale = stale.filter(|_| !self.snapshot().is_empty());
+        let stale = stale.map(|(good, max)| good + max);
+        stale.into_iter().chain(self.membership.next_release()).min()
     }
 
     /// Returns the reasons for the current membership.
@@ -227,7 +195,7 @@ impl Refresh {
             failures: self.failures,
             last_failure: self.last_failure.clone(),
             last_negative: self.last_negative.clone(),
-            held: self.held.len(),
+            held: self.membership.held(),
             cached: self.schedule.is_cached(),
             next_poll: self.schedule.next(),
         }
@@ -263,27 +231,19 @@ impl Refresh {
     /// Processes a connection that was opened to `endpoint`: if this is one of the new endpoints,
     /// the replaced ones are released.
     pub fn on_connected(&mut self, endpoint: &EndpointKey) -> Option<Step> {
-        let waiting = |held: &Held| matches!(held.until, Until::Connected(_));
-        if !self.held.iter().any(waiting) || self.listed.get(endpoint).is_none() {
-            return None;
-        }
-        self.held.retain(|held| !waiting(held));
-        Some(self.publish(Event::Released))
+        self.membership.connected(endpoint)
     }
 
     /// Releases what was held until `now`, and empties a set that has become stale.
     pub fn tick(&mut self, now: Timestamp) -> Option<Step> {
         if let (Some(good), Some(max)) = (self.last_good, self.config.max_stale)
-            && !self.current.is_empty()
+            && !self.snapshot().is_empty()
             && now.since(good) >= max
         {
-            self.forget();
-            return Some(self.publish(Event::Stale));
+            self.negative_run = None;
+            return Some(self.membership.clear(Event::Stale));
         }
-        let before = self.held.len();
-        self.held
-            .retain(|held| !matches!(held.until, Until::Connected(at) if at <= now));
-        (self.held.len() != before).then(|| self.publish(Event::Released))
+        self.membership.release_due(now)
     }
 
     fn on_found(&mut self, answer: Answer, now: Timestamp, entropy: u64) -> Step {
@@ -295,97 +255,28 @@ impl Refresh {
         self.failures = 0;
         self.schedule.after_answer(&self.config, answer.ttl, now, entropy);
 
-        let diff = Diff::with_answer(&self.current, &sorted(answer.endpoints));
-        let new = self.current.apply(&diff);
         if answer.truncated {
-            let event = self.take_truncated(&new);
-            return self.publish(event);
+            return self.membership.add(answer.endpoints);
         }
-        let event = self.take_complete(new, &diff, now);
-        if self.held.is_empty() {
-            self.publish_change(event, self.listed.clone(), diff)
-        } else {
-            self.publish(event)
-        }
-    }
-
-    /// Adds the endpoints of a truncated answer; removes only those whose address is listed for
-    /// another pod.
-    fn take_truncated(&mut self, new: &Snapshot) -> Event {
-        let supersession = Supersession::under(new);
-        self.held.retain(|held| !supersession.is_other_pod_now(&held.endpoint));
-        let kept = self.listed.iter().filter(|old| !supersession.is_other_pod_now(old));
-        self.listed = Snapshot::new(Generation::default(), kept.chain(new).cloned());
-        Event::Truncated
-    }
-
-    /// Decides which endpoints a complete answer removes, and which are held. `from_current` is the
-    /// difference between the current membership and `new`.
-    fn take_complete(&mut self, new: Snapshot, from_current: &Diff, now: Timestamp) -> Event {
-        let from_listed;
-        let diff = if self.held.is_empty() {
-            from_current
-        } else {
-            from_listed = Diff::between(&self.listed, &new);
-            &from_listed
-        };
-        let most = |part: usize| self.listed.len() >= SHRINK_FROM && part * 2 > self.listed.len();
-        // No new endpoint was a member before, not even as held: endpoints that return replace
-        // nothing.
-        let all_replaced =
-            diff.added().len() == new.len() && self.held.iter().all(|held| new.get(held.endpoint.key()).is_none());
-        if self.held.is_empty() && !all_replaced && !most(diff.removed().len()) {
-            self.listed = new;
-            return Event::Found;
-        }
-        let supersession = Supersession::under(&new);
-        let missing = diff.removed().iter().filter(|old| !supersession.is_superseded(old));
-        let missing: Vec<_> = missing.cloned().collect();
-
-        // This answer confirms the removals that waited for it; what it lists again is not held any
-        // more.
-        let waited = self.held.iter().any(|held| held.until == Until::NextAnswer);
-        let may_still_live = |old: &Endpoint| new.get(old.key()).is_none() && !supersession.is_superseded(old);
-        self.held
-            .retain(|held| held.until != Until::NextAnswer && may_still_live(&held.endpoint));
-
-        let (until, event) = if missing.is_empty() {
-            (None, if waited { Event::Released } else { Event::Found })
-        } else if all_replaced {
-            // A name server may lose one address family for a while: only a connection proves that
-            // the other one works.
-            let hold = if supersession::is_other_family(&missing, &new) {
-                Duration::MAX
-            } else {
-                self.config.replace_hold
-            };
-            (Some(Until::Connected(now + hold)), Event::ReplaceHeld)
-        } else if most(missing.len()) {
+        let step = self.membership.replace(answer.endpoints, now, self.config.replace_hold);
+        if step.event == Event::ShrinkHeld {
             self.schedule.no_later_than(now + self.config.min_poll);
-            (Some(Until::NextAnswer), Event::ShrinkHeld)
-        } else {
-            (None, Event::Found)
-        };
-        if let Some(until) = until {
-            self.held
-                .extend(missing.into_iter().map(|endpoint| Held { endpoint, until }));
         }
-        self.listed = new;
-        event
+        step
     }
 
     fn on_negative(&mut self, negative: Negative, now: Timestamp, entropy: u64) -> Step {
         self.failures = 0;
         self.schedule.after_negative(&self.config, negative.ttl, now, entropy);
         self.last_negative = Some(negative);
-        if self.current.is_empty() {
-            return self.publish(Event::Empty);
+        if self.snapshot().is_empty() {
+            return self.membership.clear(Event::Empty);
         }
         let run = self.negative_run.get_or_insert(NegativeRun { count: 0, since: now });
         run.count = run.count.saturating_add(1);
         if run.count >= self.config.negatives && now.since(run.since) >= self.config.negative_hold {
-            self.forget();
-            return self.publish(Event::Emptied);
+            self.negative_run = None;
+            return self.membership.clear(Event::Emptied);
         }
         Step::unchanged(Event::NegativeKept)
     }
@@ -400,10 +291,10 @@ impl Refresh {
     /// Returns whether this answer is above the limit, by itself or, if truncated, with the current
     /// members.
     fn is_too_many(&self, answer: &Answer) -> bool {
-        let new = |endpoint: &&Endpoint| self.current.get(endpoint.key()).is_none();
+        let new = |endpoint: &&Endpoint| self.snapshot().get(endpoint.key()).is_none();
         let limit = self.config.max_endpoints;
         answer.endpoints.len() > limit
-            || (answer.truncated && self.current.len() + answer.endpoints.iter().filter(new).count() > limit)
+            || (answer.truncated && self.snapshot().len() + answer.endpoints.iter().filter(new).count() > limit)
     }
 
     /// Refuses the answer, as a failure that names the limit.
@@ -412,7 +303,7 @@ impl Refresh {
         let detail = if count > limit {
             format!("the answer has {count} endpoints, and `max_endpoints` allows {limit}")
         } else {
-            let known = self.current.len();
+            let known = self.snapshot().len();
             format!(
                 "{count} endpoints of a truncated answer and the {known} known are more than `max_endpoints`, {limit}"
             )
@@ -420,36 +311,4 @@ impl Refresh {
         self.on_failure(Failure::new(FailureKind::TooLarge, detail), now, entropy);
         Step::unchanged(Event::TooMany)
     }
-
-    fn forget(&mut self) {
-        self.listed = Snapshot::default();
-        self.held.clear();
-        self.negative_run = None;
-    }
-
-    /// Makes `listed` and `held` the membership, if that differs from the one before.
-    fn publish(&mut self, event: Event) -> Step {
-        let held = self.held.iter().map(|held| &held.endpoint);
-        let next = Snapshot::new(Generation::default(), self.listed.iter().chain(held).cloned());
-        let diff = Diff::between(&self.current, &next);
-        self.publish_change(event, next, diff)
-    }
-
-    /// Makes `next` the membership, if `diff` says that it differs from the one before.
-    fn publish_change(&mut self, event: Event, next: Snapshot, diff: Diff) -> Step {
-        if self.has_published && diff.is_empty() {
-            return Step::unchanged(event);
-        }
-        self.has_published = true;
-        self.current = Arc::new(next.as_of(self.current.generation().next()));
-        Step {
-            event,
-            snapshot: Some(Arc::clone(&self.current)),
-            diff,
-        }
-    }
 }
-
-/// Below this size a drop is too ordinary to doubt: 2 → 1 is a scale-down, and not half a lost
-/// answer.
-const SHRINK_FROM: usize = 3;

@@ -1,4 +1,5 @@
-//! Plays a [`Script`] under paused time: one scripted DNS, fake pods, and one real `Discovery` and `Balancer` per client.
+//! Runs a [`Script`] under paused time: one scripted DNS, fake pods, and one real `Discovery` and
+//! `Balancer` per client.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,18 +7,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use headless::{
-    AcquireError, Balancer, BoxFuture, Discovery, Endpoint, EndpointKey, FoundBy, Lease, OnStart, Outcome,
-    RefreshConfig, Resolve, Route,
+    AcquireError, Answer, Balancer, BoxFuture, Discovery, Endpoint, EndpointKey, Failure, FoundBy, Lease, Negative,
+    NegativeKind, OnStart, Outcome, RefreshConfig, Resolution, Resolve, Route,
 };
-use headless_core::{Answer, Failure, Negative, NegativeKind, Resolution};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::script::{Action, Expect, Pod, Says, Script, Setting};
+use super::script::{Action, Expect, Pod, Reply, Script, Setting};
 use crate::support::{Dial, FakePods, pass};
 
-/// Plays the file of this name. Panics where an expectation fails; returns what was seen at each, for the reader.
-pub async fn play(name: &str, text: &str) -> Vec<String> {
+/// Runs the file of this name. Panics where an expectation fails; returns the figure of each.
+pub async fn run(name: &str, text: &str) -> Vec<String> {
     let script: Script = text.parse().unwrap_or_else(|e| panic!("scenarios/{name}.txt, {e}"));
     let (mut clients, mut acquire_timeout, mut refresh) = (1, None, RefreshConfig::default());
     for setting in &script.settings {
@@ -32,10 +32,10 @@ pub async fn play(name: &str, text: &str) -> Vec<String> {
         zero: Instant::now(),
         dns: Dns::default(),
         pods: FakePods::default(),
-        clients: AtomicUsize::new(0),
+        next_call: AtomicUsize::new(0),
         calls: Mutex::default(),
     };
-    // What is said at 0 s is there before the clients start.
+    // DNS answers of 0 s are set before the clients start.
     while let Some(step) =
         steps.next_if(|step| step.at.is_zero() && matches!(step.action, Action::Dns(_) | Action::Cache(_)))
     {
@@ -53,41 +53,41 @@ pub async fn play(name: &str, text: &str) -> Vec<String> {
         }
         balancers.push(builder.build().unwrap());
     }
-    let mut stage = Stage {
+    let mut runner = Runner {
         world: Arc::new(world),
         balancers: balancers.into(),
         held: Vec::new(),
         mark: Duration::ZERO,
-        looks: 0,
+        resolutions: 0,
     };
-    let mut seen = Vec::new();
+    let mut observed = Vec::new();
     for step in steps {
-        pass(step.at.saturating_sub(stage.world.now())).await;
+        pass(step.at.saturating_sub(runner.world.now())).await;
         let place = format!("scenarios/{name}.txt, line {}: {}", step.line, step.text);
-        match stage.act(&step.action).await {
+        match runner.act(&step.action).await {
             Ok(None) => {}
-            Ok(Some(what)) => seen.push(format!("{place}: {what}")),
+            Ok(Some(what)) => observed.push(format!("{place}: {what}")),
             Err(what) => panic!("{place}: {what}"),
         }
     }
-    seen
+    observed
 }
 
-/// What all clients share.
+/// DNS, pods and calls of all clients.
 struct World {
     zero: Instant,
     dns: Dns,
     pods: FakePods,
-    /// Calls so far; the clients take turns.
-    clients: AtomicUsize,
+    /// Calls so far, which go to the clients round robin.
+    next_call: AtomicUsize,
     calls: Mutex<Vec<Call>>,
 }
 
 struct Call {
-    /// When it had its connection, or gave up.
+    /// When it had its connection, or failed.
     at: Duration,
-    came_to: Result<EndpointKey, String>,
-    /// The pod was not in the set at that moment.
+    result: Result<EndpointKey, String>,
+    /// The pod was outside the set at that moment.
     stray: bool,
 }
 
@@ -97,19 +97,19 @@ impl World {
     }
 
     async fn call(&self, balancers: &[Balancer<FakePods>], takes: Duration) {
-        let turn = self.clients.fetch_add(1, Ordering::SeqCst);
-        let balancer = &balancers[turn % balancers.len()];
+        let call = self.next_call.fetch_add(1, Ordering::SeqCst);
+        let balancer = &balancers[call % balancers.len()];
         let acquired = balancer.acquire(Route::any()).await;
         let at = self.now();
         let snapshot = balancer.discovery().snapshot();
         let stray = acquired
             .as_ref()
             .is_ok_and(|lease| snapshot.get(lease.endpoint().key()).is_none());
-        let came_to = match acquired {
+        let result = match acquired {
             Ok(lease) => self.serve(lease, takes).await,
             Err(error) => Err(error.to_string()),
         };
-        self.calls.lock().unwrap().push(Call { at, came_to, stray });
+        self.calls.lock().unwrap().push(Call { at, result, stray });
     }
 
     async fn serve(&self, lease: Lease<FakePods>, takes: Duration) -> Result<EndpointKey, String> {
@@ -126,19 +126,20 @@ impl World {
     }
 }
 
-struct Stage {
+/// A scenario under way.
+struct Runner {
     world: Arc<World>,
     balancers: Arc<[Balancer<FakePods>]>,
     held: Vec<Result<Lease<FakePods>, AcquireError>>,
     mark: Duration,
-    looks: usize,
+    resolutions: usize,
 }
 
-impl Stage {
+impl Runner {
     async fn act(&mut self, action: &Action) -> Result<Option<String>, String> {
         match action {
-            Action::Dns(_) | Action::Flaps(_) | Action::Cache(_) => self.world.dns.act(action),
-            Action::Pod(ip, Pod::Dials(dial)) => self.world.pods.set(&Endpoint::new((*ip, 80).into()), *dial),
+            Action::Dns(_) | Action::Cache(_) => self.world.dns.act(action),
+            Action::Pod(ip, Pod::Connects(dial)) => self.world.pods.set(&Endpoint::new((*ip, 80).into()), *dial),
             Action::Pod(ip, Pod::Dies) => {
                 let pod = Endpoint::new((*ip, 80).into());
                 self.world.pods.set(&pod, Dial::Refuses);
@@ -175,7 +176,7 @@ impl Stage {
             }
             Action::Mark => {
                 self.mark = self.world.now();
-                self.looks = self.world.dns.looks();
+                self.resolutions = self.world.dns.resolutions();
             }
             Action::Expect(expect) => {
                 settle().await;
@@ -190,21 +191,21 @@ impl Stage {
         let status = balancer.discovery().status();
         let stats = balancer.stats();
         let of = |pod: &Endpoint| stats.endpoints.iter().find(|it| it.endpoint.key() == pod.key());
-        let (bound, seen) = match expect {
+        let (bound, actual) = match expect {
             Expect::Set(pods) => {
-                let mut wanted: Vec<_> = pods.iter().map(ToString::to_string).collect();
-                wanted.sort();
-                let mut seen: Vec<_> = balancer
+                let mut expected: Vec<_> = pods.iter().map(ToString::to_string).collect();
+                expected.sort();
+                let mut actual: Vec<_> = balancer
                     .discovery()
                     .snapshot()
                     .iter()
                     .map(ToString::to_string)
                     .collect();
-                seen.sort();
-                return if seen == wanted {
-                    Ok("so it is".to_owned())
+                actual.sort();
+                return if actual == expected {
+                    Ok("as expected".to_owned())
                 } else {
-                    Err(format!("it is {seen:?}"))
+                    Err(format!("it is {actual:?}"))
                 };
             }
             Expect::Error(text) => {
@@ -220,26 +221,26 @@ impl Stage {
                     .map_or_else(String::new, |last| last.failure.to_string());
                 return if said.contains(text) { Ok(said) } else { Err(said) };
             }
-            Expect::Failed(bound) => (*bound, self.calls(|call| call.came_to.is_err())),
-            Expect::Succeeded(bound) => (*bound, self.calls(|call| call.came_to.is_ok())),
-            Expect::Served(pod, bound) => (*bound, self.calls(|call| call.came_to.as_ref() == Ok(pod.key()))),
+            Expect::Failed(bound) => (*bound, self.calls(|call| call.result.is_err())),
+            Expect::Succeeded(bound) => (*bound, self.calls(|call| call.result.is_ok())),
+            Expect::Served(pod, bound) => (*bound, self.calls(|call| call.result.as_ref() == Ok(pod.key()))),
             Expect::Share(pods, bound) => {
                 let shares = pods.iter().map(|pod| (self.share(pod, stats.endpoints.len()), pod));
                 let mut shares: Vec<_> = shares.collect();
                 shares.sort_by_key(|(share, _)| *share);
                 let (Some((least, _)), Some((most, _))) = (shares.first(), shares.last()) else {
-                    return Err("of whom?".to_owned());
+                    return Err("no pod is given".to_owned());
                 };
-                let seen = format!("{least} % to {most} %");
+                let actual = format!("{least} % to {most} %");
                 return if bound.holds(*least) && bound.holds(*most) {
-                    Ok(seen)
+                    Ok(actual)
                 } else {
-                    Err(seen)
+                    Err(actual)
                 };
             }
             Expect::Peak(pod, bound) => (*bound, self.peak(pod, stats.endpoints.len())),
             Expect::Stray(bound) => (*bound, self.calls(|call| call.stray)),
-            Expect::Looks(bound) => (*bound, self.world.dns.looks() - self.looks),
+            Expect::Resolutions(bound) => (*bound, self.world.dns.resolutions() - self.resolutions),
             Expect::Event(name, bound) => {
                 let count = status
                     .counters
@@ -254,10 +255,10 @@ impl Stage {
             Expect::Open(bound) => (*bound, self.world.pods.open()),
             Expect::Draining(bound) => (*bound, stats.draining.iter().map(|draining| draining.requests).sum()),
             Expect::Held(bound) => (*bound, status.held),
-            Expect::Avoided(pod, bound) => (*bound, usize::from(of(pod).is_some_and(|pod| pod.unhealthy))),
+            Expect::Unhealthy(pod, bound) => (*bound, usize::from(of(pod).is_some_and(|pod| pod.unhealthy))),
             Expect::Recovered(bound) => {
                 let calls = self.world.calls.lock().unwrap();
-                let good = calls.iter().filter(|call| call.at >= self.mark && call.came_to.is_ok());
+                let good = calls.iter().filter(|call| call.at >= self.mark && call.result.is_ok());
                 let Some(first) = good.map(|call| call.at).min() else {
                     return Err("no call succeeded since the mark".to_owned());
                 };
@@ -265,22 +266,22 @@ impl Stage {
             }
         };
         let last = self.last_error();
-        if bound.holds(seen as u128) {
-            Ok(seen.to_string())
+        if bound.holds(actual as u128) {
+            Ok(actual.to_string())
         } else {
-            Err(format!("it is {seen}; last error: {last}"))
+            Err(format!("it is {actual}; last error: {last}"))
         }
     }
 
-    /// How many calls since the mark are like that.
-    fn calls(&self, like: impl Fn(&Call) -> bool) -> usize {
+    /// Counts the calls since the mark that `is` accepts.
+    fn calls(&self, is: impl Fn(&Call) -> bool) -> usize {
         let calls = self.world.calls.lock().unwrap();
-        calls.iter().filter(|call| call.at >= self.mark && like(call)).count()
+        calls.iter().filter(|call| call.at >= self.mark && is(call)).count()
     }
 
     fn share(&self, pod: &Endpoint, pods: usize) -> u128 {
-        let all = self.calls(|call| call.came_to.is_ok());
-        percent(self.calls(|call| call.came_to.as_ref() == Ok(pod.key())) * pods, all)
+        let all = self.calls(|call| call.result.is_ok());
+        percent(self.calls(|call| call.result.as_ref() == Ok(pod.key())) * pods, all)
     }
 
     fn peak(&self, pod: &Endpoint, pods: usize) -> usize {
@@ -293,7 +294,7 @@ impl Stage {
             .iter()
             .filter(|call| call.at >= self.mark)
         {
-            let Ok(key) = &call.came_to else { continue };
+            let Ok(key) = &call.result else { continue };
             let second = seconds.entry(call.at.as_secs()).or_default();
             second.0 += usize::from(key == pod.key());
             second.1 += 1;
@@ -304,7 +305,7 @@ impl Stage {
 
     fn last_error(&self) -> String {
         let calls = self.world.calls.lock().unwrap();
-        let last = calls.iter().rev().find_map(|call| call.came_to.as_ref().err());
+        let last = calls.iter().rev().find_map(|call| call.result.as_ref().err());
         last.cloned().unwrap_or_else(|| "none".to_owned())
     }
 }
@@ -313,24 +314,23 @@ fn percent(part: usize, of: usize) -> u128 {
     (part * 100 / of.max(1)) as u128
 }
 
-/// Lets everything that can go on without time passing go on.
+/// Lets all tasks run until they wait for time to pass.
 async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
 }
 
-/// A DNS that says what the script says.
+/// A DNS that answers as the script says.
 #[derive(Clone, Default)]
 struct Dns(Arc<DnsState>);
 
 #[derive(Default)]
 struct DnsState {
-    says: Mutex<Option<Says>>,
-    flaps: Mutex<Option<Says>>,
+    reply: Mutex<Option<Reply>>,
     cache: Mutex<Option<Cache>>,
     changed: Notify,
-    looks: AtomicUsize,
+    resolutions: AtomicUsize,
 }
 
 struct Cache {
@@ -341,12 +341,10 @@ struct Cache {
 impl Dns {
     fn act(&self, action: &Action) {
         match action {
-            Action::Dns(says) => {
-                *self.0.says.lock().unwrap() = Some(says.clone());
-                *self.0.flaps.lock().unwrap() = None;
+            Action::Dns(reply) => {
+                *self.0.reply.lock().unwrap() = Some(reply.clone());
                 self.0.changed.notify_waiters();
             }
-            Action::Flaps(says) => *self.0.flaps.lock().unwrap() = Some(says.clone()),
             Action::Cache(keeps) => {
                 *self.0.cache.lock().unwrap() = Some(Cache {
                     keeps: *keeps,
@@ -357,31 +355,31 @@ impl Dns {
         }
     }
 
-    fn looks(&self) -> usize {
-        self.0.looks.load(Ordering::SeqCst)
+    fn resolutions(&self) -> usize {
+        self.0.resolutions.load(Ordering::SeqCst)
     }
 
     async fn answer(&self) -> Resolution {
-        let looks = self.0.looks.fetch_add(1, Ordering::SeqCst);
-        let flaps = self.0.flaps.lock().unwrap().clone().filter(|_| looks % 2 == 1);
+        self.0.resolutions.fetch_add(1, Ordering::SeqCst);
         loop {
             let changed = self.0.changed.notified();
-            let says = flaps.clone().or_else(|| self.0.says.lock().unwrap().clone());
-            match says.unwrap_or(Says::Hangs) {
-                Says::Hangs => changed.await,
-                says => return self.through_cache(says),
+            let reply = self.0.reply.lock().unwrap().clone();
+            match reply.unwrap_or(Reply::Hangs) {
+                Reply::Hangs => changed.await,
+                reply => return self.through_cache(reply),
             }
         }
     }
 
-    /// As CoreDNS' cache: keeps positive and negative answers, and counts the TTL down in whole seconds.
-    fn through_cache(&self, says: Says) -> Resolution {
+    /// As the cache of CoreDNS: keeps positive and negative answers, and counts the TTL down in
+    /// whole seconds.
+    fn through_cache(&self, reply: Reply) -> Resolution {
         let mut cache = self.0.cache.lock().unwrap();
         let Some(Cache { keeps, kept }) = &mut *cache else {
-            return resolution(says);
+            return resolution(reply);
         };
         if kept.as_ref().is_none_or(|(since, _)| since.elapsed() >= *keeps) {
-            match resolution(says) {
+            match resolution(reply) {
                 failed @ Resolution::Failed(_) => return failed,
                 fresh => *kept = Some((Instant::now(), fresh)),
             }
@@ -402,18 +400,19 @@ impl Dns {
     }
 }
 
-fn resolution(says: Says) -> Resolution {
+fn resolution(reply: Reply) -> Resolution {
     let question = "SRV _http._tcp.web.shop.svc.cluster.local.";
-    let none = |kind| Resolution::NoEndpoints(Negative::new(kind, Some(Duration::from_secs(5)), question));
-    match says {
-        Says::Found { pods, ttl, truncated } => {
+    match reply {
+        Reply::Found { pods, ttl, truncated } => {
             let answer = Answer::new(pods, ttl, FoundBy::NamedPort);
             Resolution::Found(if truncated { answer.truncated() } else { answer })
         }
-        Says::NxDomain => none(NegativeKind::NoSuchName),
-        Says::NoData => none(NegativeKind::NoData),
-        Says::Fails(kind) => Resolution::Failed(Failure::new(kind, "as the script says")),
-        Says::Hangs => unreachable!("waited out"),
+        Reply::NxDomain => {
+            let ttl = Some(Duration::from_secs(5));
+            Resolution::NoEndpoints(Negative::new(NegativeKind::NoSuchName, ttl, question))
+        }
+        Reply::Fails(kind) => Resolution::Failed(Failure::new(kind, "as the script says")),
+        Reply::Hangs => unreachable!("waited out"),
     }
 }
 

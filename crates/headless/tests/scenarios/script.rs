@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! # what the scenario shows
-//! clients 10                              settings, before the first time: clients, acquire-timeout, max-endpoints
-//! 0s    dns found web-0..2@10.0.0.1 ttl 5 three pods at 10.0.0.1 to 10.0.0.3; `?@10.0.0.9` is an address without a name
+//! clients 10                              settings first: clients, acquire-timeout, max-endpoints
+//! 0s    dns found web-0..2@10.0.0.1 ttl 5 three pods, at 10.0.0.1 to 10.0.0.3
+//! 0s    dns found ?@10.0.0.9              an address without a name
 //! 1s    load every 10ms until 60s         calls in the background; `takes 5ms`
 //! 2s    call 10                           ten calls, one after another
-//! 3s    dns servfail                      or another failure; nxdomain, nodata, truncated PODS, hangs
-//! 4s    pod 10.0.0.1 refuses              accepts, hangs; dies: refuses, and what is open breaks
-//! 5s    mark                              what is counted by `expect`, is counted from here
+//! 3s    dns servfail                      or another failure; nxdomain, truncated PODS, hangs
+//! 4s    pod 10.0.0.1 refuses              accepts, hangs; dies: refuses, open connections break
+//! 5s    mark                              `expect` counts from here
 //! 9s    expect failed = 0
 //! ```
 
@@ -17,8 +18,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use headless::Endpoint;
-use headless_core::FailureKind;
+use headless::{Endpoint, FailureKind};
 
 use crate::support::Dial;
 
@@ -45,10 +45,8 @@ pub struct Step {
 
 #[derive(Debug)]
 pub enum Action {
-    Dns(Says),
-    /// Every second look is answered with this instead.
-    Flaps(Says),
-    /// A cache that keeps what it has asked so long, from now on.
+    Dns(Reply),
+    /// From now on, a cache that keeps an answer for this long.
     Cache(Duration),
     Pod(IpAddr, Pod),
     Call(u32),
@@ -57,37 +55,38 @@ pub enum Action {
         until: Duration,
         takes: Duration,
     },
-    /// Leases taken and kept.
+    /// Leases acquired and kept.
     Hold(usize),
     Release,
     Mark,
     Expect(Expect),
 }
 
+/// What DNS answers.
 #[derive(Clone, Debug)]
-pub enum Says {
+pub enum Reply {
     Found {
         pods: Vec<Endpoint>,
         ttl: Duration,
         truncated: bool,
     },
     NxDomain,
-    NoData,
     Fails(FailureKind),
     Hangs,
 }
 
 #[derive(Debug)]
 pub enum Pod {
-    Dials(Dial),
+    Connects(Dial),
     Dies,
 }
 
 #[derive(Debug)]
 pub enum Expect {
     Set(Vec<Endpoint>),
-    /// Calls that failed, succeeded.
+    /// Calls that failed.
     Failed(Bound),
+    /// Calls that succeeded.
     Succeeded(Bound),
     /// Calls that reached this pod.
     Served(Endpoint, Bound),
@@ -95,22 +94,22 @@ pub enum Expect {
     Share(Vec<Endpoint>, Bound),
     /// The most that this pod served in one second, in percent of its fair share.
     Peak(Endpoint, Bound),
-    /// Calls that got a connection to a pod that was not in the set at that moment.
+    /// Calls that got a connection to a pod outside the set of that moment.
     Stray(Bound),
-    /// Questions to DNS.
-    Looks(Bound),
+    /// Resolutions: calls to the resolver.
+    Resolutions(Bound),
     Event(String, Bound),
     Idle(Endpoint, Bound),
-    /// Open connections, all pods together.
+    /// Open connections of all pods.
     Open(Bound),
     Draining(Bound),
     Held(Bound),
-    Avoided(Endpoint, Bound),
+    Unhealthy(Endpoint, Bound),
     /// Milliseconds from the mark to the first call that succeeded.
     Recovered(Bound),
-    /// The last failed call says so.
+    /// The text of the last failed call.
     Error(String),
-    /// The last failed look says so.
+    /// The text of the last failed resolution.
     Failure(String),
 }
 
@@ -122,16 +121,16 @@ pub enum Bound {
 }
 
 impl Bound {
-    pub fn holds(self, seen: u128) -> bool {
+    pub fn holds(self, actual: u128) -> bool {
         match self {
-            Self::Exactly(n) => seen == n,
-            Self::AtLeast(n) => seen >= n,
-            Self::AtMost(n) => seen <= n,
+            Self::Exactly(n) => actual == n,
+            Self::AtLeast(n) => actual >= n,
+            Self::AtMost(n) => actual <= n,
         }
     }
 }
 
-/// What is wrong with a file, and where.
+/// An error in a file, with its line.
 #[derive(Debug, PartialEq)]
 pub struct ScriptError {
     pub line: usize,
@@ -233,21 +232,17 @@ impl<'a> Words<'a> {
     }
 
     fn action(&mut self) -> Read<Action> {
-        Ok(match self.next("what happens")? {
-            "dns" if self.0.first() == Some(&"flaps") => {
-                self.0.remove(0);
-                Action::Flaps(self.says()?)
-            }
+        Ok(match self.next("an action")? {
             "dns" => match self.option("cache", Self::duration)? {
                 Some(time) => Action::Cache(time),
-                None => Action::Dns(self.says()?),
+                None => Action::Dns(self.reply()?),
             },
             "pod" => Action::Pod(
                 self.parsed("address")?,
                 match self.next("what the pod does")? {
-                    "accepts" => Pod::Dials(Dial::Succeeds),
-                    "refuses" => Pod::Dials(Dial::Refuses),
-                    "hangs" => Pod::Dials(Dial::Hangs),
+                    "accepts" => Pod::Connects(Dial::Succeeds),
+                    "refuses" => Pod::Connects(Dial::Refuses),
+                    "hangs" => Pod::Connects(Dial::Hangs),
                     "dies" => Pod::Dies,
                     other => return Err(format!("no pod can `{other}`")),
                 },
@@ -262,39 +257,38 @@ impl<'a> Words<'a> {
             "release" => Action::Release,
             "mark" => Action::Mark,
             "expect" => Action::Expect(self.expect()?),
-            other => return Err(format!("`{other}` is nothing that can happen")),
+            other => return Err(format!("`{other}` is no action")),
         })
     }
 
-    fn says(&mut self) -> Read<Says> {
-        Ok(match self.next("what DNS says")? {
-            word @ ("found" | "truncated") => Says::Found {
+    fn reply(&mut self) -> Read<Reply> {
+        Ok(match self.next("what DNS answers")? {
+            word @ ("found" | "truncated") => Reply::Found {
                 truncated: word == "truncated",
                 pods: self.pods()?,
                 ttl: Duration::from_secs(self.option("ttl", |it| it.parsed("number of seconds"))?.unwrap_or(5)),
             },
-            "nxdomain" => Says::NxDomain,
-            "nodata" => Says::NoData,
-            "hangs" => Says::Hangs,
+            "nxdomain" => Reply::NxDomain,
+            "hangs" => Reply::Hangs,
             other => {
                 let kind = FailureKind::ALL
                     .iter()
                     .find(|kind| format!("{kind:?}").to_lowercase() == other);
-                Says::Fails(*kind.ok_or_else(|| format!("DNS cannot say `{other}`"))?)
+                Reply::Fails(*kind.ok_or_else(|| format!("DNS cannot answer `{other}`"))?)
             }
         })
     }
 
     fn expect(&mut self) -> Read<Expect> {
-        Ok(match self.next("what is expected")? {
-            "set" => Expect::Set(self.option("nobody", |_| Ok(vec![]))?.map_or_else(|| self.pods(), Ok)?),
+        Ok(match self.next("an expectation")? {
+            "set" => Expect::Set(self.option("empty", |_| Ok(vec![]))?.map_or_else(|| self.pods(), Ok)?),
             "failed" => Expect::Failed(self.bound()?),
             "succeeded" => Expect::Succeeded(self.bound()?),
             "served" => Expect::Served(self.pod()?, self.bound()?),
             "share" => Expect::Share(self.pods()?, self.bound()?),
             "peak" => Expect::Peak(self.pod()?, self.bound()?),
             "stray" => Expect::Stray(self.bound()?),
-            "looks" => Expect::Looks(self.bound()?),
+            "resolutions" => Expect::Resolutions(self.bound()?),
             "event" => {
                 let name = self.next("an event")?;
                 if !EVENTS.contains(&name) {
@@ -306,7 +300,7 @@ impl<'a> Words<'a> {
             "open" => Expect::Open(self.bound()?),
             "draining" => Expect::Draining(self.bound()?),
             "held" => Expect::Held(self.bound()?),
-            "unhealthy" => Expect::Avoided(self.pod()?, self.bound()?),
+            "unhealthy" => Expect::Unhealthy(self.pod()?, self.bound()?),
             "recovered" => Expect::Recovered(self.bound()?),
             "error" => Expect::Error(self.rest()),
             "failure" => Expect::Failure(self.rest()),

@@ -1,11 +1,12 @@
-//! The cache plugin of CoreDNS, or NodeLocal DNSCache, in front of the zone: an answer is kept for its TTL, and its records are
-//! handed out with the TTL that is left.
+//! The cache plugin of CoreDNS, or NodeLocal DNSCache, in front of the zone: an answer is kept for
+//! its TTL, and its records are returned with the remaining TTL.
 //!
-//! So a change in the cluster becomes visible only when the old answer has run out, negative answers included. Unlike CoreDNS there
-//! is no lower limit of 5 s, because tests want short TTLs. The clock is an argument.
+//! So a change in the cluster becomes visible only when the old answer has run out, negative
+//! answers included. Unlike CoreDNS there is no lower limit of 5 s, because tests want short TTLs.
+//! The clock is an argument.
 //!
-//! Source: CoreDNS `plugin/cache` (one TTL for all records of a message, aged; separate handling of negative answers has the
-//! same effect here because positive and negative TTL are equal).
+//! Source: CoreDNS `plugin/cache` (one TTL for all records of a message, aged; separate handling of
+//! negative answers has the same effect here because positive and negative TTL are equal).
 
 use std::collections::HashMap;
 
@@ -19,7 +20,7 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     kept: HashMap<(String, RecordType), (Instant, u32, Answer)>,
-    /// How far tests have pushed this cache's clock ahead.
+    /// How far tests have advanced this cache's clock.
     ahead: Duration,
 }
 

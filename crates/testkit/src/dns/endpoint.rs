@@ -1,7 +1,7 @@
 //! A pod in DNS: its addresses and the first label of its own name.
 //!
-//! Source of the dashed form: CoreDNS `endpointHostname` (`plugin/kubernetes/kubernetes.go`). Must not live here: which Service
-//! sees the pod under which label (`registry`).
+//! Source of the dashed form: CoreDNS `endpointHostname` (`plugin/kubernetes/kubernetes.go`). Must
+//! not live here: which Service sees the pod under which label (`registry`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,7 +11,8 @@ use super::record::Data;
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) pod: String,
-    /// First label of the pod's own name: its hostname under the governing Service, else the dashed address.
+    /// First label of the pod's own name: its hostname under the governing Service, else the dashed
+    /// address.
     pub(crate) label: String,
     pub(crate) v4: Option<Ipv4Addr>,
     pub(crate) v6: Option<Ipv6Addr>,
@@ -40,7 +41,8 @@ impl Endpoint {
     }
 }
 
-/// The label of an endpoint without hostname, as in CoreDNS: `10-1-2-3`, `fd00--1`, and `fd00--0` for `fd00::`.
+/// The label of an endpoint without hostname, as in CoreDNS: `10-1-2-3`, `fd00--1`, and `fd00--0`
+/// for `fd00::`.
 fn dashed(ip: IpAddr) -> String {
     let mut label = ip.to_string().replace(['.', ':'], "-");
     if label.ends_with('-') {

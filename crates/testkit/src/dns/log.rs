@@ -7,12 +7,13 @@ use super::record::RecordType;
 /// Queries kept in order; the counts cover all.
 const KEPT: usize = 10_000;
 
-/// How a query came.
+/// The transport of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Transport {
-    /// One datagram.
+    /// UDP.
     Udp,
-    /// A stream.
+    /// TCP.
     Tcp,
 }
 
@@ -20,11 +21,11 @@ pub enum Transport {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Query {
-    /// The name asked, lower-case, without the trailing dot.
+    /// The name, lower-case, without the trailing dot.
     pub name: String,
-    /// The type asked.
+    /// The record type.
     pub rtype: RecordType,
-    /// How it came.
+    /// The transport it came over.
     pub transport: Transport,
 }
 

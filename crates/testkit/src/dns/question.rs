@@ -1,4 +1,5 @@
-//! Names in questions: which zone they belong to, and which address a reverse name stands for. Pure text work.
+//! Names in questions: which zone they belong to, and which address a reverse name stands for. Pure
+//! text work.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,7 +20,8 @@ pub(super) fn reverse_zone(name: &str) -> Option<&'static str> {
     [V4, V6].into_iter().find(|zone| relative(name, zone).is_some())
 }
 
-/// The address that a complete reverse name stands for (RFC 1035 section 3.5, RFC 3596 section 2.5).
+/// The address that a complete reverse name stands for (RFC 1035 section 3.5, RFC 3596 section
+/// 2.5).
 pub(super) fn reverse_ip(name: &str) -> Option<IpAddr> {
     if let Some(labels) = relative(name, V4) {
         let octets: Result<Vec<u8>, _> = labels.rsplit('.').map(str::parse).collect();

@@ -1,6 +1,8 @@
-//! Records and record types as plain values. Must not live here: how they are chosen (`zone`) or written (`wire`).
+//! Records and record types as plain values. Must not live here: how they are chosen (`zone`) or
+//! written (`wire`).
 //!
-//! Names are absolute, without the trailing dot, and lower-case but for the name a client asked, which is echoed as written.
+//! Names are absolute, without the trailing dot, and lower-case but for the name a client asked,
+//! which is echoed as written.
 
 use std::{
     fmt,
@@ -31,7 +33,7 @@ pub enum RecordType {
 }
 
 impl RecordType {
-    const KNOWN: [(Self, u16); 7] = [
+    const NAMED: [(Self, u16); 7] = [
         (Self::A, 1),
         (Self::Cname, 5),
         (Self::Soa, 6),
@@ -41,21 +43,21 @@ impl RecordType {
         (Self::Srv, 33),
     ];
 
-    /// The type with this number on the wire.
+    /// Returns the type with this number on the wire.
     pub fn from_code(code: u16) -> Self {
-        Self::KNOWN
+        Self::NAMED
             .iter()
-            .find(|known| known.1 == code)
-            .map_or(Self::Other(code), |known| known.0)
+            .find(|entry| entry.1 == code)
+            .map_or(Self::Other(code), |entry| entry.0)
     }
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub fn code(self) -> u16 {
         match self {
             Self::Other(code) => code,
-            known => Self::KNOWN
+            named => Self::NAMED
                 .iter()
-                .find(|entry| entry.0 == known)
+                .find(|entry| entry.0 == named)
                 .map_or(0, |entry| entry.1),
         }
     }
@@ -65,7 +67,7 @@ impl fmt::Display for RecordType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Other(code) => write!(f, "TYPE{code}"),
-            known => f.write_str(&format!("{known:?}").to_uppercase()),
+            named => f.write_str(&format!("{named:?}").to_uppercase()),
         }
     }
 }

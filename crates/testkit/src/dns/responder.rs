@@ -1,8 +1,10 @@
-//! From one request to the bytes of its reply: log, faults, cache, zone, shuffle, encoding. No socket here.
+//! From one request to the bytes of its reply: log, faults, cache, zone, shuffle, encoding. No
+//! socket here.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use hickory_server::{net::xfer::Protocol, server::Request};
+use fastrand::Rng;
+use hickory_proto::op::Message;
 use tokio::{
     sync::watch,
     time::{Duration, Instant},
@@ -18,13 +20,16 @@ use super::{
 };
 use crate::{
     event::{Event, Hub},
-    fault::{Fault, FaultRule, Lie},
+    fault::{Fault, FaultRule, ForgedAnswer},
+    lock::lock,
     registry::Registry,
-    rng::Rng,
 };
 
-/// UDP limit of a query without OPT record, and the least that an OPT record can ask for (RFC 6891 section 6.2.3).
+/// UDP limit of a query without OPT record, and the least that an OPT record can ask for (RFC 6891
+/// section 6.2.3).
 const PLAIN_UDP: u16 = 512;
+/// Bytes of a message before its question.
+const HEADER: usize = 12;
 const TCP_LIMIT: usize = u16::MAX as usize;
 
 /// What the server does with a request: `reply` after `delay`, or nothing.
@@ -65,18 +70,19 @@ impl Responder {
                 next_rule: 0,
                 cache: cache.then(Cache::default),
                 frozen: None,
-                rng: Rng::new(seed),
+                rng: Rng::with_seed(seed),
             }),
             arrived: watch::Sender::new(0),
         }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
-    pub(super) fn respond(&self, request: &Request) -> Outcome {
-        let tcp = request.protocol() == Protocol::Tcp;
+    /// `bytes` are those that `request` was read from.
+    pub(super) fn respond(&self, request: &Message, bytes: &[u8], transport: Transport) -> Outcome {
+        let tcp = transport == Transport::Tcp;
         let mut reply = Reply {
             id: request.metadata.id,
             opcode: request.metadata.op_code.into(),
@@ -84,7 +90,7 @@ impl Responder {
             authoritative: false,
             truncated: false,
             rcode: Rcode::NoError,
-            question: request.queries.as_bytes(),
+            question: question_in(bytes, request),
             qname: "",
             answers: &[],
             authority: &[],
@@ -96,7 +102,7 @@ impl Responder {
             (false, Some(_)) => usize::from(request.max_payload().max(PLAIN_UDP)),
             (false, None) => usize::from(PLAIN_UDP),
         };
-        let [question] = request.queries.queries() else {
+        let [question] = &*request.queries else {
             reply.rcode = Rcode::FormErr;
             reply.question = &[];
             return Outcome::now(reply.encode(limit));
@@ -105,18 +111,18 @@ impl Responder {
             reply.rcode = Rcode::NotImp;
             return Outcome::now(reply.encode(limit));
         }
-        let qname = text(question.original().name());
+        let qname = text(question.name());
         reply.qname = &qname;
         let query = Query {
             name: qname.to_ascii_lowercase(),
             rtype: RecordType::from_code(question.query_type().into()),
-            transport: if tcp { Transport::Tcp } else { Transport::Udp },
+            transport,
         };
         let mut state = self.state();
         state.log.record(&query);
         self.arrived.send_modify(|count| *count += 1);
         self.hub.send(|| Event::DnsQuery(query.clone()));
-        let (delay, fault) = state.strike(&query);
+        let (delay, fault) = state.take_faults(&query);
         let reply = self.answer(&mut state, reply, &query, fault, limit);
         Outcome { delay, reply }
     }
@@ -145,7 +151,7 @@ impl Responder {
             Some(Fault::Refused) => Answer::Refused,
             Some(Fault::NxDomain) => zone.nx_domain(),
             Some(Fault::NoData) => zone.no_data(),
-            Some(Fault::Lie(lie)) => lied(&zone, &lie, qname, query.rtype),
+            Some(Fault::Forge(forged)) => forge(&zone, &forged, qname, query.rtype),
             Some(Fault::Truncate { keep: count }) => {
                 keep = Some(count);
                 zone.lookup(qname, query.rtype)
@@ -172,8 +178,8 @@ impl Responder {
             }
             Answer::Refused => reply.rcode = Rcode::Refused,
         }
-        // CoreDNS's loadbalance plugin: addresses in random order, SRV left alone. It runs before the cut, so that a truncated
-        // reply carries a random subset.
+        // CoreDNS's loadbalance plugin: addresses in random order, SRV left alone. It runs before
+        // the cut, so that a truncated reply carries a random subset.
         shuffle_addresses(&mut state.rng, &mut answers);
         shuffle_addresses(&mut state.rng, &mut additional);
         if let Some(keep) = keep {
@@ -202,37 +208,37 @@ impl Outcome {
 }
 
 impl State {
-    /// The total delay and the first other fault that apply to `query`; counts them down.
-    fn strike(&mut self, query: &Query) -> (Duration, Option<Fault>) {
+    /// Returns the total delay and the first other fault that apply to `query`; counts them down.
+    fn take_faults(&mut self, query: &Query) -> (Duration, Option<Fault>) {
         let mut delay = Duration::ZERO;
-        let mut struck = None;
+        let mut fault = None;
         for (_, rule) in &mut self.rules {
             if !rule.matches(query) {
                 continue;
             }
             match &rule.fault {
                 Fault::Delay(by) => delay += *by,
-                _ if struck.is_some() => continue,
-                fault => struck = Some(fault.clone()),
+                _ if fault.is_some() => continue,
+                other => fault = Some(other.clone()),
             }
             if let Some(left) = &mut rule.left {
                 *left = left.saturating_sub(1);
             }
         }
         self.rules.retain(|(_, rule)| rule.left != Some(0));
-        (delay, struck)
+        (delay, fault)
     }
 }
 
-fn lied(zone: &Zone, lie: &Lie, qname: &str, rtype: RecordType) -> Answer {
+fn forge(zone: &Zone, forged: &ForgedAnswer, qname: &str, rtype: RecordType) -> Answer {
     let mut zone = zone.clone();
     for service in zone.services.values_mut() {
-        service.endpoints.retain(|e| !lie.omit.contains(&e.pod));
-        let foreign = lie.add.iter().map(|ip| Endpoint::foreign(*ip));
+        service.endpoints.retain(|e| !forged.omit.contains(&e.pod));
+        let foreign = forged.add.iter().map(|ip| Endpoint::foreign(*ip));
         service.endpoints.extend(foreign);
     }
     let mut answer = zone.lookup(qname, rtype);
-    if let (Some(target), Answer::Found { answers, .. }) = (&lie.cname, &mut answer) {
+    if let (Some(target), Answer::Found { answers, .. }) = (&forged.cname, &mut answer) {
         for record in answers.iter_mut() {
             record.owner = target.as_str().into();
         }
@@ -246,7 +252,7 @@ fn lied(zone: &Zone, lie: &Lie, qname: &str, rtype: RecordType) -> Answer {
     answer
 }
 
-/// A header that promises one answer, the question, and nothing.
+/// A header that promises one answer, the question, and nothing else.
 fn malformed(reply: &Reply<'_>) -> Vec<u8> {
     let mut bytes = reply.encode(TCP_LIMIT);
     bytes.truncate(12 + reply.question.len());
@@ -258,12 +264,21 @@ fn shuffle_addresses(rng: &mut Rng, records: &mut [Record]) {
     let is_address = |record: &Record| matches!(record.data, Data::A(_) | Data::Aaaa(_));
     let places: Vec<usize> = (0..records.len()).filter(|at| is_address(&records[*at])).collect();
     for last in (1..places.len()).rev() {
-        records.swap(places[last], places[rng.below(last + 1)]);
+        records.swap(places[last], places[rng.usize(..=last)]);
     }
 }
 
-/// The name as text, without the trailing dot. Bytes that no Kubernetes name has become U+FFFD, and the name is then unknown.
-fn text(name: &hickory_server::proto::rr::Name) -> String {
+/// The question as it was asked, to be repeated in the reply: the same bytes, in the same case.
+fn question_in<'b>(bytes: &'b [u8], request: &Message) -> &'b [u8] {
+    let [question] = &*request.queries else { return &[] };
+    // Each label has a length before it, and the last one is empty; then the type and the class.
+    let name: usize = question.name().iter().map(|label| label.len() + 1).sum();
+    bytes.get(HEADER..HEADER + name + 5).unwrap_or_default()
+}
+
+/// The name as text, without the trailing dot. Bytes that no Kubernetes name has become U+FFFD, and
+/// the name is then unknown.
+fn text(name: &hickory_proto::rr::Name) -> String {
     let labels: Vec<_> = name.iter().map(String::from_utf8_lossy).collect();
     labels.join(".")
 }

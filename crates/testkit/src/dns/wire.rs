@@ -1,11 +1,13 @@
-//! Replies as bytes, with CoreDNS's size rules: uncompressed when that fits the limit, else compressed, else cut with TC=1, over
-//! TCP too. Must not live here: what the reply says.
+//! Replies as bytes, with CoreDNS's size rules: uncompressed when that fits the limit, else
+//! compressed, else cut with TC=1, over TCP too. Must not live here: what the reply says.
 //!
-//! WHY an encoder of our own: hickory-proto (0.26) offers the encoder 64 pointer candidates, does not count the question among
-//! them, and writes names in full after 120 of them. A CoreDNS answer at the 64 KiB ceiling (4,092 A records of a 26-byte name) or
-//! at 512 bytes (29) cannot be built with it, and these ceilings are what clients must be tested against.
+//! WHY an encoder of our own: hickory-proto (0.26) offers the encoder 64 pointer candidates, does
+//! not count the question among them, and writes names in full after 120 of them. A CoreDNS answer
+//! at the 64 KiB ceiling (4,092 A records of a 26-byte name) or at 512 bytes (29) cannot be built
+//! with it, and these ceilings are what clients must be tested against.
 //!
-//! Source: `Msg.Truncate` of miekg/dns (`msg_truncate.go`) and `Request.Scrub` of CoreDNS (`request/request.go`).
+//! Source: `Msg.Truncate` of miekg/dns (`msg_truncate.go`) and `Request.Scrub` of CoreDNS
+//! (`request/request.go`).
 
 use std::collections::HashMap;
 
@@ -130,26 +132,27 @@ impl<'n> Names<'n> {
     }
 
     fn remember(&mut self, name: &'n str, mut offset: usize) {
-        let Some(known) = &mut self.0 else { return };
+        let Some(offsets) = &mut self.0 else { return };
         let mut rest = name;
         while !rest.is_empty() && offset < POINTER_REACH {
-            if known.contains_key(rest) {
+            if offsets.contains_key(rest) {
                 return;
             }
-            known.insert(rest, offset as u16);
+            offsets.insert(rest, offset as u16);
             let (label, tail) = rest.split_once('.').unwrap_or((rest, ""));
             offset += 1 + label.len();
             rest = tail;
         }
     }
 
-    /// `pointers`: whether this place may hold a pointer. Names in places that may not can still be pointed at later.
+    /// `pointers`: whether this place may hold a pointer. Names in places that may not can still be
+    /// pointed at later.
     fn put(&mut self, out: &mut Vec<u8>, name: &'n str, pointers: bool) {
         let start = out.len();
         let mut rest = name;
         while !rest.is_empty() {
-            let known = self.0.as_ref().and_then(|known| known.get(rest));
-            if let Some(offset) = known.filter(|_| pointers) {
+            let offsets = self.0.as_ref().and_then(|offsets| offsets.get(rest));
+            if let Some(offset) = offsets.filter(|_| pointers) {
                 put(out, 0xc000 | offset);
                 self.remember(name, start);
                 return;

@@ -1,8 +1,10 @@
-//! What the cluster's DNS knows at one moment, and what it answers. Pure: no socket, no clock, no randomness.
+//! What the cluster's DNS knows at one moment, and what it answers. Pure: no socket, no clock, no
+//! randomness.
 //!
-//! Source: Kubernetes DNS specification, schema 1.1.0 (kubernetes/dns `docs/specification.md`), and where the specification is
-//! silent, the kubernetes plugin of CoreDNS 1.14 (`plugin/kubernetes/{kubernetes,parse,reverse}.go`, `plugin/backend_lookup.go`).
-//! Must not live here: which pods are ready (`registry`), shuffling and size limits (`responder`, `wire`).
+//! Source: Kubernetes DNS specification, schema 1.1.0 (kubernetes/dns `docs/specification.md`), and
+//! where the specification is silent, the kubernetes plugin of CoreDNS 1.14
+//! (`plugin/kubernetes/{kubernetes,parse,reverse}.go`, `plugin/backend_lookup.go`). Must not live
+//! here: which pods are ready (`registry`), shuffling and size limits (`responder`, `wire`).
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,9 +17,10 @@ use super::{
     question,
     record::{Data, Name, Record, RecordType},
 };
+use crate::names::Port;
 
-/// What an SRV query for the bare Service name (`<svc>.<ns>.svc.<zone>`, without port labels) is answered with. The specification
-/// does not mention such a query.
+/// What an SRV query for the bare Service name (`<svc>.<ns>.svc.<zone>`, without port labels) is
+/// answered with. The specification does not mention such a query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BareSrv {
@@ -38,14 +41,13 @@ pub(crate) struct Zone {
     pub(crate) ttl: u32,
     pub(crate) serial: u32,
     pub(crate) bare_srv: BareSrv,
-    pub(crate) services: HashMap<String, Service>,
+    pub(crate) services: HashMap<String, ListedService>,
 }
 
 /// A headless Service with the endpoints DNS lists.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Service {
-    /// Name (if any) and number.
-    pub(crate) ports: Vec<(Option<String>, u16)>,
+pub(crate) struct ListedService {
+    pub(crate) ports: Vec<Port>,
     pub(crate) endpoints: Vec<Endpoint>,
 }
 
@@ -104,7 +106,8 @@ impl Zone {
                     _ => return self.nx_domain(),
                 };
                 match self.services.get(*service) {
-                    // SPEC(k8s-dns 2.4.1): no ready endpoint is answered with NXDOMAIN, as a missing Service is.
+                    // SPEC(k8s-dns 2.4.1): no ready endpoint is answered with NXDOMAIN, as a
+                    // missing Service is.
                     Some(found) if !found.endpoints.is_empty() => self.service(found, service, &scope, &owner, rtype),
                     _ => self.nx_domain(),
                 }
@@ -113,7 +116,14 @@ impl Zone {
         }
     }
 
-    fn service(&self, service: &Service, name: &str, scope: &Scope<'_>, owner: &Name, rtype: RecordType) -> Answer {
+    fn service(
+        &self,
+        service: &ListedService,
+        name: &str,
+        scope: &Scope<'_>,
+        owner: &Name,
+        rtype: RecordType,
+    ) -> Answer {
         let endpoints: Vec<&Endpoint> = service
             .endpoints
             .iter()
@@ -124,12 +134,12 @@ impl Zone {
                 .ports
                 .iter()
                 // CoreDNS: an empty label matches any port (`_._tcp.<svc>`), unnamed ones too.
-                .filter(|port| name.is_empty() || port.0.as_deref() == Some(*name))
+                .filter(|port| name.is_empty() || port.name.as_deref() == Some(*name))
                 .filter(|_| matches!(*protocol, "tcp" | ""))
-                .map(|port| port.1)
+                .map(|port| port.number)
                 .collect(),
             Scope::Service | Scope::Endpoint(_) => match self.bare_srv {
-                BareSrv::AllPorts => service.ports.iter().map(|port| port.1).collect(),
+                BareSrv::AllPorts => service.ports.iter().map(|port| port.number).collect(),
                 BareSrv::PortZero => vec![0],
                 BareSrv::Off => Vec::new(),
             },
@@ -183,7 +193,8 @@ impl Zone {
         }
     }
 
-    /// SPEC(k8s-dns 2.4.4) asks PTR for endpoints with a hostname; CoreDNS answers for all, once per Service that lists the pod.
+    /// SPEC(k8s-dns 2.4.4) asks PTR for endpoints with a hostname; CoreDNS answers for all, once
+    /// per Service that lists the pod.
     fn reverse(&self, asked: &str, zone: &str, qname: &str, rtype: RecordType) -> Answer {
         let ip = question::reverse_ip(asked);
         let mut answers = Vec::new();

@@ -1,4 +1,5 @@
-//! The settings of an instance, and its start. Must not live here: what is done with a running one (`mod`, `pod`).
+//! The settings of an instance, and its start. Must not live here: what is done with a running one
+//! (`mod`, `pod`).
 
 use std::{
     path::{Path, PathBuf},
@@ -12,14 +13,14 @@ use super::{
     MariaDb, PORT, SERVICE, STATEFUL_SET,
     error::Error,
     install::{self, Home, Programs},
+    instance::{BEHIND, Instance, Member},
     pod::Pod,
-    proxy::{self, Cut},
+    proxy::{self, CutAnswer},
     replication,
-    shared::{BEHIND, Member, Shared},
 };
 use crate::{App, Cluster, ClusterBuilder, Termination, life};
 
-/// Settings for a new [`MariaDb`].
+/// The settings of a new [`MariaDb`].
 #[derive(Clone, Debug)]
 pub struct MariaDbBuilder {
     cluster: ClusterBuilder,
@@ -40,14 +41,15 @@ impl Default for MariaDbBuilder {
 }
 
 impl MariaDbBuilder {
-    /// The cluster around the pods: its namespace, the TTL and the kind of its DNS; [`Cluster::builder`]'s unless set.
+    /// Sets the cluster around the pods: its namespace, the TTL and the kind of its DNS;
+    /// [`Cluster::builder`]'s unless set.
     #[must_use]
     pub fn cluster(mut self, cluster: ClusterBuilder) -> Self {
         self.cluster = cluster;
         self
     }
 
-    /// Number of pods, at least 1; 3 unless set. The others are replicas of pod 0.
+    /// Sets the number of pods, at least 1; 3 unless set. The others are replicas of pod 0.
     #[must_use]
     pub fn pods(mut self, pods: u32) -> Self {
         self.pods = pods.max(1);
@@ -56,22 +58,25 @@ impl MariaDbBuilder {
 
     /// Puts a proxy in front of each server, for [`Pod::cut_answer_to`].
     ///
-    /// Not the default: it costs each query some of the test's own CPU time, and a client of a killed server has its connection accepted and closed
-    /// instead of refused.
+    /// Not the default: each query costs CPU time of the test, and the connection to a killed
+    /// server is accepted and closed instead of refused.
     #[must_use]
     pub fn proxied(mut self) -> Self {
         self.is_proxied = true;
         self
     }
 
-    /// Where the directory with the data directories is made, about 40 MB for each pod; the system's temporary directory unless set.
+    /// Sets the parent of the data directories, about 40 MB for each pod; the system's temporary
+    /// directory unless set.
     #[must_use]
     pub fn dir(mut self, parent: &Path) -> Self {
         self.dir = Some(parent.to_owned());
         self
     }
 
-    /// Starts DNS and the servers; returns when all pods are in DNS, pod 0 accepts writes and the others replicate from it. Takes one or two seconds.
+    /// Starts DNS and the servers; takes one or two seconds.
+    ///
+    /// Returns when all pods are in DNS, pod 0 accepts writes and the others replicate from it.
     ///
     /// # Errors
     /// [`Error::NotInstalled`], [`Error::Ended`], [`Error::Io`], [`Error::Cluster`].
@@ -89,7 +94,7 @@ impl MariaDbBuilder {
         };
         let installed = tokio::task::spawn_blocking(install).await;
         let (programs, home) = installed.unwrap_or_else(|_| Err(crate::Error::Stopped.into()))?;
-        let cuts: Vec<Arc<Cut>> = (0..self.pods).map(|_| Arc::default()).collect();
+        let cuts: Vec<Arc<CutAnswer>> = (0..self.pods).map(|_| Arc::default()).collect();
         let app = match self.is_proxied {
             true => proxies(cuts.clone()),
             false => App::none(),
@@ -107,12 +112,12 @@ impl MariaDbBuilder {
             .await?;
         let members = (0..self.pods).zip(cuts).map(|(ordinal, cut)| {
             let name = format!("{STATEFUL_SET}-{ordinal}");
-            let core = life::start(&workload.inner, &workload.spec, name, Some(ordinal), None)?;
+            let core = life::start(&workload.control, &workload.spec, name, Some(ordinal), None)?;
             Ok(Member::new(core, ordinal, &home.path, cut))
         });
         let members = members.collect::<Result<Vec<_>, Error>>()?;
-        let shared = Shared::new(programs, home.template(), workload, members, self.is_proxied);
-        let db = MariaDb::new(Arc::new(shared), cluster, home);
+        let instance = Instance::new(programs, home.template(), workload, members, self.is_proxied);
+        let db = MariaDb::new(Arc::new(instance), cluster, home);
         let pods: Vec<Pod> = db.pods().collect();
         try_join_all(pods.iter().map(begin)).await?;
         for pod in &pods {
@@ -130,14 +135,14 @@ impl MariaDbBuilder {
 
 /// A server on a data directory of its own.
 async fn begin(pod: &Pod) -> Result<(), Error> {
-    let (shared, index) = (Arc::clone(&pod.shared), pod.index);
-    let renewed = tokio::task::spawn_blocking(move || shared.members[index].renew(&shared.template));
+    let (instance, index) = (Arc::clone(&pod.instance), pod.index);
+    let renewed = tokio::task::spawn_blocking(move || instance.members[index].renew(&instance.template));
     renewed.await.unwrap_or_else(|_| Err(crate::Error::Stopped.into()))?;
-    pod.shared.boot(pod.member()).await
+    pod.instance.boot(pod.member()).await
 }
 
 /// An application that forwards to the server behind it.
-fn proxies(cuts: Vec<Arc<Cut>>) -> App {
+fn proxies(cuts: Vec<Arc<CutAnswer>>) -> App {
     App::custom(move |pod, client| {
         let cut = pod
             .ordinal()

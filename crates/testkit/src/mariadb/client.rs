@@ -1,4 +1,5 @@
-//! SQL through MariaDB's own client program, so that the testkit needs no driver: the driver may be what is tested.
+//! SQL through MariaDB's own client program, so that the testkit needs no driver: the driver may be
+//! what is tested.
 
 use std::{
     net::SocketAddr,
@@ -11,7 +12,7 @@ use tokio::process::Command;
 
 use super::{DATABASE, PASSWORD, USER, error::Error};
 
-/// Who asks, and by which way.
+/// The account, and how it connects.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Login {
     /// Root, through the socket in the data directory.
@@ -20,7 +21,7 @@ pub(super) enum Login {
     App(SocketAddr),
 }
 
-/// The client program and the server it is for.
+/// The client program and its server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Client<'a> {
     pub(super) program: &'a Path,
@@ -28,28 +29,29 @@ pub(super) struct Client<'a> {
     pub(super) data: &'a Path,
 }
 
-/// The server's socket, from its data directory. WHY not the whole path: the system allows 107 bytes for it.
+/// The server's socket, from its data directory. WHY not the whole path: the system allows 107
+/// bytes for it.
 pub(super) const SOCKET: &str = "mysqld.sock";
 
-/// An answer that takes longer is no answer. Longer than any wait that is asked of a server.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longer than any wait that a statement asks for.
+const WAIT_LIMIT: Duration = Duration::from_secs(15);
 
 impl Client<'_> {
     /// Runs statements; returns the rows of all of them.
     pub(super) async fn rows(&self, login: Login, sql: &str) -> Result<Vec<Vec<String>>, Error> {
-        let text = self.run(login, sql, "--skip-column-names", PATIENCE).await?;
+        let text = self.run(login, sql, "--skip-column-names", WAIT_LIMIT).await?;
         Ok(text.lines().map(row).collect())
     }
 
     /// Runs one statement; returns its first row with the names of the columns.
-    pub(super) async fn named(&self, sql: &str, patience: Duration) -> Result<Vec<(String, String)>, Error> {
-        let text = self.run(Login::Root, sql, "--column-names", patience).await?;
+    pub(super) async fn named(&self, sql: &str, limit: Duration) -> Result<Vec<(String, String)>, Error> {
+        let text = self.run(Login::Root, sql, "--column-names", limit).await?;
         let mut lines = text.lines().map(row);
         let (names, values) = (lines.next(), lines.next());
         Ok(names.into_iter().flatten().zip(values.into_iter().flatten()).collect())
     }
 
-    async fn run(&self, login: Login, sql: &str, columns: &str, patience: Duration) -> Result<String, Error> {
+    async fn run(&self, login: Login, sql: &str, columns: &str, limit: Duration) -> Result<String, Error> {
         let mut command = Command::new(self.program);
         command.args(["--no-defaults", "--batch", "--default-character-set=utf8mb4", columns]);
         match login {
@@ -71,11 +73,11 @@ impl Client<'_> {
             .stdin(Stdio::null())
             .process_group(0)
             .kill_on_drop(true);
-        let output = match tokio::time::timeout(patience, command.output()).await {
+        let output = match tokio::time::timeout(limit, command.output()).await {
             Ok(output) => output.map_err(Error::io(format!("start {}", self.program.display())))?,
             Err(_) => {
                 let what = format!("{} to answer {sql:?}", self.pod);
-                return Err(crate::Error::NotSeen { what, waited: patience }.into());
+                return Err(crate::Error::NotSeen { what, waited: limit }.into());
             }
         };
         match output.status.success() {
@@ -108,7 +110,8 @@ impl Client<'_> {
     }
 }
 
-/// The values of a line; the program separates them by tabs and writes `\t`, `\n`, `\0` and `\\` for what is in them.
+/// The values of a line; the program separates them by tabs and writes `\t`, `\n`, `\0` and `\\`
+/// for what is in them.
 fn row(line: &str) -> Vec<String> {
     line.split('\t').map(unescaped).collect()
 }

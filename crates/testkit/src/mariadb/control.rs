@@ -1,7 +1,7 @@
-//! Pods that outlive a command: a process that keeps them, and a socket by which others find and change them.
+//! Pods that outlive a command: a process that runs them, and a socket to find and change them.
 //!
-//! The protocol is a line of words there, and a line `ok` or `error` with text below it back. Must not live here: arguments and output
-//! of a program; the example `mysql_pods` has them.
+//! A request is a line of words; the response is a line `ok` or `error` with text below it. Must
+//! not live here: arguments and output of a program; the example `mysql_pods` has them.
 
 use std::{
     io,
@@ -20,16 +20,16 @@ use super::{MariaDb, MariaDbBuilder, error::Error};
 /// Where the socket is, in the directory of a supervisor.
 const SOCKET: &str = "control.sock";
 
-/// Another process that keeps pods: see [`supervise`].
+/// Another process that runs pods: see [`supervise`].
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     socket: PathBuf,
     service: String,
-    nameserver: SocketAddr,
+    dns_addr: SocketAddr,
 }
 
 impl Supervisor {
-    /// The supervisor of this directory, once its pods are there; `None` if there is none.
+    /// Finds the supervisor of this directory, once its pods run; `None` if there is none.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Supervisor`].
@@ -45,10 +45,10 @@ impl Supervisor {
         let mut words = answer.split_whitespace().map(str::to_owned);
         let found = words.next().zip(words.next().and_then(|addr| addr.parse().ok()));
         match found {
-            Some((service, nameserver)) => Ok(Some(Self {
+            Some((service, dns_addr)) => Ok(Some(Self {
                 socket,
                 service,
-                nameserver,
+                dns_addr,
             })),
             None => Err(Error::Supervisor {
                 socket,
@@ -57,43 +57,46 @@ impl Supervisor {
         }
     }
 
-    /// What clients connect to: `mysql-headless.default.svc:3306`.
+    /// Returns the Service that clients connect to: `mysql-headless.default.svc:3306`.
     #[must_use]
     pub fn service(&self) -> &str {
         &self.service
     }
 
-    /// Where the pods' DNS is answered.
+    /// Returns the address of the pods' DNS server.
     #[must_use]
-    pub fn nameserver(&self) -> SocketAddr {
-        self.nameserver
+    pub fn dns_addr(&self) -> SocketAddr {
+        self.dns_addr
     }
 
-    /// Asks for something, such as `kill 1`; [`supervise`] has the list. Returns what the pods say of themselves afterwards.
+    /// Sends a request, such as `kill 1`; [`supervise`] has the list. Returns the pods' status
+    /// afterwards.
     ///
     /// # Errors
-    /// [`Error::Supervisor`] with the reason, if it could not be done or there is no supervisor any more.
+    /// [`Error::Supervisor`] with the reason, if it failed or there is no supervisor any more.
     ///
     /// # Cancel safety
-    /// What was asked for may be half done.
+    /// The request may be half done.
     pub async fn ask(&self, request: &str) -> Result<String, Error> {
         match connect(&self.socket).await? {
             Some(stream) => exchange(stream, &self.socket, request).await,
             None => Err(Error::Supervisor {
                 socket: self.socket.clone(),
-                message: "nobody answers any more".to_owned(),
+                message: "it does not answer any more".to_owned(),
             }),
         }
     }
 }
 
-/// Starts pods, and keeps them until it is asked for `down`, or `stop` resolves. Their data, and the socket by which they are found, are in `dir`.
-/// `ready` is called when they are there, with what they say of themselves.
+/// Starts pods, and runs them until the request `down`, or until `stop` resolves.
+///
+/// Their data, and the socket by which they are found, are in `dir`. `ready` is called with their
+/// status once they run.
 ///
 /// | request | |
 /// |---|---|
-/// | `status` | nothing else |
-/// | `kill N`, `start N`, `pause N`, `resume N`, `wipe N`, `evict N` | to pod N, as [`Pod`](super::Pod) says |
+/// | `status` | no change |
+/// | `kill N`, `start N`, `pause N`, `resume N`, `wipe N`, `evict N` | see [`Pod`](super::Pod) |
 /// | `lag N SECONDS` | [`Pod::delay`](super::Pod::delay) |
 /// | `promote N` | [`MariaDb::promote`] |
 /// | `where` | the Service and the address of its DNS |
@@ -118,13 +121,13 @@ pub async fn supervise(
     drop(db);
     let gone = std::fs::remove_file(&socket).map_err(Error::io(format!("remove {}", socket.display())));
     if let Some(mut stream) = asked {
-        // Who asked may have left.
+        // The client may have disconnected.
         let _ = stream.write_all(b"ok\n").await;
     }
     gone
 }
 
-/// Serves requests until one is `down`, which is then for the caller to answer.
+/// Serves requests until one is `down`, which the caller answers.
 async fn serve(db: &MariaDb, listener: &UnixListener, stop: impl Future<Output = ()>) -> Option<UnixStream> {
     let mut stop = std::pin::pin!(stop);
     let mut requests = FuturesUnordered::new();
@@ -140,7 +143,7 @@ async fn serve(db: &MariaDb, listener: &UnixListener, stop: impl Future<Output =
     }
 }
 
-/// Answers one request; hands the stream back if it is `down`.
+/// Answers one request; returns the stream if it is `down`.
 async fn answer(db: &MariaDb, mut stream: UnixStream) -> Option<UnixStream> {
     let mut line = String::new();
     BufReader::new(&mut stream).read_line(&mut line).await.ok()?;
@@ -152,7 +155,7 @@ async fn answer(db: &MariaDb, mut stream: UnixStream) -> Option<UnixStream> {
         Ok(text) => format!("ok\n{text}"),
         Err(why) => format!("error\n{why}"),
     };
-    // Who asked may have left.
+    // The client may have disconnected.
     let _ = stream.write_all(text.as_bytes()).await;
     None
 }
@@ -199,7 +202,7 @@ async fn listen(dir: &Path, socket: &Path) -> Result<UnixListener, Error> {
     UnixListener::bind(socket).map_err(cannot())
 }
 
-/// `None`: there is no socket, or nobody behind it.
+/// `None`: there is no socket, or no process behind it.
 async fn connect(socket: &Path) -> Result<Option<UnixStream>, Error> {
     match UnixStream::connect(socket).await {
         Ok(stream) => Ok(Some(stream)),

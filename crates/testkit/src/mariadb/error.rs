@@ -1,4 +1,5 @@
-//! What can go wrong with real servers: a missing program, a server that ended, SQL that was refused.
+//! What can go wrong with real servers: a missing program, a server that ended, SQL that was
+//! refused.
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
@@ -29,7 +30,7 @@ pub enum Error {
     /// A program ended that should not have, or not so.
     #[error("{what} ended ({status}); its last words:\n{log}")]
     Ended {
-        /// The program, or the pod whose server it was.
+        /// The program, or the pod of the server.
         what: String,
         /// How it ended.
         status: String,
@@ -92,7 +93,7 @@ pub enum Error {
         /// Where clients connect.
         addr: SocketAddr,
     },
-    /// A supervisor's socket did not answer, or said no.
+    /// A supervisor's socket did not answer, or refused.
     #[error("{message} (asked through {})", socket.display())]
     Supervisor {
         /// The socket.
@@ -103,7 +104,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// MariaDB's error number, when this is a refusal of SQL: 1290 for a write to a read-only server.
+    /// MariaDB's error number, when this is a refusal of SQL: 1290 for a write to a read-only
+    /// server.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match *self {

@@ -1,4 +1,5 @@
-//! Before a server runs: MariaDB's programs, the directory of an instance, and the template that data directories are copied from.
+//! Before a server runs: MariaDB's programs, the directory of an instance, and the template that
+//! data directories are copied from.
 //!
 //! Must not live here: how a server is run (`server`).
 
@@ -44,11 +45,12 @@ fn find(program: &'static str) -> Result<PathBuf, Error> {
         .ok_or(Error::NotInstalled { program })
 }
 
-/// The directory of one instance, for this user only. It goes with its owner, however that ends.
+/// The directory of one instance, for this user only. It is removed when its owner ends, also by
+/// SIGKILL.
 #[derive(Debug)]
 pub(super) struct Home {
     pub(super) path: PathBuf,
-    guard: Child,
+    cleaner: Child,
 }
 
 impl Home {
@@ -65,8 +67,8 @@ impl Home {
             let path = parent.join(format!("mariadb-pods-{}-{number}", std::process::id()));
             match fs::DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {
-                    let guard = guard(&path).map_err(Error::io("start sh"))?;
-                    return Ok(Self { path, guard });
+                    let cleaner = cleaner(&path).map_err(Error::io("start sh"))?;
+                    return Ok(Self { path, cleaner });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(cannot(&path)(error)),
@@ -81,17 +83,19 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // The guard's `read` ends, and it clears up.
-        self.guard.stdin.take();
-        let _ = self.guard.wait();
+        // The cleaner's `read` ends, and it removes the directory.
+        self.cleaner.stdin.take();
+        let _ = self.cleaner.wait();
     }
 }
 
-/// A shell that waits for the owner's end of a pipe to close, then kills the servers that are left and removes the directory.
+/// A shell that waits for the owner's end of a pipe to close, then kills the servers that are left
+/// and removes the directory.
 ///
-/// WHY: the kernel closes the pipe even when the owner is killed with SIGKILL, where no `Drop` runs. The parent-death signal would need
-/// `unsafe`, and comes when the *thread* ends that started the server.
-fn guard(home: &Path) -> io::Result<Child> {
+/// WHY: the kernel closes the pipe even when the owner is killed with SIGKILL, where no `Drop`
+/// runs. The parent-death signal would need `unsafe`, and comes when the *thread* ends that started
+/// the server.
+fn cleaner(home: &Path) -> io::Result<Child> {
     const SCRIPT: &str = r#"
         read -r _
         for file in $(grep -alsF -e "--datadir=$1/" /proc/[0-9]*/cmdline); do
@@ -102,7 +106,7 @@ fn guard(home: &Path) -> io::Result<Child> {
         for _ in 1 2 3; do rm -rf -- "$1" 2>/dev/null && break; done
     "#;
     Command::new("sh")
-        .args(["-c", SCRIPT, "mariadb-guard"])
+        .args(["-c", SCRIPT, "mariadb-cleaner"])
         .arg(home)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -112,7 +116,8 @@ fn guard(home: &Path) -> io::Result<Child> {
         .spawn()
 }
 
-/// Makes the data directory that pods begin with: accounts, an empty schema, no binary log. Blocks for about a second.
+/// Makes the data directory that pods begin with: accounts, an empty schema, no binary log. Blocks
+/// for about a second.
 pub(super) fn make_template(programs: &Programs, home: &Home) -> Result<(), Error> {
     let sql = home.path.join("accounts.sql");
     let write = || {
@@ -143,10 +148,12 @@ pub(super) fn make_template(programs: &Programs, home: &Home) -> Result<(), Erro
     })
 }
 
-/// The accounts of a database as an application should find it. Root has no password, but no address either: it is let in through the socket
-/// in the data directory only, which other users cannot reach.
+/// The accounts of a database as an application should find it. Root has no password, but no
+/// address either: it is let in through the socket in the data directory only, which other users
+/// cannot reach.
 ///
-/// WHY the DELETE: a new data directory has passwordless accounts `root@127.0.0.1` and `root@<host>`, which would outrank the wildcards below.
+/// WHY the DELETE: a new data directory has passwordless accounts `root@127.0.0.1` and
+/// `root@<host>`, which would outrank the wildcards below.
 fn accounts() -> String {
     let from = "'127.0.0.0/255.0.0.0'";
     let replication = replication::ACCOUNT;
@@ -156,8 +163,8 @@ fn accounts() -> String {
          FLUSH PRIVILEGES;\n\
          CREATE DATABASE {DATABASE};\n\
          CREATE USER {USER}@{from} IDENTIFIED BY '{PASSWORD}';\n\
-         GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE TEMPORARY TABLES, LOCK TABLES, CREATE VIEW, \
-         SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EXECUTE, TRIGGER ON {DATABASE}.* TO {USER}@{from};\n\
+         GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, \
+         CREATE TEMPORARY TABLES, LOCK TABLES, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EXECUTE, TRIGGER ON {DATABASE}.* TO {USER}@{from};\n\
          CREATE USER {replication}@{from} IDENTIFIED BY '{replication}';\n\
          GRANT REPLICATION SLAVE ON *.* TO {replication}@{from};\n"
     )
@@ -179,9 +186,11 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Small and quick; the same for the template and for the servers, which would otherwise rebuild their logs at the first start.
+/// Small and quick; the same for the template and for the servers, which would otherwise rebuild
+/// their logs at the first start.
 ///
-/// WHY no syncs: they take seconds on a busy disk, and protect from a loss of power only, never needed against kill -9.
+/// WHY no syncs: they take seconds on a busy disk, and protect from a loss of power only, never
+/// needed against kill -9.
 pub(super) const STORAGE: [&str; 4] = [
     "--debug-no-sync",
     "--innodb-log-file-size=8M",

@@ -1,4 +1,5 @@
-//! One mariadbd process: started, waited for, stopped by signals. Must not live here: what its role is (`replication`).
+//! One mariadbd process: started, waited for, stopped by signals. Must not live here: what its role
+//! is (`replication`).
 
 use std::{
     fs,
@@ -55,8 +56,8 @@ pub(super) struct Boot<'a> {
 }
 
 impl Boot<'_> {
-    /// Starts the process. It is read-only and replicates from nobody until it is told its role: a dead primary that comes back must
-    /// not become a second writer.
+    /// Starts the process. It is read-only and replicates from no server until it gets its role:
+    /// a dead primary that comes back must not become a second writer.
     pub(super) fn spawn(&self) -> Result<Server, Error> {
         let cannot = || Error::io(format!("start {}", self.program.display()));
         // Appended, so that what a server said before it was killed stays.
@@ -64,7 +65,8 @@ impl Boot<'_> {
         let child = Command::new(self.program)
             .arg("--no-defaults")
             .arg(install::option("datadir", &slashed(self.data)))
-            // Not the system's: a server that starts removes the temporary tables of all others there.
+            // Not the system's: a server that starts removes the temporary tables of all others
+            // there.
             .arg(install::option("tmpdir", self.data))
             .args(install::as_user())
             .args(install::STORAGE)
@@ -75,7 +77,8 @@ impl Boot<'_> {
             .arg(format!("--server-id={}", self.server_id))
             .args(["--read-only=1", "--skip-slave-start", "--log-slave-updates=1"])
             .args(["--gtid-strict-mode=1", "--binlog-format=ROW", "--skip-name-resolve"])
-            // With each commit it is handed to the system, so that kill -9 loses nothing: 0 would lose the replica's position.
+            // With each commit it is handed to the system, so that kill -9 loses nothing: 0 would
+            // lose the replica's position.
             .arg("--innodb-flush-log-at-trx-commit=2")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -99,7 +102,8 @@ impl Server {
         }
     }
 
-    /// Kills the process (SIGKILL) and waits until the kernel has freed its sockets and files: blocks for some milliseconds.
+    /// Kills the process (SIGKILL) and waits until the kernel has freed its sockets and files:
+    /// blocks for some milliseconds.
     pub(super) fn kill(&mut self) {
         // It may have ended by itself; there is nothing to be done about that.
         let _ = self.child.kill();
@@ -117,7 +121,8 @@ impl Server {
     }
 }
 
-/// All threads of the process are stopped. WHY all: each stops at its own next return from the kernel.
+/// All threads of the process are stopped. WHY all: each stops at its own next return from the
+/// kernel.
 pub(super) fn has_stopped(pid: Pid) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())) else {
         return false;
@@ -130,10 +135,10 @@ pub(super) fn has_stopped(pid: Pid) -> bool {
     threads.flatten().all(|thread| stopped(thread.path().join("stat")))
 }
 
-/// Tries again every few milliseconds until there is an outcome.
+/// Repeats the attempt every few milliseconds until it has an outcome.
 pub(super) async fn until<T>(
     what: impl FnOnce() -> String,
-    patience: Duration,
+    limit: Duration,
     mut attempt: impl AsyncFnMut() -> Option<Result<T, Error>>,
 ) -> Result<T, Error> {
     const PERIOD: Duration = Duration::from_millis(5);
@@ -147,17 +152,17 @@ pub(super) async fn until<T>(
             }
         }
     };
-    match tokio::time::timeout(patience, attempts).await {
+    match tokio::time::timeout(limit, attempts).await {
         Ok(outcome) => outcome,
         Err(_) => Err(crate::Error::NotSeen {
             what: what(),
-            waited: patience,
+            waited: limit,
         }
         .into()),
     }
 }
 
-/// With a slash at the end: by it the guard of `install` knows the servers of its directory.
+/// With a slash at the end: the cleaner of `install` finds the servers of its directory by it.
 fn slashed(path: &Path) -> PathBuf {
     path.join("")
 }

@@ -1,4 +1,4 @@
-//! What the pods say of themselves, as values and as a table.
+//! The status of pods, as values and as a table.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -15,13 +15,13 @@ pub struct PodStatus {
     pub process: ProcessState,
     /// Whether DNS lists it.
     pub is_listed: bool,
-    /// Whether it was appointed to take the writes.
+    /// Whether it is the appointed primary.
     pub is_primary: bool,
-    /// What the server says; `None` if there is none, or it does not answer.
+    /// The server's own status; `None` without a server, or without an answer.
     pub server: Option<ServerStatus>,
 }
 
-/// What a pod's process does.
+/// The state of a pod's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProcessState {
@@ -33,7 +33,7 @@ pub enum ProcessState {
     Paused,
 }
 
-/// What a server says.
+/// The status that a server reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerStatus {
@@ -41,15 +41,15 @@ pub struct ServerStatus {
     pub is_read_only: bool,
     /// `@@gtid_binlog_pos`: all that it has committed or applied.
     pub position: String,
-    /// What it says as a replica; `None` if it is none.
+    /// Its status as a replica; `None` if it is none.
     pub replica: Option<ReplicaStatus>,
 }
 
-/// What `SHOW SLAVE STATUS` says.
+/// The result of `SHOW SLAVE STATUS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplicaStatus {
-    /// Whom it follows.
+    /// The address of the server it follows.
     pub follows: String,
     /// `Slave_IO_Running`: `Yes`, `No`, `Connecting`, `Preparing`.
     pub receives: String,
@@ -59,14 +59,14 @@ pub struct ReplicaStatus {
     pub seconds_behind: Option<u64>,
     /// `Gtid_IO_Pos`: all that it has received.
     pub received: String,
-    /// `SQL_Delay`: the delay asked for, in seconds.
-    pub delay: u64,
+    /// `SQL_Delay`: the configured delay, in seconds.
+    pub delay_seconds: u64,
     /// The last error of either thread; empty if there is none.
     pub error: String,
 }
 
 impl ReplicaStatus {
-    /// `None` without a row: the server follows nobody.
+    /// `None` without a row: the server is no replica.
     pub(super) fn of(row: &[(String, String)]) -> Option<Self> {
         let value = |name: &str| {
             let found = row.iter().find(|(column, _)| column == name);
@@ -79,7 +79,7 @@ impl ReplicaStatus {
             applies: value("Slave_SQL_Running"),
             seconds_behind: value("Seconds_Behind_Master").parse().ok(),
             received: value("Gtid_IO_Pos"),
-            delay: value("SQL_Delay").parse().unwrap_or(0),
+            delay_seconds: value("SQL_Delay").parse().unwrap_or(0),
             error: errors.into_iter().find(|error| !error.is_empty()).unwrap_or_default(),
         })
     }
@@ -118,8 +118,8 @@ impl fmt::Display for PodStatus {
             Some(seconds) => write!(f, "{seconds} s behind")?,
             None => f.write_str("lag unknown")?,
         }
-        if replica.delay > 0 {
-            write!(f, ", delayed by {} s", replica.delay)?;
+        if replica.delay_seconds > 0 {
+            write!(f, ", delayed by {} s", replica.delay_seconds)?;
         }
         f.write_str(")")?;
         if !replica.error.is_empty() {

@@ -1,4 +1,5 @@
-//! A small DNS client and HTTP client for the tests: plain sockets, messages read and written by hickory-proto.
+//! A small DNS client and HTTP client for the tests: plain sockets, messages read and written by
+//! hickory-proto.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -28,13 +29,13 @@ pub(crate) fn question(name: &str, rtype: RecordType, payload: Option<u16>) -> M
     message
 }
 
-/// The bytes of one UDP reply. Not read within `patience`: `None`.
-pub(crate) async fn udp_bytes(at: SocketAddr, message: &Message, patience: Duration) -> Option<Vec<u8>> {
+/// The bytes of one UDP reply. Not read within `limit`: `None`.
+pub(crate) async fn udp_bytes(at: SocketAddr, message: &Message, limit: Duration) -> Option<Vec<u8>> {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     socket.connect(at).await.unwrap();
     socket.send(&message.to_vec().unwrap()).await.unwrap();
     let mut buffer = vec![0; 65_535];
-    let read = tokio::time::timeout(patience, socket.recv(&mut buffer)).await;
+    let read = tokio::time::timeout(limit, socket.recv(&mut buffer)).await;
     let length = read.ok()?.unwrap();
     buffer.truncate(length);
     Some(buffer)
@@ -93,7 +94,8 @@ pub(crate) fn targets(message: &Message) -> Vec<(String, u16, u16)> {
     srv.collect()
 }
 
-/// Sends one HTTP/1.1 request on a connection of its own and returns all bytes until the server closes it.
+/// Sends one HTTP/1.1 request on a connection of its own and returns all bytes until the server
+/// closes it.
 pub(crate) async fn get(at: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(at).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
