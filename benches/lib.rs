@@ -1,4 +1,5 @@
-//! Measurements of `headless` against limits and peers: one program per subject, each figure a ratio to the limit row of the same run.
+//! Measurements of `headless` against baselines and peers: one program per subject, each figure
+//! with its ratio to the baseline's of the same run.
 //!
 //! | program | subject |
 //! |---|---|
@@ -7,12 +8,13 @@
 //! | `clone` | what users clone for each request |
 //! | `http` | requests over HTTP/1.1 and HTTP/2 |
 //! | `memory` | bytes per pod and per idle connection |
-//! | `mysql` | statement guard, routing decision, and point selects on real MariaDB pods |
+//! | `mysql` | statement classifier, routing decision, and point selects on MariaDB pods |
 //! | `pick` | choosing and counting, without a connection |
-//! | `pool` | checkout and return of one pod's pool, alone and in a crowd, against other pools |
+//! | `pool` | checkout and return of one pod's pool, alone and in a crowd |
 //! | `quality` | how well requests are spread, in virtual time |
 //! | `reconcile` | a new list of pods, and what requests notice of it |
 
+pub mod hand_written;
 pub mod harness;
 #[cfg(feature = "peers")]
 pub mod peers;

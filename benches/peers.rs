@@ -1,5 +1,6 @@
-//! What several programs put into the peers: connections that cost nothing, for pools that want a manager, and a service that is ready at
-//! once, for tower. What is measured of a peer is in its program.
+//! What several programs put into the peers: connections that cost nothing, for pools with a
+//! manager, and a service that is ready at once, for tower. What is measured of a peer is in its
+//! program.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};

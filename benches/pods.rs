@@ -1,11 +1,13 @@
-//! A balancer over pods that do not exist, with connections that cost nothing: what is left is the balancer.
+//! A balancer over pods that do not exist, with connections that cost nothing: what is left is the
+//! balancer.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 
 use headless::policy::Policy;
 use headless::{Balancer, Connect, Discovery, Endpoint, Outcome, Route, StaticList};
 
-/// Connects to anything at once; a connection is a number.
+/// Connects to each endpoint at once; a connection is a number.
 #[derive(Debug)]
 pub struct Nothing;
 
@@ -18,16 +20,22 @@ impl Connect for Nothing {
     }
 }
 
-/// So many pods of a StatefulSet, each with an address of its own.
-pub fn endpoints(n: usize) -> Vec<Endpoint> {
-    let endpoint = |k: usize| {
+/// Returns the names and addresses of `n` pods of a StatefulSet.
+pub fn addresses(n: usize) -> impl Iterator<Item = (String, SocketAddr)> {
+    (0..n).map(|k| {
         let [.., a, b, c] = k.to_be_bytes();
-        Endpoint::new(([10, a, b, c], 80).into()).with_pod(format!("web-{k}").parse().unwrap())
-    };
-    (0..n).map(endpoint).collect()
+        (format!("web-{k}"), SocketAddr::from(([10, a, b, c], 80)))
+    })
 }
 
-/// A balancer over so many pods, none of them connected to yet, and the route to ask it for: reads, if the policy knows roles.
+/// Returns `n` pods of a StatefulSet as endpoints.
+pub fn endpoints(n: usize) -> Vec<Endpoint> {
+    let endpoint = |(name, addr): (String, _)| Endpoint::new(addr).with_pod(name.parse().unwrap());
+    addresses(n).map(endpoint).collect()
+}
+
+/// Builds a balancer over `n` pods without connections. The route is for reads if the policy knows
+/// roles.
 pub async fn balancer(n: usize, policy: impl Policy) -> (Balancer<Nothing>, Route) {
     let discovery = Discovery::builder(StaticList::new("web", endpoints(n))).start();
     let builder = Balancer::builder(discovery.await.unwrap(), Nothing).policy(policy);
@@ -40,10 +48,10 @@ pub async fn balancer(n: usize, policy: impl Policy) -> (Balancer<Nothing>, Rout
     (balancer, route)
 }
 
-/// Gives every pod that takes the route so many idle connections.
+/// Opens `idle` connections to each pod that takes the route.
 ///
-/// WHY one pod after the other, and not by the policy until each has had its turn: the instructions of two runs are compared, and this must
-/// take the same number in both.
+/// WHY one pod after the other instead of picks by the policy: the instructions of two runs are
+/// compared, and this must take the same number in both.
 pub async fn connect(balancer: &Balancer<Nothing>, route: Route, idle: usize) {
     let pods = balancer.stats().endpoints.into_iter();
     for pod in pods.filter(|pod| route.role().is_none() || pod.role == route.role()) {

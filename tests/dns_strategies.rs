@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use headless::dns::{ConfigError, DnsResolver, DnsResolverBuilder, Naming};
-use headless::{FailureKind, FoundBy, IpFamily, NegativeKind, Resolve, Target};
+use headless::dns::{ConfigError, DnsResolver, DnsResolverBuilder, IpFamily, Naming};
+use headless::{FailureKind, FoundBy, NegativeKind, Resolve, Target};
 use headless_testkit::{
     Address, App, BareSrv, Cluster, ClusterBuilder, Error, Fault, ForgedAnswer, Query, RecordType, Roll, Transport,
     Workload,

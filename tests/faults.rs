@@ -172,7 +172,7 @@ async fn no_dns_fault_takes_a_pod_away() {
         let status = scene.discovery.status();
         assert_eq!(status.generation, generation.get(), "{fault:?}: {status:?}");
         if event == Event::FailureKept {
-            let (_, failure) = status.last_failure.unwrap();
+            let failure = status.last_failure.unwrap().failure;
             assert!(failure.to_string().contains(text), "`{text}` is not in: {failure}");
         }
         scene.cluster.dns().heal();

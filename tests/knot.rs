@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use headless::dns::Naming;
-use headless::{FailureKind, FoundBy, IpFamily, NegativeKind};
+use headless::dns::{IpFamily, Naming};
+use headless::{FailureKind, FoundBy, NegativeKind};
 use headless_tests::support::knot::{Knot, Service, TTL, ip};
 use headless_tests::support::resolution::{
     Strategy, builder, built, failed, found, lines, no_endpoints, resolver, says,

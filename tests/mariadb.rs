@@ -1,4 +1,5 @@
-//! The testkit's MariaDB pods do what the scenarios of the read/write splitter rely on: replication, roles, and each way to fail.
+//! The testkit's MariaDB pods do what the scenarios of the read/write splitter rely on:
+//! replication, roles, and each way to fail.
 //!
 //! Must not live here: what the splitter makes of it.
 
@@ -8,7 +9,7 @@ use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use headless_core::{FoundBy, NegativeKind};
+use headless::{FoundBy, NegativeKind};
 use headless_dns::DnsResolver;
 use headless_testkit::mariadb::{Error, MariaDb, Pod, ProcessState, ServerStatus, Supervisor};
 use headless_testkit::{Address, Cluster};
@@ -375,7 +376,7 @@ async fn dns_names_the_pods_by_the_service() {
     assert_eq!(lines(&answer), [line(&pod(&db, 0)), line(&pod(&db, 1))]);
 
     pod(&db, 0).kill().await;
-    assert_eq!(found(&resolver).await.endpoints.len(), 2, "nobody has noticed");
+    assert_eq!(found(&resolver).await.endpoints.len(), 2, "DNS still lists both");
     pod(&db, 0).set_ready(false).expect("it is there");
     assert_eq!(lines(&found(&resolver).await), [line(&pod(&db, 1))]);
     pod(&db, 1).evict().await;

@@ -1,4 +1,5 @@
-//! The example `mysql_splitter`, run as its users run it: the ledger balances, and each pod served what its role allows.
+//! The demo `mysql_splitter`, run as its users run it: the ledger balances, and each pod served
+//! what its role allows.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
@@ -107,7 +108,7 @@ fn a_wrong_command_line_is_told_from_a_failure() {
         said(&output)
     );
     let help = run(EXAMPLE, &["--help"]);
-    assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--service NAME:PORT"));
+    assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--service <NAME:PORT>"));
 }
 
 async fn with_password(args: Vec<&str>, password: Option<&str>) -> Output {

@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::future::{pending, ready};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -374,7 +375,10 @@ async fn no_connection_and_no_permit_is_lost_when_callers_give_up_at_any_moment(
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     let limit = Some(usize::from(LAST));
-    let (exclusive, shared) = (Multiplexing::Exclusive, Multiplexing::Streams(4));
+    let (exclusive, shared) = (
+        Multiplexing::Exclusive,
+        Multiplexing::Streams(NonZeroUsize::new(4).unwrap()),
+    );
     tokio::join!(
         soak(exclusive, None, seed, length),
         soak(exclusive, limit, seed ^ 1, length),

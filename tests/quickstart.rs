@@ -1,4 +1,5 @@
-//! The example `quickstart`, run as its users run it: what it prints, and that every promise in it is kept.
+//! The demo `quickstart`, run as its users run it: what it prints, and that every promise in it is
+//! kept.
 
 use std::process::Output;
 
@@ -56,6 +57,19 @@ fn the_whole_job_keeps_every_promise() {
         "{}",
         story["promises"]
     );
+    the_story_fits_into_80_columns();
+}
+
+/// As text, after the other: two at a time would slow each other down.
+fn the_story_fits_into_80_columns() {
+    let output = quickstart(&[]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    for part in ["web-0  ", "first 0.", "no request fails"] {
+        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+    assert!(!text.contains('\x1b'), "not for a terminal: {text}");
+    example::fits(&text);
+    example::fits(&String::from_utf8_lossy(&quickstart(&["--help"]).stdout));
 }
 
 #[tokio::test]
@@ -131,7 +145,7 @@ async fn a_service_of_any_name_server_is_called() {
 fn a_wrong_command_line_is_told_from_a_failure() {
     let output = quickstart(&["--sevice", "web:http"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("`--sevice` is not known"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("unexpected argument '--sevice' found"));
     let help = quickstart(&["--help"]);
     assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--nameserver"));
 }

@@ -1,9 +1,10 @@
-//! The example `watch`, run as its users run it: the table, the events, and that nothing is connected to without load.
+//! The demo `watch`, run as its users run it: the table, the events, and that nothing is connected
+//! to without load.
 
 use std::process::Output;
 
 use headless_testkit::{Cluster, Workload};
-use headless_tests::support::example::{run, run_beside};
+use headless_tests::support::example::{fits, run, run_beside};
 use serde_json::Value;
 
 const EXAMPLE: &str = "watch";
@@ -28,6 +29,7 @@ fn one_table_of_the_embedded_cluster() {
         assert_eq!(row.last(), Some(&"s"), "the age: {text}");
     }
     assert!(!text.contains('\x1b'), "not for a terminal: {text}");
+    fits(text);
 }
 
 #[test]
@@ -70,6 +72,7 @@ fn the_script_and_what_headless_saw() {
         "the last table has it:\n{text}"
     );
     assert!(text.contains(" 0 failed"), "{text}");
+    fits(text);
 }
 
 #[tokio::test]
@@ -83,7 +86,7 @@ async fn a_real_service_is_watched_without_a_connection() {
     let output = run_beside(EXAMPLE, &args).await;
     let found: Value = serde_json::from_str(succeeded(&output)).expect("one JSON object and nothing else");
     assert_eq!(found["pods"].as_array().map(Vec::len), Some(2), "{found}");
-    assert_eq!(requests(&web), 0, "nobody asked for load");
+    assert_eq!(requests(&web), 0, "no load was asked for");
 
     let output = run_beside(EXAMPLE, &[&args[..], &["--load", "20"]].concat()).await;
     let found: Value = serde_json::from_str(succeeded(&output)).expect("one JSON object and nothing else");
@@ -100,12 +103,13 @@ async fn a_real_service_is_watched_without_a_connection() {
 fn a_wrong_command_line_is_told_from_a_failure() {
     let output = run(EXAMPLE, &["--json"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("`--json` goes with `--once`"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("required arguments were not provided:\n  --once"));
     let output = run(EXAMPLE, &["--help"]);
     let help = succeeded(&output);
-    for flag in ["NAME:PORT", "\n  --load", "\n  --nameserver"] {
+    for flag in ["[NAME:PORT]", "\n      --load <N>", "\n      --nameserver <IP[:PORT]>"] {
         assert!(help.contains(flag), "`{flag}` is missing in:\n{help}");
     }
+    fits(help);
 }
 
 fn succeeded(output: &Output) -> &str {

@@ -1,49 +1,47 @@
-//! What it costs to get a connection and give it back: pick, count, checkout, return; an idle connection ready.
+//! The cost of a connection: pick, count, checkout, return; an idle connection is ready.
 //!
-//! The limit is the same work by hand and without features: power of two choices over an arc-swap snapshot, an in-flight
-//! counter, and a `Mutex<Vec>` per pod.
+//! The baseline is the same work, hand-written and without features: power of two choices over an
+//! arc-swap snapshot, an in-flight counter, and a `Mutex<Vec>` per pod.
 //!
-//! `cargo xtask bench acquire`; without the feature `peers`, against the limit only.
+//! `cargo xtask bench acquire`; without the feature `peers`, against the baseline only.
 
-#[path = "../pick/by_hand.rs"]
-mod by_hand;
-mod limit;
+mod baseline;
 mod ours;
 #[cfg(feature = "peers")]
 mod peers;
 
 use headless_benches::harness::micro::{self, ALLOCATIONS, Case};
-use headless_benches::harness::{Args, Bound, Report};
+use headless_benches::harness::{Args, Bound, INSTRUCTIONS, Report};
 
-use limit::LIMIT;
+use baseline::BASELINE;
 
 const PODS: [usize; 3] = [3, 100, 1000];
-/// A look is at these only.
+/// The sizes of a quick run.
 const FEW: [usize; 2] = [3, 100];
-/// Where the peers come in: they choose without looking, so how many there are to choose from makes no difference.
+/// The size with peers: they choose blindly, so the number of pods makes no difference.
 #[cfg(feature = "peers")]
 const AGAINST_PEERS: usize = 3;
 
-/// Idle connections of each pod: both threads may be at the same one.
+/// Idle connections of each pod: both threads may use the same pod.
 const IDLE: usize = 2;
 
 fn main() {
     let args = Args::from_env(&[]);
     let sizes = if args.quick { &FEW[..] } else { &PODS };
-    let cases: Vec<_> = sizes.iter().map(|&n| Case::new(name(n), contenders(n))).collect();
-    micro::run("acquire", LIMIT, &args, &cases, targets);
+    let cases: Vec<_> = sizes.iter().map(|&n| Case::new(name(n), implementations(n))).collect();
+    micro::run("acquire", BASELINE, &args, &cases, targets);
 }
 
 fn name(n: usize) -> String {
     format!("{n} pods")
 }
 
-fn contenders(n: usize) -> Vec<micro::Micro> {
-    let mut all = vec![limit::contender(n, IDLE)];
-    all.extend(ours::contenders(n, IDLE));
+fn implementations(n: usize) -> Vec<micro::Micro> {
+    let mut all = vec![baseline::implementation(n, IDLE)];
+    all.extend(ours::implementations(n, IDLE));
     #[cfg(feature = "peers")]
     if n == AGAINST_PEERS {
-        all.extend(peers::contenders(n));
+        all.extend(peers::implementations(n));
     }
     all
 }
@@ -51,7 +49,7 @@ fn contenders(n: usize) -> Vec<micro::Micro> {
 fn targets(report: &mut Report) {
     #[cfg(feature = "peers")]
     for peer in [peers::DEADPOOL, peers::BB8] {
-        let ratio = report.ratio(ours::POWER_OF_TWO, peer, &name(AGAINST_PEERS), micro::INSTRUCTIONS);
+        let ratio = report.ratio(ours::POWER_OF_TWO, peer, &name(AGAINST_PEERS), INSTRUCTIONS);
         let target = format!("power of two, {AGAINST_PEERS} pods: instructions, of {peer}'s");
         report.target(&target, ratio, Bound::AtMost(0.3));
     }

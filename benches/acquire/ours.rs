@@ -26,25 +26,25 @@ pub const ALL: [&str; 7] = [
     LEAST_LOADED,
 ];
 
-/// It looks at every pod: not for more than these.
+/// The most pods for a policy that compares all of them.
 const FEW: usize = 3;
 
-pub fn contenders(n: usize, idle: usize) -> Vec<Micro> {
+pub fn implementations(n: usize, idle: usize) -> Vec<Micro> {
     let mut all = vec![
-        contender(POWER_OF_TWO, n, idle, PowerOfTwo::default),
+        implementation(POWER_OF_TWO, n, idle, PowerOfTwo::default),
         try_acquire(n, idle),
-        contender(LATENCY, n, idle, PowerOfTwo::latency),
-        contender(ROUND_ROBIN, n, idle, RoundRobin::default),
-        contender(RANDOM, n, idle, || Random),
-        contender(ROLE_AWARE, n, idle, || RoleAware::new(PowerOfTwo::default())),
+        implementation(LATENCY, n, idle, PowerOfTwo::latency),
+        implementation(ROUND_ROBIN, n, idle, RoundRobin::default),
+        implementation(RANDOM, n, idle, || Random),
+        implementation(ROLE_AWARE, n, idle, || RoleAware::new(PowerOfTwo::default())),
     ];
     if n <= FEW {
-        all.push(contender(LEAST_LOADED, n, idle, || LeastLoaded));
+        all.push(implementation(LEAST_LOADED, n, idle, || LeastLoaded));
     }
     all
 }
 
-fn contender<P: Policy>(name: &'static str, n: usize, idle: usize, policy: fn() -> P) -> Micro {
+fn implementation<P: Policy>(name: &'static str, n: usize, idle: usize, policy: fn() -> P) -> Micro {
     Micro::shared(name, move |runtime| {
         let (balancer, route) = connected(runtime, n, idle, policy());
         let runtime = Arc::clone(runtime);
@@ -60,7 +60,7 @@ fn contender<P: Policy>(name: &'static str, n: usize, idle: usize, policy: fn() 
     })
 }
 
-/// For who has something else to do when no connection is idle.
+/// For callers that do something else when no connection is idle.
 fn try_acquire(n: usize, idle: usize) -> Micro {
     Micro::shared(TRY, move |runtime| {
         let (balancer, route) = connected(runtime, n, idle, PowerOfTwo::default());

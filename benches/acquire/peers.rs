@@ -1,5 +1,5 @@
-//! The peers: pools for one server, made into a balancer as one would: one per pod, in turn, over a list that may change. Sizes are left at
-//! their defaults, and so are their checks on checkout, which cost nothing, as a connection here costs nothing.
+//! The peers: pools for one server, made into a balancer: one pool per pod, round robin over a list
+//! that may change. Sizes and checks on checkout are the defaults; a check costs nothing here.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use deadpool::managed;
 use headless_benches::harness::micro::Micro;
 use headless_benches::pods::Nothing;
 
-pub const DEADPOOL: &str = "deadpool per pod, in turn";
-pub const BB8: &str = "bb8 per pod, in turn";
+pub const DEADPOOL: &str = "deadpool per pod, round robin";
+pub const BB8: &str = "bb8 per pod, round robin";
 
-pub fn contenders(n: usize) -> [Micro; 2] {
+pub fn implementations(n: usize) -> [Micro; 2] {
     [
         Micro::shared(DEADPOOL, move |runtime| {
-            let pools = InTurn::over((0..n).map(|_| managed::Pool::builder(Nothing).build().unwrap()));
+            let pools = RoundRobin::over((0..n).map(|_| managed::Pool::builder(Nothing).build().unwrap()));
             let runtime = Arc::clone(runtime);
             move |operations| {
                 runtime.block_on(async {
@@ -29,7 +29,7 @@ pub fn contenders(n: usize) -> [Micro; 2] {
         }),
         Micro::shared(BB8, move |runtime| {
             let pools = (0..n).map(|_| runtime.block_on(bb8::Pool::builder().build(Nothing)).unwrap());
-            let pools = InTurn::over(pools);
+            let pools = RoundRobin::over(pools);
             let runtime = Arc::clone(runtime);
             move |operations| {
                 runtime.block_on(async {
@@ -43,25 +43,25 @@ pub fn contenders(n: usize) -> [Micro; 2] {
     ]
 }
 
-/// A pool per pod, in turn.
-struct InTurn<P>(Arc<(ArcSwap<Vec<P>>, AtomicUsize)>);
+/// A pool per pod, used round robin.
+struct RoundRobin<P>(Arc<(ArcSwap<Vec<P>>, AtomicUsize)>);
 
-impl<P: Clone> InTurn<P> {
+impl<P: Clone> RoundRobin<P> {
     fn over(pools: impl Iterator<Item = P>) -> Self {
         let pools = ArcSwap::from_pointee(pools.collect());
         Self(Arc::new((pools, AtomicUsize::new(0))))
     }
 
-    /// A clone: what is awaited must not hold on to the list.
+    /// Returns a clone, because no await may hold the list.
     fn next(&self) -> P {
         let (pools, cursor) = &*self.0;
         let pools = pools.load();
-        // Relaxed: each number goes to one caller, in whichever order.
+        // Relaxed: each number goes to one caller, in any order.
         pools[cursor.fetch_add(1, Relaxed) % pools.len()].clone()
     }
 }
 
-impl<P> Clone for InTurn<P> {
+impl<P> Clone for RoundRobin<P> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }

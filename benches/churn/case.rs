@@ -1,4 +1,5 @@
-//! How pods come and go: the [`Case`]s, and one [`step`](Churn::step) of each. Who calls the pods meanwhile is `load`'s business.
+//! How pods come and go: the [`Case`]s, and one [`step`](Churn::step) of each. The callers are in
+//! `load`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,36 +8,38 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::contender::List;
+use super::implementation::List;
 use super::server::{Ending, Servers};
 
-/// How many pods there are.
+/// The number of pods.
 pub const PODS: usize = 8;
-/// Every so often one pod goes and another comes.
+/// The time between two replacements of a pod.
 pub const STEP: Duration = Duration::from_millis(100);
-/// How long the list goes on naming a pod that died.
+/// The time for which the list still names a pod that died.
 const UNNOTICED: Duration = Duration::from_millis(50);
 
-/// What happens to the pod that goes.
+/// The end of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
-    /// The list changes, and the pod closes: at once, but for the requests it has.
+    /// The list changes, and the pod closes: at once, except for the requests it has.
     Clean,
-    /// The list changes; the pod goes on for 100 ms, one request per connection, and then closes.
+    /// The list changes; the pod serves for another 100 ms, one request per connection, and then
+    /// closes.
     Drained,
     /// The pod dies, and the list changes 50 ms later.
     Died,
     /// The list changes, and the pod dies with the requests it has.
     Crash,
-    /// The pod leaves the list and closes; 50 ms later its successor comes. Pod after pod, until all are new.
+    /// The pod leaves the list and closes; 50 ms later its successor comes. Pod after pod, until
+    /// all are new.
     Rolling,
 }
 
 impl Case {
-    /// All of them.
+    /// All cases.
     pub const ALL: [Self; 5] = [Self::Clean, Self::Drained, Self::Died, Self::Crash, Self::Rolling];
 
-    /// In the report.
+    /// Returns its name in the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Clean => "clean",
@@ -47,7 +50,7 @@ impl Case {
         }
     }
 
-    /// Whether the pods still answer when the list lets go of them.
+    /// Returns whether a pod still answers when it leaves the list.
     pub const fn outlives_its_name(self) -> bool {
         !matches!(self, Self::Died)
     }
@@ -60,14 +63,14 @@ impl Case {
     }
 }
 
-/// The list has changed.
+/// A change of the list.
 #[derive(Clone, Copy, Debug)]
 pub struct Change {
-    /// When.
+    /// Its time.
     pub at: Instant,
-    /// For whom.
+    /// The pod that came or went.
     pub pod: SocketAddr,
-    /// Whether it came or went.
+    /// Whether it came.
     pub came: bool,
 }
 
@@ -94,22 +97,22 @@ impl<'a> Churn<'a> {
         }
     }
 
-    /// What everybody is told.
+    /// Returns the list for the clients.
     pub fn list(&self) -> List {
         self.list.subscribe()
     }
 
-    /// Where the pods live.
+    /// Returns the id of the process of the pods.
     pub fn servers_process(&self) -> Option<u32> {
         self.servers.process()
     }
 
-    /// How many connections were opened so far.
+    /// Returns the number of connections opened so far.
     pub async fn opened(&mut self) -> u64 {
         self.servers.opened().await
     }
 
-    /// The oldest pod goes, and another comes.
+    /// Replaces the oldest pod.
     pub async fn step(&mut self) {
         let old = self.list.borrow()[0];
         match self.case {
@@ -139,7 +142,7 @@ impl<'a> Churn<'a> {
         }
     }
 
-    /// Ends all pods; returns what happened to the list.
+    /// Ends all pods, and returns the changes of the list.
     pub async fn end(self) -> Vec<Change> {
         self.servers.clear().await;
         self.changes

@@ -1,4 +1,4 @@
-//! What recordings come to: figures of one run, and rows of all rounds. Pure: no clock, no sockets.
+//! From recordings to figures of one run, and to rows of all rounds. Pure: no clock, no sockets.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use headless_benches::harness::{Latencies, Report, Spread};
 
 use super::case::{Case, Change};
-use super::contender::Kind;
+use super::implementation::Kind;
 use super::load::Recording;
 
 /// The figures of one run.
@@ -17,29 +17,24 @@ pub struct Figures {
     requests: usize,
     /// Answers per second during the churn.
     throughput: f64,
-    /// The same without churn, just before and just after.
+    /// Answers per second without churn, just before and just after.
     steady: f64,
-    /// CPU time per answer during the churn, of the same without churn.
+    /// CPU time per answer during the churn, relative to that without churn.
     cpu_of_steady: Option<f64>,
-    /// Also those just before and after the churn.
+    /// Failures during the churn, and just before and after.
     failures: BTreeMap<Kind, usize>,
     p99: Duration,
     p999: Duration,
     /// Connections opened during the churn.
     opened: u64,
-    /// From when a pod left the list until its last answer, in milliseconds, pod by pod.
+    /// Milliseconds from the moment a pod left the list until its last answer, pod by pod.
     leave_to_last: Vec<f64>,
-    /// From when a pod came until its first answer, likewise.
+    /// Milliseconds from the arrival of a pod until its first answer, pod by pod.
     arrival_to_first: Vec<f64>,
-    /// Answers and failures per [`SLICE`] from the first steady time on.
-    pub slices: Vec<(usize, usize)>,
 }
 
-/// How finely plots are drawn.
-pub const SLICE: Duration = Duration::from_millis(50);
-
 impl Figures {
-    /// Of this run.
+    /// Computes the figures of a run.
     pub fn of(case: Case, run: &Recording) -> Self {
         let answers = || run.samples.iter().filter(|sample| sample.outcome.is_ok());
         let answers_in = |time: &Range<Instant>| answers().filter(|sample| time.contains(&sample.end)).count() as f64;
@@ -88,7 +83,6 @@ impl Figures {
                 .iter()
                 .filter_map(|change| Some(milliseconds(change.at, uses(change.pod).min()?)))
                 .collect(),
-            slices: slices(run),
         }
     }
 }
@@ -97,25 +91,14 @@ fn milliseconds(from: Instant, to: Instant) -> f64 {
     to.saturating_duration_since(from).as_secs_f64() * 1e3
 }
 
-fn slices(run: &Recording) -> Vec<(usize, usize)> {
-    let [before, after] = &run.steady;
-    let index = |at: Instant| ((at - before.start).as_nanos() / SLICE.as_nanos()) as usize;
-    let mut slices = vec![(0, 0); index(after.end)];
-    for sample in &run.samples {
-        if let Some((answers, failures)) = slices.get_mut(index(sample.end)) {
-            *(if sample.outcome.is_ok() { answers } else { failures }) += 1;
-        }
-    }
-    slices
-}
-
-/// The throughput, relative to that of the same client without churn.
+/// A metric: the throughput, relative to that of the same client without churn.
 pub const OF_STEADY: &str = "of steady";
-/// Of all kinds.
+/// A metric: failures of all kinds.
 pub const FAILURES: &str = "failures";
 
-/// The rows of all rounds of one contender in one case: counts are sums, everything else is a median.
-pub fn report(report: &mut Report, contender: &str, case: &str, rounds: &[Figures]) {
+/// Adds the rows of all rounds of one implementation in one case. Counts are sums; all else are
+/// medians.
+pub fn report(report: &mut Report, implementation: &str, case: &str, rounds: &[Figures]) {
     let spread = |of: fn(&Figures) -> f64| Spread::of(rounds.iter().map(of));
     let requests: usize = rounds.iter().map(|run| run.requests).sum();
     let mut kinds = BTreeMap::new();
@@ -125,9 +108,9 @@ pub fn report(report: &mut Report, contender: &str, case: &str, rounds: &[Figure
     let failures: usize = kinds.values().sum();
     let opened: u64 = rounds.iter().map(|run| run.opened).sum();
 
-    report.add_spread(contender, case, "throughput", spread(|run| run.throughput), "1/s");
+    report.add_spread(implementation, case, "throughput", spread(|run| run.throughput), "1/s");
     report.add_spread(
-        contender,
+        implementation,
         case,
         OF_STEADY,
         spread(|run| run.throughput / run.steady),
@@ -135,12 +118,12 @@ pub fn report(report: &mut Report, contender: &str, case: &str, rounds: &[Figure
     );
     let cpu: Option<Vec<_>> = rounds.iter().map(|run| run.cpu_of_steady).collect();
     if let Some(cpu) = cpu {
-        report.add_spread(contender, case, "CPU of steady", Spread::of(cpu), "");
+        report.add_spread(implementation, case, "CPU of steady", Spread::of(cpu), "");
     }
-    report.add_spread(contender, case, "p99", spread(|run| micros(run.p99)), "us");
-    report.add_spread(contender, case, "p99.9", spread(|run| micros(run.p999)), "us");
+    report.add_spread(implementation, case, "p99", spread(|run| micros(run.p99)), "us");
+    report.add_spread(implementation, case, "p99.9", spread(|run| micros(run.p999)), "us");
     report.add(
-        contender,
+        implementation,
         case,
         "opened/1000",
         opened as f64 / requests as f64 * 1e3,
@@ -155,20 +138,20 @@ pub fn report(report: &mut Report, contender: &str, case: &str, rounds: &[Figure
     ] {
         let times: Vec<f64> = rounds.iter().flat_map(of).copied().collect();
         if !times.is_empty() {
-            report.add_spread(contender, case, metric, Spread::of(times), "ms");
+            report.add_spread(implementation, case, metric, Spread::of(times), "ms");
         }
     }
-    report.add(contender, case, "requests", requests as f64, "");
-    report.add(contender, case, FAILURES, failures as f64, "");
+    report.add(implementation, case, "requests", requests as f64, "");
+    report.add(implementation, case, FAILURES, failures as f64, "");
     report.add(
-        contender,
+        implementation,
         case,
         "lost per million",
         failures as f64 / requests as f64 * 1e6,
         "",
     );
     for (kind, count) in kinds {
-        report.add(contender, case, kind.name(), count as f64, "");
+        report.add(implementation, case, kind.name(), count as f64, "");
     }
 }
 

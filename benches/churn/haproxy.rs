@@ -1,20 +1,21 @@
-//! HAProxy in front of the pods, if there is one on the `PATH`: told of the list through its runtime API, set to lose as little as it can.
+//! HAProxy in front of the pods, if it is on the `PATH`. It gets the list through its runtime API,
+//! and its settings avoid losses as far as possible.
 //!
-//! It shares the client's CPU, because it is the client's side of the balancing.
+//! It shares the client's CPU, because it is on the client's side.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless_benches::harness;
+use headless_benches::harness::{Program, Proxy, free_addresses};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 
 use super::case::PODS;
-use super::contender::{Contender, Failure, Kind, List};
+use super::implementation::{Failure, Implementation, Kind, List};
 use super::peers::{Http, failure, http_client};
 
 /// hyper-util's client, with HAProxy on the same host.
@@ -22,17 +23,18 @@ use super::peers::{Http, failure, http_client};
 pub struct HaProxy {
     client: Http,
     address: SocketAddr,
-    process: Arc<harness::HaProxy>,
+    proxy: Arc<Proxy>,
 }
 
-impl Contender for HaProxy {
+impl Implementation for HaProxy {
     const NAME: &'static str = "HAProxy";
 
     async fn over(list: List) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let process = harness::HaProxy::start(|folder| settings(address, &folder.join(SOCKET)));
-        let socket = process.folder().join(SOCKET);
-        while TcpStream::connect(address).await.is_err() || UnixStream::connect(&socket).await.is_err() {
+        let [address] = free_addresses();
+        let proxy = Proxy::start(Program::HaProxy, |folder| settings(address, &folder.join(SOCKET)));
+        let socket = proxy.folder().join(SOCKET);
+        proxy.listens_on(address).await;
+        while UnixStream::connect(&socket).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let mut servers = BTreeMap::new();
@@ -47,7 +49,7 @@ impl Contender for HaProxy {
         Self {
             client: http_client(),
             address,
-            process: Arc::new(process),
+            proxy: Arc::new(proxy),
         }
     }
 
@@ -64,11 +66,12 @@ impl Contender for HaProxy {
     }
 
     fn process(&self) -> Option<u32> {
-        Some(self.process.id())
+        Some(self.proxy.id())
     }
 }
 
-/// Makes the list HAProxy's: whoever left goes into maintenance, whoever came takes a free place.
+/// Gives HAProxy the list: a pod that left goes into maintenance, and a pod that came takes a free
+/// place.
 async fn follow(socket: &Path, servers: &mut BTreeMap<usize, SocketAddr>, now: &[SocketAddr]) {
     let mut commands = Vec::new();
     servers.retain(|place, pod| {
@@ -91,7 +94,7 @@ async fn follow(socket: &Path, servers: &mut BTreeMap<usize, SocketAddr>, now: &
         ));
         commands.push(format!("set server pods/pod{place} state ready"));
     }
-    // It is gone when the run is over.
+    // HAProxy ends with the run.
     let Ok(mut stream) = UnixStream::connect(socket).await else {
         return;
     };
@@ -101,7 +104,7 @@ async fn follow(socket: &Path, servers: &mut BTreeMap<usize, SocketAddr>, now: &
     }
 }
 
-/// One thread; power of two choices; what can be sent again is, to another pod.
+/// One thread; power of two choices; each request that can be retried is sent to another pod.
 fn settings(address: SocketAddr, socket: &Path) -> String {
     let socket = socket.display();
     format!(
@@ -127,9 +130,9 @@ backend pods
     )
 }
 
-/// Where in its folder HAProxy is told of the list.
+/// The socket of the runtime API, in HAProxy's folder.
 const SOCKET: &str = "socket";
-/// The answer's header that says which pod it is from.
+/// The header of the answer that names its pod.
 const POD: &str = "x-pod-address";
-/// As many as pods, and one that comes before another has left.
+/// One place more than pods, because a pod may come before another has left.
 const PLACES: usize = PODS + 1;

@@ -1,7 +1,8 @@
-//! The callers: 64 of them, in a closed loop or at a fixed rate, and what each request came to.
+//! The callers: 64 of them, in a closed loop or at a fixed rate, and the outcome of each request.
 //!
-//! At a fixed rate a request's time runs from the moment it was *due*, whether a caller was free then or not: a client that stalls
-//! cannot hide the requests that it kept waiting (Gil Tene's coordinated omission).
+//! At a fixed rate the time of a request runs from the moment it was *due*, whether a caller was
+//! free then or not: a client that stalls cannot hide the requests that it kept waiting (Gil Tene's
+//! coordinated omission).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,42 +18,40 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout_at};
 
 use super::case::{Case, Change, Churn, STEP};
-use super::contender::{Contender, Kind};
+use super::implementation::{Implementation, Kind};
 use super::server::Servers;
 
-/// How many callers there are.
+/// The number of callers.
 pub const CALLERS: usize = 64;
 const WARM_UP: Duration = Duration::from_millis(200);
 /// Without churn, before and after.
 const STEADY: Duration = Duration::from_millis(350);
 /// Steps of churn in a run: each pod is replaced once.
 const STEPS: u32 = 8;
-/// When the churn begins and ends, counted from the first steady time.
-pub const CHURN_AFTER: [Duration; 2] = [STEADY, STEADY.saturating_add(STEP.saturating_mul(STEPS))];
-/// What has not ended so long after the run has failed.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A request that has not ended after this time has failed.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// When callers call.
+/// The times of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loop {
-    /// As soon as the answer before is there.
+    /// A caller sends a request as soon as it has the answer of the last one.
     Closed,
-    /// So many requests in a second, all callers together.
+    /// All callers together send this number of requests per second.
     Open(u32),
 }
 
 /// One request.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// When it began, or was due to.
+    /// The time when it began, or was due to begin.
     pub begin: Instant,
-    /// When its body was complete, or it had failed.
+    /// The time when its body was complete, or it had failed.
     pub end: Instant,
-    /// Which pod answered.
+    /// The pod that answered.
     pub outcome: Result<SocketAddr, Kind>,
 }
 
-/// All that happened in a run.
+/// The events of a run.
 #[derive(Debug)]
 pub struct Recording {
     /// After the warm-up.
@@ -61,19 +60,19 @@ pub struct Recording {
     pub steady: [Range<Instant>; 2],
     /// The churn.
     pub churn: Range<Instant>,
-    /// To the list.
+    /// The changes of the list.
     pub changes: Vec<Change>,
     /// Connections opened during the churn.
     pub opened: u64,
-    /// What client and pods had used of their CPUs at the beginning of the first steady time, of the churn, of the second steady time,
-    /// and at its end; `None` where the kernel does not tell.
+    /// CPU time of client and pods at the beginning of the first steady time, of the churn, of the
+    /// second steady time, and at its end; `None` if the kernel does not count it.
     pub cpu: Option<[Duration; 4]>,
-    /// The first failure of each kind, in words.
+    /// The message of the first failure of each kind.
     pub examples: BTreeMap<Kind, String>,
 }
 
-/// Fresh pods and a fresh client: warm-up, a steady time, the churn, another steady time.
-pub async fn run<C: Contender>(case: Case, load: Loop, servers: &mut Servers) -> Recording {
+/// Runs new pods and a new client: warm-up, a steady time, the churn, another steady time.
+pub async fn run<C: Implementation>(case: Case, load: Loop, servers: &mut Servers) -> Recording {
     let mut churn = Churn::begin(case, servers).await;
     let client = C::over(churn.list()).await;
     let processes = [Some(std::process::id()), churn.servers_process(), client.process()];
@@ -119,7 +118,7 @@ pub async fn run<C: Contender>(case: Case, load: Loop, servers: &mut Servers) ->
     }
 }
 
-/// What one caller, or all of them, have seen.
+/// The requests of one caller, or of all.
 #[derive(Debug, Default)]
 struct Calls {
     samples: Vec<Sample>,
@@ -132,7 +131,7 @@ struct Callers {
 }
 
 impl Callers {
-    fn begin(client: impl Contender, load: Loop) -> Self {
+    fn begin(client: impl Implementation, load: Loop) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         match load {
@@ -168,16 +167,17 @@ impl Callers {
 
     async fn end(mut self) -> Calls {
         self.stop.store(true, Relaxed);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
         let mut all = Calls::default();
         while let Ok(Some(calls)) = timeout_at(deadline.into(), self.tasks.join_next()).await {
             let calls = calls.unwrap();
             all.samples.extend(calls.samples);
             all.examples.extend(calls.examples);
         }
-        // Callers still there hang in a request. What they saw before is lost, and the failure is not.
+        // Callers that are left hang in a request. Their earlier samples are lost; the failure
+        // counts.
         let hanging = Sample {
-            begin: deadline - PATIENCE,
+            begin: deadline - REQUEST_TIMEOUT,
             end: deadline,
             outcome: Err(Kind::Timeout),
         };
@@ -187,7 +187,7 @@ impl Callers {
 }
 
 impl Calls {
-    async fn call(&mut self, client: &impl Contender, begin: Instant) {
+    async fn call(&mut self, client: &impl Implementation, begin: Instant) {
         let outcome = client.get().await;
         let failed = outcome.is_err();
         let outcome = outcome.map_err(|failure| {
@@ -201,13 +201,14 @@ impl Calls {
             outcome,
         });
         if failed {
-            // Whoever fails without waiting must not keep all others from running.
+            // A request that fails without waiting must not keep the other callers from running.
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// Says when requests are due. A thread, because tokio's timers are as coarse as a millisecond.
+/// Sends the times when requests are due. WHY a thread: tokio's timers have a resolution of a
+/// millisecond.
 fn metronome(rate: u32, stop: Arc<AtomicBool>) -> mpsc::UnboundedReceiver<Instant> {
     let (sender, receiver) = mpsc::unbounded_channel();
     thread::spawn(move || {

@@ -1,4 +1,5 @@
-//! The peers: tower's balancer behind its buffer, and two clients that take the list in turn. Defaults wherever there are any.
+//! The peers: tower's balancer behind its buffer, and two clients that use the list round robin.
+//! All defaults are kept.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -23,12 +24,12 @@ use tower::discover::Change;
 use tower::load::{CompleteOnResponse, PendingRequests};
 use tower::{BoxError, Service, ServiceExt};
 
-use super::contender::{Contender, Failure, Kind, List};
+use super::implementation::{Failure, Implementation, Kind, List};
 
-/// A client of hyper-util, for one pod or many.
+/// hyper-util's client, for one pod or many.
 pub type Http = legacy::Client<HttpConnector, Empty<Bytes>>;
 
-/// As it comes.
+/// Builds hyper-util's client with its defaults.
 pub fn http_client() -> Http {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
@@ -47,7 +48,8 @@ async fn get(client: Http, pod: SocketAddr) -> Result<SocketAddr, Failure> {
     }
 }
 
-/// Sorts an error by its innermost cause that is known; what is around it only says where it came up.
+/// Classifies an error by its innermost known cause; the errors around it only say where it
+/// occurred.
 pub fn failure(error: impl Error + Send + Sync + 'static) -> Failure {
     let outermost: &(dyn Error + 'static) = &error;
     let causes = std::iter::successors(Some(outermost), |error| (*error).source());
@@ -68,14 +70,14 @@ pub fn failure(error: impl Error + Send + Sync + 'static) -> Failure {
     Failure::new(kind, error)
 }
 
-/// The pods of the list in turn.
+/// The pods of the list, round robin.
 #[derive(Clone)]
-struct InTurn {
+struct RoundRobin {
     list: List,
     next: Arc<AtomicUsize>,
 }
 
-impl InTurn {
+impl RoundRobin {
     fn over(list: List) -> Self {
         Self {
             list,
@@ -89,20 +91,20 @@ impl InTurn {
     }
 }
 
-/// hyper-util's client, with the pods in turn.
+/// hyper-util's client, with the pods round robin.
 #[derive(Clone)]
 pub struct HyperUtil {
     client: Http,
-    pods: InTurn,
+    pods: RoundRobin,
 }
 
-impl Contender for HyperUtil {
-    const NAME: &'static str = "hyper-util, in turn";
+impl Implementation for HyperUtil {
+    const NAME: &'static str = "hyper-util, round robin";
 
     async fn over(list: List) -> Self {
         Self {
             client: http_client(),
-            pods: InTurn::over(list),
+            pods: RoundRobin::over(list),
         }
     }
 
@@ -111,21 +113,21 @@ impl Contender for HyperUtil {
     }
 }
 
-/// reqwest's client, with the pods in turn.
+/// reqwest's client, with the pods round robin.
 #[derive(Clone)]
 pub struct Reqwest {
     client: reqwest::Client,
-    pods: InTurn,
+    pods: RoundRobin,
 }
 
-impl Contender for Reqwest {
-    const NAME: &'static str = "reqwest, in turn";
+impl Implementation for Reqwest {
+    const NAME: &'static str = "reqwest, round robin";
 
     async fn over(list: List) -> Self {
         Self {
-            // Not through a proxy that the environment may name.
+            // Without a proxy, even if the environment names one.
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
-            pods: InTurn::over(list),
+            pods: RoundRobin::over(list),
         }
     }
 
@@ -147,14 +149,15 @@ impl Contender for Reqwest {
     }
 }
 
-/// tower: `Buffer<Balance<PendingRequests<...>>>`, power of two choices over a hyper-util client per pod.
+/// tower: `Buffer<Balance<PendingRequests<...>>>`, power of two choices over a hyper-util client
+/// per pod.
 #[derive(Clone)]
 pub struct Tower(Buffer<(), <Balanced as Service<()>>::Future>);
 
 type Changes = Pin<Box<dyn Stream<Item = Result<Change<SocketAddr, PendingRequests<Pod>>, Infallible>> + Send>>;
 type Balanced = Balance<Changes, ()>;
 
-impl Contender for Tower {
+impl Implementation for Tower {
     const NAME: &'static str = "tower Buffer<Balance>";
 
     async fn over(list: List) -> Self {
@@ -162,7 +165,7 @@ impl Contender for Tower {
         Self(Buffer::new(balance, BUFFER))
     }
 
-    // WHY not an `async fn`: the compiler cannot see that its future would be `Send`.
+    // WHY not an `async fn`: the compiler cannot prove that its future is `Send`.
     fn get(&self) -> impl Future<Output = Result<SocketAddr, Failure>> + Send {
         self.0
             .clone()
@@ -174,7 +177,7 @@ impl Contender for Tower {
     }
 }
 
-/// The list as tower wants it: what comes and what goes.
+/// Returns the list as tower requires it: as a stream of changes.
 fn changes(mut list: List) -> Changes {
     let (sender, mut receiver) = mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -225,5 +228,5 @@ impl Service<()> for Pod {
     }
 }
 
-/// Room for every caller: none of them waits for the buffer.
+/// Room for every caller, so that none waits for the buffer.
 const BUFFER: usize = 1024;

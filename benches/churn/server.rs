@@ -1,39 +1,41 @@
-//! The pods, in a process of their own: the testkit's cluster, driven line by line over stdin and stdout.
+//! The pods, in a process of their own: the testkit's cluster, driven line by line over stdin and
+//! stdout.
 //!
 //! | command | answer |
 //! |---|---|
-//! | `start clean` | the address of a new pod; when stopped, it closes its listening socket and its idle connections at once, and finishes the requests it has |
-//! | `start drained` | the same; when stopped, it goes on accepting for [`DRAIN`], one request per connection, and then closes |
+//! | `start clean`, `start drained` | the address of a new pod with this [`Ending`] |
 //! | `stop ADDRESS` | `ok`: the pod has begun to stop |
-//! | `kill ADDRESS` | `ok`: the process is dead, all its sockets are closed as the kernel does it |
-//! | `opened` | how many connections all pods have accepted since the last `clear` |
+//! | `kill ADDRESS` | `ok`: the process is dead, and its sockets are closed by the kernel |
+//! | `opened` | the number of connections that all pods have accepted since the last `clear` |
 //! | `clear` | `ok`: no pod is left |
 //!
-//! Must not live here: when pods come and go (`case`). The testkit's DNS is not used: all contenders are told by the same list.
+//! The times of changes are in `case`. The testkit's DNS is not used: all implementations follow
+//! the same list.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
+use headless_benches::harness::one_thread;
 use headless_testkit::{Address, App, Cluster, Pod, Termination, Workload};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// The first argument that makes this program the server.
 pub const ARGUMENT: &str = "serve-the-pods-of-churn";
-/// How long a `drained` pod goes on after it was told to stop.
+/// The time for which a `drained` pod serves after it was told to stop.
 const DRAIN: Duration = Duration::from_millis(100);
-/// How long a `clean` pod may take for the requests that it has.
+/// The time that a `clean` pod may take for the requests that it has.
 const GRACE: Duration = Duration::from_secs(2);
 const PORT: u16 = 8080;
 
-/// How a pod ends when it is told to stop.
+/// The end of a pod that is told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// At once, but for the requests it has.
+    /// It closes its listening socket and idle connections at once, and finishes its requests.
     Clean,
-    /// After a while of serving on.
+    /// It accepts for [`DRAIN`] more, one request per connection, and then closes.
     Drained,
 }
 
@@ -62,23 +64,19 @@ impl Ending {
 
 /// Serves until stdin ends.
 pub fn serve() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    one_thread().block_on(async {
         let mut pods = Pods::new().await;
         let mut commands = BufReader::new(tokio::io::stdin()).lines();
         while let Some(command) = commands.next_line().await.unwrap() {
-            println!("{}", pods.obey(&command).await);
+            println!("{}", pods.execute(&command).await);
         }
     });
 }
 
 struct Pods {
-    /// One workload per ending, because how a pod ends is a matter of its workload.
+    /// One workload per ending, because a workload defines the end of its pods.
     workloads: [Workload; 2],
-    /// Those started since the last `clear`, also if they are gone: they still say how many connections they accepted.
+    /// All pods started since the last `clear`, with their counts of accepted connections.
     started: HashMap<SocketAddr, (usize, Pod)>,
     count: usize,
     _cluster: Cluster,
@@ -101,7 +99,7 @@ impl Pods {
         }
     }
 
-    async fn obey(&mut self, command: &str) -> String {
+    async fn execute(&mut self, command: &str) -> String {
         match command.split_once(' ').unwrap_or((command, "")) {
             ("start", ending) => self.start(ending).await.to_string(),
             ("stop", address) => {
@@ -121,7 +119,7 @@ impl Pods {
             ("clear", _) => {
                 for workload in &self.workloads {
                     for pod in workload.pods() {
-                        // An error: it has just gone by itself.
+                        // An error: it has just ended by itself.
                         let _ = workload.evict(pod.name()).await;
                     }
                 }
@@ -149,7 +147,7 @@ impl Pods {
     }
 }
 
-/// The server process, seen from the client.
+/// The process of the pods, seen from the client.
 pub struct Servers {
     commands: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
@@ -157,7 +155,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts it by `command`, which runs this program with [`ARGUMENT`].
+    /// Starts the process by `command`, which runs this program with [`ARGUMENT`].
     pub fn start(command: std::process::Command) -> Self {
         let mut command = Command::from(command);
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -169,37 +167,37 @@ impl Servers {
         }
     }
 
-    /// Its id, while it lives.
+    /// Returns its id, while it runs.
     pub fn process(&self) -> Option<u32> {
         self.process.id()
     }
 
     /// Starts a pod.
     pub async fn start_pod(&mut self, ending: Ending) -> SocketAddr {
-        self.ask(&format!("start {}", ending.name())).await.parse().unwrap()
+        self.send(&format!("start {}", ending.name())).await.parse().unwrap()
     }
 
-    /// Tells a pod to stop. The command is on its way with the first poll.
+    /// Tells a pod to stop. The first poll sends the command.
     pub async fn stop(&mut self, pod: SocketAddr) {
-        self.ask(&format!("stop {pod}")).await;
+        self.send(&format!("stop {pod}")).await;
     }
 
-    /// Kills a pod. The command is on its way with the first poll; the pod is dead when this returns.
+    /// Kills a pod. The first poll sends the command; the pod is dead when this returns.
     pub async fn kill(&mut self, pod: SocketAddr) {
-        self.ask(&format!("kill {pod}")).await;
+        self.send(&format!("kill {pod}")).await;
     }
 
-    /// How many connections were opened since the last [`clear`](Self::clear).
+    /// Returns the number of connections opened since the last [`clear`](Self::clear).
     pub async fn opened(&mut self) -> u64 {
-        self.ask("opened").await.parse().unwrap()
+        self.send("opened").await.parse().unwrap()
     }
 
     /// Ends all pods.
     pub async fn clear(&mut self) {
-        self.ask("clear").await;
+        self.send("clear").await;
     }
 
-    async fn ask(&mut self, command: &str) -> String {
+    async fn send(&mut self, command: &str) -> String {
         self.commands
             .write_all(format!("{command}\n").as_bytes())
             .await
@@ -208,6 +206,6 @@ impl Servers {
             .next_line()
             .await
             .unwrap()
-            .expect("the server process lives")
+            .expect("the server process runs")
     }
 }

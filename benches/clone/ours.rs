@@ -1,4 +1,5 @@
-//! What `headless` has to clone: the balancer, the tower service over it, and the HTTP client, which is a tower service itself.
+//! The handles of `headless`: the balancer, the tower service over it, and the HTTP client, which
+//! is a tower service itself.
 
 use headless::policy::PowerOfTwo;
 use headless::tower::Balanced;
@@ -6,7 +7,7 @@ use headless::{Balancer, Discovery, StaticList};
 use headless_benches::harness::micro::Micro;
 use headless_benches::pods::{self, Nothing};
 
-use super::cloned;
+use crate::cloned::cloned;
 
 pub const ALL: [&str; 3] = [BALANCER, SERVICE, CLIENT];
 const BALANCER: &str = "headless Balancer";
@@ -15,7 +16,7 @@ const CLIENT: &str = "headless-http Client";
 
 const PODS: usize = 3;
 
-pub fn contenders() -> [Micro; 3] {
+pub fn implementations() -> [Micro; 3] {
     [
         cloned(BALANCER, balancer),
         cloned(SERVICE, async || Balanced::new(balancer().await)),

@@ -1,4 +1,5 @@
-//! The peers: what their users clone for each request. Nothing is sent, so nothing is connected.
+//! The peers: the handles that their users clone for each request. Nothing is sent, so nothing is
+//! connected.
 
 use bytes::Bytes;
 use headless_benches::harness::micro::Micro;
@@ -10,13 +11,13 @@ use tonic::transport::Endpoint;
 use tower::buffer::Buffer;
 use tower::service_fn;
 
-use super::cloned;
+use crate::cloned::cloned;
 
 pub const BUFFER: &str = "tower Buffer";
 
-pub fn contenders() -> [Micro; 4] {
+pub fn implementations() -> [Micro; 4] {
     [
-        // What is inside is not cloned: any service will do.
+        // The inner service is not cloned: any service will do.
         cloned(BUFFER, async || {
             let inside = service_fn(|(): ()| std::future::ready(Ok::<_, tower::BoxError>(())));
             Buffer::new(inside, 1024)
@@ -25,7 +26,7 @@ pub fn contenders() -> [Micro; 4] {
             let connector = HttpConnector::new();
             legacy::Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector)
         }),
-        // Not through a proxy that the environment may name.
+        // Without a proxy, even if the environment names one.
         cloned("reqwest Client", async || {
             reqwest::Client::builder().no_proxy().build().unwrap()
         }),

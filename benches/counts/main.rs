@@ -1,7 +1,8 @@
-//! Instructions per pick and per acquire, against what was recorded: the guard of the hot path's price. Times would need an idle machine,
-//! instructions do not.
+//! Instructions per pick and per acquire, compared with recorded counts: the check of the hot
+//! path's cost. Times would need an idle machine, instructions do not.
 //!
-//! `cargo xtask counts [--record]`, and a step of `cargo xtask test`. That nothing is allocated there is asserted by `tests/alloc.rs`.
+//! `cargo xtask counts [--record]`, and a step of `cargo xtask test`. `tests/alloc.rs` asserts that
+//! the hot path allocates nothing.
 
 mod record;
 
@@ -18,31 +19,31 @@ use record::{Compiler, Record};
 const OWN: &[Own] = &[Own {
     name: "--record",
     value: None,
-    help: "what is counted is the record from now on",
+    help: "record what is counted",
 }];
 
-/// By which policies a pod is picked.
+/// The policies that pick.
 const POLICIES: [&str; 4] = [POWER_OF_TWO, LATENCY, ROUND_ROBIN, ROLE_AWARE];
 const POWER_OF_TWO: &str = "power of two";
 const LATENCY: &str = "power of two by latency";
 const ROUND_ROBIN: &str = "round robin";
 const ROLE_AWARE: &str = "role-aware, power of two";
-/// An idle connection besides, by the default policy.
+/// A pick by the default policy, with an idle connection.
 const ACQUIRE: &str = "acquire";
 const PODS: [usize; 2] = [3, 100];
 
-/// Enough that which pods are drawn makes no difference.
+/// Enough that the random choice of pods makes no difference.
 const OPERATIONS: usize = 50_000;
 const FEW: usize = 5_000;
 
-/// Nothing was compared. The number that automake's tests use for it, and `cargo xtask` understands.
+/// The exit code when nothing was compared, as in automake's tests; `cargo xtask` knows it.
 const LEFT_OUT: u8 = 77;
 
 fn main() -> ExitCode {
     let args = Args::from_env(OWN);
     if let Some(asked) = &args.operations {
         operate(
-            &asked.contender,
+            &asked.implementation,
             asked.case.parse().expect("a number of pods"),
             asked.count,
         );
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
         return ExitCode::from(LEFT_OUT);
     };
     let operations = if args.quick { FEW } else { OPERATIONS };
-    match counted(callgrind, operations).and_then(|now| judge(&now, &args)) {
+    match counted(callgrind, operations).and_then(|now| compare(&now, &args)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
@@ -77,7 +78,7 @@ fn counted(callgrind: Callgrind, operations: usize) -> Result<Record, String> {
     Ok(now)
 }
 
-fn judge(now: &Record, args: &Args) -> Result<ExitCode, String> {
+fn compare(now: &Record, args: &Args) -> Result<ExitCode, String> {
     for file in &args.json {
         now.write(file)?;
     }
@@ -98,13 +99,13 @@ fn judge(now: &Record, args: &Args) -> Result<ExitCode, String> {
     match off {
         0 => Ok(ExitCode::SUCCESS),
         _ => Err(format!(
-            "{off} of these are not as recorded. If that is meant: cargo xtask counts --record (fewer instructions, too: with a record \
-             out of date, what was won could be lost again unseen)"
+            "{off} of these are not as recorded. If that is intended: cargo xtask counts --record (for fewer instructions, too: with an \
+             outdated record, the gain could be lost again unnoticed)"
         )),
     }
 }
 
-/// `count` times the same.
+/// Repeats an operation `count` times.
 fn operate(what: &str, n: usize, count: usize) {
     let policy: Box<dyn Policy> = match what {
         ACQUIRE | POWER_OF_TWO => Box::new(PowerOfTwo::default()),
@@ -116,7 +117,7 @@ fn operate(what: &str, n: usize, count: usize) {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let (balancer, route) = pods::balancer(n, policy).await;
-        // A pod that was never connected to is unhealthy.
+        // A pod counts as unhealthy until its first connection.
         pods::connect(&balancer, route, 1).await;
         match what {
             ACQUIRE => {

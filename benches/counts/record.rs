@@ -1,4 +1,4 @@
-//! What was counted once, in `recorded.json`, and how a new count compares with it.
+//! The recorded counts, `recorded.json`, and the comparison of new counts with them.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -8,10 +8,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// How far a count may be from the recorded one.
+/// The largest change of a count, as a part of the recorded one.
 const TOLERANCE: f64 = 0.1;
 
-/// Who made the code that was counted. Between two of them, counts differ without anybody's fault.
+/// The compiler of the code. Counts of two compilers differ for no other reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compiler {
     version: String,
@@ -19,11 +19,11 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// The one that cargo uses here.
+    /// Returns the compiler that cargo uses here.
     ///
     /// # Errors
     ///
-    /// `rustc` does not say who it is.
+    /// `rustc` does not name its version and host.
     pub fn here() -> Result<Self, String> {
         let output = Command::new("rustc").arg("-vV").output();
         let output = output.map_err(|error| format!("rustc does not start: {error}"))?;
@@ -51,26 +51,26 @@ pub struct Record {
     counts: BTreeMap<String, f64>,
 }
 
-/// The one that counts are held against.
+/// Returns the file of the recorded counts.
 pub fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("counts/recorded.json")
 }
 
 impl Record {
-    /// Of nothing yet.
+    /// Creates an empty record.
     pub fn new(compiler: Compiler) -> Self {
         let counts = BTreeMap::new();
         Self { compiler, counts }
     }
 
     pub fn add(&mut self, case: String, count: f64) {
-        // A tenth of an instruction is noise: so a record changes only if something has.
+        // Less than a tenth of an instruction is noise, and must not change the record.
         self.counts.insert(case, (10.0 * count).round() / 10.0);
     }
 
     /// # Errors
     ///
-    /// It cannot be read, or is no record.
+    /// The file cannot be read, or is no record.
     pub fn read(file: &Path) -> Result<Self, String> {
         let text = fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
         let json = serde_json::from_str(&text).ok();
@@ -80,7 +80,7 @@ impl Record {
 
     /// # Errors
     ///
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn write(&self, file: &Path) -> Result<(), String> {
         let written = fs::write(file, format!("{:#}\n", self.to_json()));
         written.map_err(|error| format!("cannot write {}: {error}", file.display()))
@@ -103,7 +103,8 @@ impl Record {
         json!({ "rustc": version, "target": target, "instructions": self.counts })
     }
 
-    /// A line per case, and how many of them are not as recorded: too far off, new, or gone.
+    /// Returns a line per case, and the number of cases that are not as recorded: changed too much,
+    /// new, or gone.
     pub fn against(&self, now: &Self) -> (String, usize) {
         let mut text = line("instructions per operation", "recorded", "now", "change");
         let mut off = 0;
@@ -133,7 +134,7 @@ impl fmt::Display for Record {
     }
 }
 
-/// Begins with a line break.
+/// Returns a line; it begins with a line break.
 fn line(case: &str, recorded: &str, now: &str, change: &str) -> String {
     let mut line = String::new();
     // Writing to a String does not fail.

@@ -1,5 +1,5 @@
-//! The counting allocator of the tests, for the benchmarks: a few thread-local additions per allocation, the same for all
-//! contenders.
+//! The counting allocator of the tests: a few thread-local additions per allocation, the same for
+//! all implementations.
 
 #[path = "../../tests/support/alloc.rs"]
 mod counting;

@@ -1,4 +1,4 @@
-//! The command line of a benchmark program: what all of them take, and what one adds.
+//! The command line of a benchmark program: options of all programs, and options that one adds.
 
 use std::path::PathBuf;
 use std::process;
@@ -8,7 +8,7 @@ use std::process;
 pub struct Own {
     /// With the dashes: `--pods`.
     pub name: &'static str,
-    /// What its value is called in the help; `None`: it takes none.
+    /// The name of its value in the help; `None` if it takes no value.
     pub value: Option<&'static str>,
     /// One line.
     pub help: &'static str,
@@ -17,33 +17,35 @@ pub struct Own {
 /// The options given.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Args {
-    /// Write the results to each of these, as JSON.
+    /// Files for the results, as JSON.
     pub json: Vec<PathBuf>,
-    /// Fewer and shorter rounds: a look, not a measurement.
+    /// Fewer and shorter rounds: a quick run, not a measurement.
     pub quick: bool,
-    /// Only run operations, and measure nothing: [`Callgrind`](super::Callgrind) counts from outside.
+    /// Only runs operations, and measures nothing: [`Callgrind`](super::Callgrind) counts from
+    /// outside.
     pub operations: Option<Operations>,
     own: Vec<(&'static str, String)>,
 }
 
-/// What a run under callgrind is to do.
+/// The task of a run under callgrind.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Operations {
-    /// By whom.
-    pub contender: String,
-    /// In which case.
+    /// The implementation that runs.
+    pub implementation: String,
+    /// The case.
     pub case: String,
-    /// How many.
+    /// The number of operations.
     pub count: usize,
 }
 
 impl Operations {
-    /// For the harness itself, so not in the help.
+    /// An option of the harness itself, so not in the help.
     pub(super) const OPTION: &'static str = "--operations";
 }
 
 impl Args {
-    /// Those of this process. Help, and what cannot be understood, end it.
+    /// Reads the arguments of this process. Ends it after help, and after an argument that is not
+    /// understood.
     pub fn from_env(own: &[Own]) -> Self {
         match Self::parse(std::env::args().skip(1), own) {
             Ok(Some(args)) => args,
@@ -58,7 +60,7 @@ impl Args {
         }
     }
 
-    /// `None`: help was asked for.
+    /// Returns `None` if help was asked for.
     fn parse(args: impl IntoIterator<Item = String>, own: &[Own]) -> Result<Option<Self>, String> {
         let mut parsed = Self::default();
         let mut args = args.into_iter();
@@ -68,14 +70,18 @@ impl Args {
                 "--help" | "-h" => return Ok(None),
                 "--json" => parsed.json.push(value("FILE")?.into()),
                 "--quick" => parsed.quick = true,
-                // cargo says so to every benchmark.
+                // cargo adds this to every benchmark.
                 "--bench" => {}
                 Operations::OPTION => {
-                    let (contender, case, count) = (value("CONTENDER")?, value("CASE")?, value("COUNT")?);
+                    let (implementation, case, count) = (value("IMPLEMENTATION")?, value("CASE")?, value("COUNT")?);
                     let count = count
                         .parse()
                         .map_err(|_| format!("`{count}` is not a number of operations"))?;
-                    parsed.operations = Some(Operations { contender, case, count });
+                    parsed.operations = Some(Operations {
+                        implementation,
+                        case,
+                        count,
+                    });
                 }
                 _ => match own.iter().find(|own| own.name == arg) {
                     Some(Own { name, value: None, .. }) => parsed.own.push((name, String::new())),
@@ -91,12 +97,12 @@ impl Args {
         Ok(Some(parsed))
     }
 
-    /// Whether one of the benchmark's own options was given.
+    /// Returns whether one of the benchmark's own options was given.
     pub fn has(&self, name: &str) -> bool {
         self.own.iter().any(|(given, _)| *given == name)
     }
 
-    /// The value of one of the benchmark's own options; the last one given counts.
+    /// Returns the value of one of the benchmark's own options; the last one given counts.
     pub fn value_of(&self, name: &str) -> Option<&str> {
         let given = self.own.iter().rev().find(|(given, _)| *given == name);
         given.map(|(_, value)| value.as_str())
@@ -108,7 +114,7 @@ fn help(own: &[Own]) -> String {
         ("--json FILE".to_owned(), "write the results to FILE"),
         (
             "--quick".to_owned(),
-            "fewer and shorter rounds: a look, not a measurement",
+            "fewer and shorter rounds: a quick run, not a measurement",
         ),
     ];
     let own = own.iter().map(|own| {
@@ -164,13 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn a_run_for_callgrind_names_contender_case_and_count() {
+    fn a_run_for_callgrind_names_implementation_case_and_count() {
         let operations = parsed("--operations bb8 alone 500").operations;
-        let (contender, case) = ("bb8".to_owned(), "alone".to_owned());
+        let (implementation, case) = ("bb8".to_owned(), "alone".to_owned());
         assert_eq!(
             operations,
             Some(Operations {
-                contender,
+                implementation,
                 case,
                 count: 500
             })

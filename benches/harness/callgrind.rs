@@ -1,35 +1,43 @@
-//! Instructions per operation, counted by `valgrind --tool=callgrind`: exact where times are not, on any machine.
+//! Instructions per operation, counted by `valgrind --tool=callgrind`: exact where times are not,
+//! on any machine.
 //!
-//! The benchmark program runs itself under callgrind, once with N operations and once with 2 N: the difference is N operations,
-//! without the start of the program, the building of pools and the first, slow operations.
+//! The benchmark program runs itself under callgrind, once with N operations and once with 2 N: the
+//! difference is N operations, without the start of the program, the building of pools and the
+//! first, slow operations.
 //!
-//! Not counted is what the kernel does, and under valgrind that includes reading the clock (otherwise tens of nanoseconds, without
-//! the kernel): whoever reads it often looks cheaper here than in the row `time`.
+//! The kernel's instructions are not counted, and under valgrind reading the clock is one of the
+//! kernel's (otherwise it takes tens of nanoseconds, without the kernel). An implementation that
+//! often reads it looks cheaper here than in the row `time`.
 //!
-//! Atomic operations are counted beside them (callgrind's global bus events): those that read, change and write a cache line which
-//! other cores may want: a reference count up or down, a lock taken. Plain atomic loads and stores are not among them.
+//! Atomic operations are counted in addition (callgrind's global bus events): those that read,
+//! change and write a cache line that other cores may need, such as a reference count up or down,
+//! or a lock taken. Plain atomic loads and stores are not among them.
 
 use std::env;
 use std::process::{Command, Output};
 use std::thread;
 
-use super::Operations;
+use super::args::Operations;
+use super::report::Report;
+
+/// A metric: see [`Counts`].
+pub const INSTRUCTIONS: &str = "instructions";
 
 /// Counts instructions, where valgrind is installed.
 #[derive(Clone, Copy, Debug)]
 pub struct Callgrind(());
 
-/// What was counted, per operation.
+/// The counts of one operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Counts {
-    /// All of them, outside the kernel.
+    /// All instructions outside the kernel.
     pub instructions: f64,
-    /// Read, change and write in one: `lock xadd`, `cmpxchg`, `xchg`.
+    /// Those that read, change and write in one: `lock xadd`, `cmpxchg`, `xchg`.
     pub atomics: f64,
 }
 
 impl Callgrind {
-    /// `None`, and a line that says so, without valgrind.
+    /// Returns `None`, and prints why, if valgrind is not installed.
     pub fn find() -> Option<Self> {
         let found = Command::new("valgrind").arg("--version").output();
         if found.is_ok_and(|output| output.status.success()) {
@@ -39,23 +47,34 @@ impl Callgrind {
         None
     }
 
-    /// Instructions per operation: see [`counts`](Self::counts).
+    /// Returns the instructions per operation: see [`counts`](Self::counts).
     ///
     /// # Errors
     ///
-    /// As [`counts`](Self::counts).
-    pub fn per_operation(self, contender: &str, case: &str, count: usize) -> Result<f64, String> {
-        Ok(self.counts(contender, case, count)?.instructions)
+    /// Those of [`counts`](Self::counts).
+    pub fn per_operation(self, implementation: &str, case: &str, count: usize) -> Result<f64, String> {
+        Ok(self.counts(implementation, case, count)?.instructions)
     }
 
-    /// What one operation of `contender` in `case` is made of. The program is called with [`Operations`], and has to do that many.
+    /// Adds the row of instructions per operation to the report, or prints why there is none.
+    ///
+    /// `place` is the case as the program needs it: `case`, perhaps with addresses of servers.
+    pub fn report(self, report: &mut Report, implementation: &str, case: &str, place: &str, count: usize) {
+        match self.per_operation(implementation, place, count) {
+            Ok(count) => report.add(implementation, case, INSTRUCTIONS, count, ""),
+            Err(error) => println!("no instructions of {implementation}: {error}"),
+        }
+    }
+
+    /// Counts one operation of `implementation` in `case`. The program is called with
+    /// [`Operations`], and has to do that many.
     ///
     /// # Errors
     ///
-    /// What went wrong, in words: the program failed, or callgrind's summary is not there.
-    pub fn counts(self, contender: &str, case: &str, count: usize) -> Result<Counts, String> {
-        let run = |count| self.run(contender, case, count);
-        // Side by side: a count does not mind a busy machine.
+    /// The program failed, or callgrind's summary is missing.
+    pub fn counts(self, implementation: &str, case: &str, count: usize) -> Result<Counts, String> {
+        let run = |count| self.run(implementation, case, count);
+        // At the same time: a busy machine does not change a count.
         let (once, twice) = thread::scope(|scope| {
             let twice = scope.spawn(move || run(2 * count));
             (run(count), twice.join())
@@ -66,23 +85,23 @@ impl Callgrind {
         Ok(Counts { instructions, atomics })
     }
 
-    fn run(self, contender: &str, case: &str, count: usize) -> Result<[u64; 2], String> {
+    fn run(self, implementation: &str, case: &str, count: usize) -> Result<[u64; 2], String> {
         let program = env::current_exe().map_err(|error| format!("where is this program? {error}"))?;
         let output = Command::new("valgrind")
             .args([
                 "--tool=callgrind",
                 "--collect-bus=yes",
-                // A child that cannot become the program it was made for would print a summary of its own.
+                // A child whose `exec` fails would print a summary of its own.
                 "--child-silent-after-fork=yes",
                 "--callgrind-out-file=/dev/null",
             ])
             .arg(program)
-            .args([Operations::OPTION, contender, case, &count.to_string()])
+            .args([Operations::OPTION, implementation, case, &count.to_string()])
             .output();
         let Output { status, stderr, .. } = output.map_err(|error| format!("valgrind does not start: {error}"))?;
         let said = String::from_utf8_lossy(&stderr);
         if !status.success() {
-            return Err(format!("{contender}, {case} under callgrind: {status}\n{said}"));
+            return Err(format!("{implementation}, {case} under callgrind: {status}\n{said}"));
         }
         collected(&said).ok_or(format!("no `Collected` in what callgrind said:\n{said}"))
     }

@@ -1,5 +1,5 @@
-//! CPUs: which of them a process runs on, by `taskset`, and how long its threads have run, as the scheduler of Linux has counted it.
-//! Where there is neither, no and `None`.
+//! CPUs: which of them a process runs on, by `taskset`, and how long its threads have run, as
+//! counted by the scheduler of Linux. Elsewhere the answers are `false` and `None`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,19 +11,19 @@ pub fn pin(cpus: &str) -> bool {
     succeeds(Command::new("taskset").args(["--pid", "--cpu-list", cpus, &this]))
 }
 
-/// Whether a program runs, and ends well.
+/// Returns whether a program runs and succeeds.
 pub fn succeeds(command: &mut Command) -> bool {
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 
-/// How long the thread that asks has run. It should have slept a moment before: what a thread used since it last slept is counted with the
-/// next tick.
+/// Returns how long the calling thread has run. It should have slept a moment before: the time
+/// since a thread last slept is counted with the next tick.
 pub fn of_this_thread() -> Option<Duration> {
     run_time(Path::new("/proc/thread-self"))
 }
 
-/// How long all threads of a process have run.
+/// Returns how long all threads of a process have run.
 pub fn of_process(process: u32) -> Option<Duration> {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).ok()?;
     threads.map(|thread| run_time(&thread.ok()?.path())).sum()

@@ -1,8 +1,9 @@
-//! Durations, all of them kept, so that percentiles are exact: a histogram's buckets would blur the tail, which is what we look at.
+//! Durations. All of them are kept, so that percentiles are exact: the buckets of a histogram would
+//! blur the tail.
 
 use std::time::Duration;
 
-/// Durations recorded. Merge those of several tasks with `extend`.
+/// Recorded durations. `extend` merges those of several tasks.
 #[derive(Clone, Debug, Default)]
 pub struct Latencies {
     samples: Vec<Duration>,
@@ -10,7 +11,8 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    /// None yet, with room for so many: growing in the middle of a measurement would be measured.
+    /// Creates an empty record with room for `samples`: growing in the middle of a measurement
+    /// would be measured.
     pub fn with_capacity(samples: usize) -> Self {
         Self {
             samples: Vec::with_capacity(samples),
@@ -18,23 +20,24 @@ impl Latencies {
         }
     }
 
-    /// One more.
+    /// Adds a sample.
     pub fn record(&mut self, sample: Duration) {
         self.samples.push(sample);
         self.sorted = false;
     }
 
-    /// How many.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.samples.len()
     }
 
-    /// None was recorded.
+    /// Returns whether there is no sample.
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
 
-    /// The smallest sample that at least `percent` of all do not exceed (nearest rank); zero of nothing.
+    /// Returns the smallest sample that at least `percent` of all do not exceed (nearest rank), or
+    /// zero without samples.
     pub fn percentile(&mut self, percent: f64) -> Duration {
         if !self.sorted {
             self.samples.sort_unstable();
@@ -47,7 +50,7 @@ impl Latencies {
         self.samples.get(index.min(last)).copied().unwrap_or_default()
     }
 
-    /// The longest; zero of nothing.
+    /// Returns the longest sample, or zero without samples.
     pub fn max(&mut self) -> Duration {
         self.percentile(100.0)
     }
@@ -75,7 +78,7 @@ mod tests {
 
     fn upto(n: u64) -> Latencies {
         let mut latencies = Latencies::default();
-        // Backwards: they do not come in order.
+        // Backwards, because samples do not come in order.
         latencies.extend((1..=n).rev().map(Duration::from_nanos));
         latencies
     }

@@ -1,4 +1,5 @@
-//! Operations of nanoseconds: what one costs alone and with a rival thread; in time, instructions, atomic operations and allocations.
+//! Operations of nanoseconds: what one costs on one thread and on two; in time, instructions,
+//! atomic operations and allocations.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -8,52 +9,56 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Args, Callgrind, Operations, Report, Spread, interleaved, ns_per_operation, so_far};
+use super::alloc::so_far;
+use super::args::{Args, Operations};
+use super::callgrind::{Callgrind, INSTRUCTIONS};
+use super::report::Report;
+use super::rounds::{Spread, interleaved, ns_per_operation};
 
-/// A metric: nanoseconds per operation, nobody else there.
+/// A metric: nanoseconds per operation, on one thread.
 pub const TIME: &str = "time";
-/// A metric: the same on each of two threads that operate on the same thing.
+/// A metric: nanoseconds per operation, on each of two threads that share the implementation.
 pub const TIME_THREADS: &str = "time, 2 threads";
-/// A metric, as the next: [`Counts`](super::Counts).
-pub const INSTRUCTIONS: &str = "instructions";
-/// A metric.
+/// A metric: see [`Counts`](super::Counts).
 pub const ATOMICS: &str = "atomic operations";
-/// A metric: of the thread that operates.
+/// A metric: allocations per operation, of the thread that runs it.
 pub const ALLOCATIONS: &str = "allocations";
 
-/// Contenders for one operation, in one setting.
+/// Implementations of one operation, in one setting.
 pub struct Case {
     name: String,
-    contenders: Vec<Micro>,
+    implementations: Vec<Micro>,
 }
 
 impl Case {
-    /// Of this name, which its rows have.
-    pub fn new(name: impl Into<String>, contenders: Vec<Micro>) -> Self {
+    /// Creates a case. Its rows have this name.
+    pub fn new(name: impl Into<String>, implementations: Vec<Micro>) -> Self {
         let name = name.into();
-        Self { name, contenders }
+        Self { name, implementations }
     }
 }
 
-/// One way to do the operation. Nothing is built before it is its turn: a run under callgrind needs one contender only.
+/// One implementation of the operation. It is built when it is needed: a run under callgrind needs
+/// one only.
 pub struct Micro {
     name: &'static str,
     build: Build,
 }
 
-/// Called with a number, it does so many operations.
-type Run = Box<dyn FnMut(usize) + Send>;
+/// Does as many operations as it is called with.
+pub type Run = Box<dyn FnMut(usize) + Send>;
 type Build = Box<dyn Fn(&Arc<Runtime>) -> Built>;
 
 struct Built {
     run: Run,
-    /// The same for one more thread; `None`: it cannot be shared.
+    /// The same for one more thread; `None` if it cannot be shared.
     another: Option<Box<dyn Fn() -> Run>>,
 }
 
 impl Micro {
-    /// An operation on something shared. `build` gives a function that does as many operations as it is told; each thread calls a clone
-    /// of it. On one thread the runtime is that thread's, on two it has two workers.
+    /// Describes an operation on shared state. `build` returns a function that does as many
+    /// operations as it is called with; each thread calls a clone of it. For one thread the runtime
+    /// is that thread's, for two it has two workers.
     pub fn shared<F>(name: &'static str, build: impl Fn(&Arc<Runtime>) -> F + 'static) -> Self
     where
         F: FnMut(usize) + Clone + Send + 'static,
@@ -68,7 +73,7 @@ impl Micro {
         Self { name, build }
     }
 
-    /// An operation on something that belongs to one thread.
+    /// Describes an operation on the state of one thread.
     pub fn exclusive<F>(name: &'static str, build: impl Fn(&Arc<Runtime>) -> F + 'static) -> Self
     where
         F: FnMut(usize) + Send + 'static,
@@ -81,7 +86,7 @@ impl Micro {
     }
 }
 
-/// The operation as often as told; what it returns is not optimised away.
+/// Repeats the operation as often as it is called with; its result is not optimised away.
 pub fn repeated<T>(mut operation: impl FnMut() -> T + Clone + Send) -> impl FnMut(usize) + Clone + Send {
     move |operations| {
         for _ in 0..operations {
@@ -90,16 +95,23 @@ pub fn repeated<T>(mut operation: impl FnMut() -> T + Clone + Send) -> impl FnMu
     }
 }
 
-/// A whole program of such operations: does what [`Callgrind`] called it for, or measures every case and judges by `targets`.
+/// Runs a program of such operations: runs the operations that [`Callgrind`] asks for, or measures
+/// every case and adds the `targets`.
 ///
 /// # Panics
 ///
-/// [`Callgrind`] asked for a contender that no case has.
-pub fn run(bench: &'static str, limit: &'static str, args: &Args, cases: &[Case], targets: impl FnOnce(&mut Report)) {
+/// If [`Callgrind`] asks for an implementation that no case has.
+pub fn run(
+    bench: &'static str,
+    baseline: &'static str,
+    args: &Args,
+    cases: &[Case],
+    targets: impl FnOnce(&mut Report),
+) {
     if let Some(asked) = &args.operations {
         return operate(asked, cases);
     }
-    let mut report = Report::new(bench, limit);
+    let mut report = Report::new(bench, baseline);
     measure(&mut report, args, cases);
     targets(&mut report);
     report.finish(args);
@@ -107,8 +119,8 @@ pub fn run(bench: &'static str, limit: &'static str, args: &Args, cases: &[Case]
 
 fn operate(asked: &Operations, cases: &[Case]) {
     let case = cases.iter().find(|case| case.name == asked.case).expect("a case");
-    let contender = case.contenders.iter().find(|it| it.name == asked.contender);
-    let mut built = (contender.expect("a contender").build)(&one_thread());
+    let implementation = case.implementations.iter().find(|it| it.name == asked.implementation);
+    let mut built = (implementation.expect("an implementation").build)(&one_thread());
     (built.run)(asked.count);
 }
 
@@ -118,7 +130,7 @@ fn measure(report: &mut Report, args: &Args, cases: &[Case]) {
     for case in cases {
         alone(report, effort, case);
         on_threads(report, effort, case);
-        for Micro { name, .. } in &case.contenders {
+        for Micro { name, .. } in &case.implementations {
             match callgrind.map(|it| it.counts(name, &case.name, effort.counted)) {
                 Some(Ok(counts)) => {
                     report.add(name, &case.name, INSTRUCTIONS, counts.instructions, "");
@@ -133,10 +145,10 @@ fn measure(report: &mut Report, args: &Args, cases: &[Case]) {
 
 fn alone(report: &mut Report, effort: &Effort, case: &Case) {
     let runtime = one_thread();
-    let mut built: Vec<_> = case.contenders.iter().map(|it| (it.build)(&runtime).run).collect();
+    let mut built: Vec<_> = case.implementations.iter().map(|it| (it.build)(&runtime).run).collect();
     let n = effort.operations;
     let times = interleaved(effort.rounds, &mut built, |run| ns_per_operation(n, || run(n)));
-    for ((Micro { name, .. }, run), times) in case.contenders.iter().zip(&mut built).zip(times) {
+    for ((Micro { name, .. }, run), times) in case.implementations.iter().zip(&mut built).zip(times) {
         report.add_spread(name, &case.name, TIME, Spread::of(times), "ns");
         let before = so_far();
         run(n);
@@ -146,25 +158,31 @@ fn alone(report: &mut Report, effort: &Effort, case: &Case) {
 
 fn on_threads(report: &mut Report, effort: &Effort, case: &Case) {
     let runtime = two_workers();
-    let built = case.contenders.iter();
+    let built = case.implementations.iter();
     let built = built.filter_map(|it| Some((it.name, (it.build)(&runtime).another?)));
     let mut built: Vec<_> = built.collect();
     let times = interleaved(effort.rounds, &mut built, |(_, another)| {
-        rivals(effort.threads, [another(), another()])
+        competing(effort.threads, vec![another(), another()])
     });
     for ((name, _), times) in built.iter().zip(times) {
         report.add_spread(name, &case.name, TIME_THREADS, Spread::of(times), "ns");
     }
 }
 
-/// Each as fast as it can, for a time; nanoseconds per operation, on each thread.
+/// Runs each as fast as it can for a time, and returns nanoseconds per operation on each thread.
 ///
-/// WHY: for a time, not so many operations: the fastest would be done on one thread before the other has begun.
-fn rivals<const THREADS: usize>(time: Duration, runs: [Run; THREADS]) -> f64 {
+/// WHY a time and not a number of operations: the fastest would end on one thread before the other
+/// has begun.
+///
+/// # Panics
+///
+/// If an operation panics.
+pub fn competing(time: Duration, runs: Vec<Run>) -> f64 {
     let stop = &AtomicBool::new(false);
+    let n = runs.len();
     let (elapsed, operations) = thread::scope(|scope| {
         let start = Instant::now();
-        let threads = runs.map(|mut run| {
+        let run = |mut run: Run| {
             scope.spawn(move || {
                 let mut operations = 0;
                 // Relaxed: a flag that guards nothing.
@@ -174,13 +192,14 @@ fn rivals<const THREADS: usize>(time: Duration, runs: [Run; THREADS]) -> f64 {
                 }
                 operations
             })
-        });
+        };
+        let threads: Vec<_> = runs.into_iter().map(run).collect();
         thread::sleep(time);
         stop.store(true, Relaxed);
-        let operations: usize = threads.map(|thread| thread.join().unwrap()).iter().sum();
+        let operations: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
         (start.elapsed(), operations)
     });
-    elapsed.as_secs_f64() * 1e9 * THREADS as f64 / operations as f64
+    elapsed.as_secs_f64() * 1e9 * n as f64 / operations as f64
 }
 
 fn one_thread() -> Arc<Runtime> {
@@ -192,10 +211,11 @@ fn two_workers() -> Arc<Runtime> {
     Arc::new(builder.worker_threads(2).enable_time().build().unwrap())
 }
 
-/// Operations between two looks at the flag that ends a run. Many, because to begin may cost something: an entry into the runtime, a task.
+/// Operations between two checks of the flag that ends a run. Many, because the beginning may cost
+/// something: an entry into the runtime, a task.
 const BATCH: usize = 1024;
 
-/// How much is done.
+/// The amount of work.
 struct Effort {
     rounds: usize,
     operations: usize,

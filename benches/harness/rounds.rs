@@ -1,26 +1,28 @@
-//! Repetition: contenders take turns, round after round, and what is reported is the median and the middle half.
+//! Repetition: implementations take turns, round after round. The median and the middle half of the
+//! rounds are reported.
 //!
-//! WHY: turns, because a shared machine changes its speed within seconds; whoever ran alone in the slow ones would look slow.
+//! WHY turns: a shared machine changes its speed within seconds, and an implementation that ran
+//! alone in the slow ones would look slow.
 
 use std::time::Instant;
 
 /// A figure measured several times.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// Half of the rounds were below.
+    /// Half of the rounds were below this.
     pub median: f64,
-    /// A quarter of the rounds was below.
+    /// A quarter of the rounds was below this.
     pub low: f64,
-    /// A quarter of the rounds was above.
+    /// A quarter of the rounds was above this.
     pub high: f64,
 }
 
 impl Spread {
-    /// The spread of the rounds.
+    /// Computes the spread of the rounds.
     ///
     /// # Panics
     ///
-    /// Without any round.
+    /// If there is no round.
     pub fn of(rounds: impl IntoIterator<Item = f64>) -> Self {
         let mut rounds: Vec<_> = rounds.into_iter().collect();
         rounds.sort_by(f64::total_cmp);
@@ -34,14 +36,19 @@ impl Spread {
     }
 }
 
-/// Each contender once per round, in turn, each round beginning with the next of them; what each measured, round by round. One more
-/// round before them is thrown away: it warms caches and pools.
-pub fn interleaved<C, T>(rounds: usize, contenders: &mut [C], mut measure: impl FnMut(&mut C) -> T) -> Vec<Vec<T>> {
-    let mut measured: Vec<Vec<T>> = contenders.iter().map(|_| Vec::with_capacity(rounds)).collect();
-    let n = contenders.len();
+/// Measures each implementation once per round, and returns the results of each, round by round.
+/// Each round begins with the next implementation. One more round before them is discarded: it
+/// warms caches and pools.
+pub fn interleaved<C, T>(
+    rounds: usize,
+    implementations: &mut [C],
+    mut measure: impl FnMut(&mut C) -> T,
+) -> Vec<Vec<T>> {
+    let mut measured: Vec<Vec<T>> = implementations.iter().map(|_| Vec::with_capacity(rounds)).collect();
+    let n = implementations.len();
     for round in 0..=rounds {
         for turn in round..round + n {
-            let result = measure(&mut contenders[turn % n]);
+            let result = measure(&mut implementations[turn % n]);
             if round > 0 {
                 measured[turn % n].push(result);
             }
@@ -50,7 +57,7 @@ pub fn interleaved<C, T>(rounds: usize, contenders: &mut [C], mut measure: impl 
     measured
 }
 
-/// Nanoseconds per operation, of `work` that does `operations`.
+/// Returns nanoseconds per operation of `work`, which does `operations`.
 pub fn ns_per_operation(operations: usize, work: impl FnOnce()) -> f64 {
     let start = Instant::now();
     work();
@@ -83,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn contenders_take_turns_each_begins_a_round_and_the_first_round_is_thrown_away() {
+    fn implementations_take_turns_each_begins_a_round_and_the_first_round_is_discarded() {
         let mut order = String::new();
         let mut calls = 0;
         let results = interleaved(2, &mut ['a', 'b'], |name| {

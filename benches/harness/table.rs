@@ -1,54 +1,87 @@
-//! Rows as text: one table per case, one line per contender, and in each cell the ratio to the limit.
+//! Rows as tables: one table per case, one line per implementation, and in each cell the ratio to
+//! the baseline. Printed by a benchmark, and part of the page of all results.
 
-use std::fmt::Write as _;
+use std::fmt;
 
-use super::Row;
+use super::results::Row;
 
-/// One table per case, in the order in which cases, contenders and metrics first appear.
-pub(super) fn table(rows: &[Row], limit: &str) -> String {
-    let mut text = String::new();
-    for case in distinct(rows.iter().map(|row| row.case.as_str())) {
+/// The figures of one case, as text.
+#[derive(Debug)]
+pub struct Table {
+    /// The case, and the metrics with their units.
+    pub head: Vec<String>,
+    /// The name of an implementation, and its figures.
+    pub lines: Vec<Vec<String>>,
+}
+
+/// Returns one table per case, in the order in which cases, implementations and metrics first
+/// appear.
+pub fn tables(rows: &[Row], baseline: &str) -> Vec<Table> {
+    let cases = distinct(rows.iter().map(|row| row.case.as_str()));
+    let table = |case: &str| {
         let rows: Vec<_> = rows.iter().filter(|row| row.case == case).collect();
         let metrics = distinct(rows.iter().map(|row| row.metric.as_str()));
-        let cell = |contender: &str, metric: &str| {
-            let of = |name: &str| rows.iter().find(|row| row.contender == name && row.metric == metric);
-            of(contender).map(|row| cell(row, of(limit).map(|row| row.value)))
+        let find = |name: &str, metric: &str| {
+            rows.iter()
+                .find(|row| row.implementation == name && row.metric == metric)
         };
-        let mut lines = vec![heading(case, &metrics, &rows)];
-        for contender in distinct(rows.iter().map(|row| row.contender.as_str())) {
-            let cells = metrics.iter().map(|metric| cell(contender, metric).unwrap_or_default());
-            lines.push(std::iter::once(contender.to_owned()).chain(cells).collect());
+        let cell = |name: &str, metric: &str| {
+            let base = find(baseline, metric).map(|row| row.value);
+            find(name, metric).map_or(String::new(), |row| cell(row, base))
+        };
+        let head = metrics.iter().map(|metric| {
+            match rows
+                .iter()
+                .find(|row| row.metric == *metric)
+                .map_or("", |row| &row.unit)
+            {
+                "" => (*metric).to_owned(),
+                unit => format!("{metric} [{unit}]"),
+            }
+        });
+        let line = |name: &str| {
+            let cells = metrics.iter().map(|metric| cell(name, metric));
+            std::iter::once(name.to_owned()).chain(cells).collect()
+        };
+        let names = distinct(rows.iter().map(|row| row.implementation.as_str()));
+        Table {
+            head: std::iter::once(case.to_owned()).chain(head).collect(),
+            lines: names.into_iter().map(line).collect(),
         }
-        text.push_str(&aligned(&lines));
-        text.push('\n');
+    };
+    cases.into_iter().map(table).collect()
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = || std::iter::once(&self.head).chain(&self.lines);
+        let width = |column: usize| lines().map(|line| line[column].chars().count()).max();
+        let widths: Vec<_> = (0..self.head.len()).map(|column| width(column).unwrap_or(0)).collect();
+        for line in lines() {
+            write!(f, "{:<1$}", line[0], widths[0])?;
+            for (cell, width) in line.iter().zip(&widths).skip(1) {
+                write!(f, "  {cell:>width$}")?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(f)
     }
-    text
 }
 
-fn heading(case: &str, metrics: &[&str], rows: &[&Row]) -> Vec<String> {
-    let unit = |metric: &str| rows.iter().find(|row| row.metric == metric).map_or("", |row| &row.unit);
-    let columns = metrics.iter().map(|metric| match unit(metric) {
-        "" => (*metric).to_owned(),
-        unit => format!("{metric} [{unit}]"),
-    });
-    std::iter::once(case.to_owned()).chain(columns).collect()
-}
-
-/// The value, how many times the limit's it is, and half the width of the middle half.
-fn cell(row: &Row, limit: Option<f64>) -> String {
+/// The value, its ratio to the baseline, and half the width of the middle half.
+fn cell(row: &Row, baseline: Option<f64>) -> String {
     let mut text = number(row.value);
-    // Writing to a String does not fail.
-    if let Some(limit) = limit.filter(|limit| *limit != 0.0) {
-        let _ = write!(text, " {:>6}x", number(row.value / limit));
+    if let Some(baseline) = baseline.filter(|value| value.is_normal()) {
+        text += &format!(" {:>6}x", number(row.value / baseline));
     }
-    if let Some((low, high)) = row.middle_half.filter(|_| row.value != 0.0) {
-        let _ = write!(text, " ±{:>3.0}%", 50.0 * (high - low) / row.value);
+    if let Some((low, high)) = row.low.zip(row.high).filter(|_| row.value.is_normal()) {
+        text += &format!(" ±{:>3.0}%", 50.0 * (high - low) / row.value);
     }
     text
 }
 
 /// Three digits, or more before the point.
-pub fn number(value: f64) -> String {
+fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         100.0.. => format!("{value:.0}"),
@@ -57,32 +90,8 @@ pub fn number(value: f64) -> String {
     }
 }
 
-fn aligned(lines: &[Vec<String>]) -> String {
-    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        lines
-            .iter()
-            .filter_map(|line| line.get(column))
-            .map(|it| it.chars().count())
-            .max()
-    };
-    let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for line in lines {
-        let mut cells = line.iter().zip(&widths);
-        if let Some((name, width)) = cells.next() {
-            let _ = write!(text, "{name:<width$}");
-        }
-        for (cell, width) in cells {
-            let _ = write!(text, "  {cell:>width$}");
-        }
-        text.push('\n');
-    }
-    text
-}
-
 /// Each once, in the order in which they first appear.
-pub fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = Vec::new();
     for name in names {
         if !seen.contains(&name) {
@@ -96,69 +105,46 @@ pub fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 mod tests {
     use super::*;
 
-    fn row(contender: &str, case: &str, metric: &str, value: f64) -> Row {
-        let [contender, case, metric, unit] = [contender, case, metric, "ns"].map(str::to_owned);
+    fn row(implementation: &str, case: &str, metric: &str, value: f64) -> Row {
+        let [implementation, case, metric, unit] = [implementation, case, metric, "ns"].map(str::to_owned);
         Row {
-            contender,
+            implementation,
             case,
             metric,
             value,
             unit,
-            middle_half: None,
+            low: None,
+            high: None,
         }
     }
 
     #[test]
-    fn each_case_is_a_table_of_ratios_to_its_own_limit() {
+    fn each_case_is_an_aligned_table_of_ratios_to_its_own_baseline() {
         let mut rows = vec![
-            row("limit", "alone", "time", 10.0),
+            row("baseline", "alone", "time", 10.0),
             row("ours", "alone", "time", 25.0),
-            row("limit", "crowd", "time", 100.0),
+            row("baseline", "crowd", "time", 100.0),
             row("ours", "crowd", "time", 50.0),
         ];
-        rows[1].middle_half = Some((20.0, 30.0));
-        let expected = "\
-alone            time [ns]
-limit        10.0   1.00x
-ours   25.0   2.50x ± 20%
-
-crowd    time [ns]
-limit  100   1.00x
-ours   50.0   0.50x
+        (rows[1].low, rows[1].high) = (Some(20.0), Some(30.0));
+        let text: Vec<_> = tables(&rows, "baseline").iter().map(Table::to_string).collect();
+        let alone = "alone              time [ns]
+baseline        10.0   1.00x
+ours      25.0   2.50x ± 20%
 
 ";
-        let squeezed = |text: &str| {
-            let words = text
-                .lines()
-                .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
-            words.collect::<Vec<_>>()
-        };
-        assert_eq!(squeezed(&table(&rows, "limit")), squeezed(expected));
+        assert_eq!(text[0], alone);
+        assert!(text[1].contains("ours      50.0   0.50x"), "{}", text[1]);
     }
 
     #[test]
-    fn a_missing_figure_is_an_empty_cell_and_a_limit_of_zero_has_no_ratio() {
+    fn a_missing_figure_is_an_empty_cell_and_a_baseline_of_zero_has_no_ratio() {
         let rows = [
-            row("limit", "alone", "allocations", 0.0),
-            row("limit", "alone", "time", 10.0),
+            row("baseline", "alone", "allocations", 0.0),
+            row("baseline", "alone", "time", 10.0),
             row("ours", "alone", "allocations", 2.0),
         ];
-        let table = table(&rows, "limit");
-        let ours = table
-            .lines()
-            .find(|line| line.starts_with("ours"))
-            .expect("a line of ours");
-        assert_eq!(ours.split_whitespace().collect::<Vec<_>>(), ["ours", "2.00"]);
-    }
-
-    #[test]
-    fn columns_are_aligned() {
-        let rows = [
-            row("limit", "alone", "time", 10.0),
-            row("somebody else", "alone", "time", 12345.0),
-        ];
-        let table = table(&rows, "limit");
-        let widths: Vec<_> = table.lines().take(3).map(|line| line.chars().count()).collect();
-        assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{table}");
+        let table = &tables(&rows, "baseline")[0];
+        assert_eq!(table.lines[1], ["ours", "2.00", ""]);
     }
 }

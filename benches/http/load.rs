@@ -1,23 +1,22 @@
-//! The callers, each in a closed loop, and what they saw. How a contender gets an answer is its own business.
+//! The callers, each in a closed loop, and their measurements.
 
 use std::time::{Duration, Instant};
 
-use headless_benches::harness::{Latencies, Report, Spread, cpu, so_far};
+use headless_benches::harness::{Latencies, Report, Spread, cpu, one_thread, so_far};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::contender::{Caller, Contender, Setup};
-use crate::one_thread;
+use crate::implementation::{Caller, Implementation, Setup};
 
 pub const THROUGHPUT: &str = "throughput";
 pub const CPU_OF_ALL: &str = "CPU of all";
 
-/// What was seen in one round.
+/// The measurements of one round.
 #[derive(Debug)]
 pub struct Run {
     /// Answers per second.
     throughput: f64,
-    /// Per answer: of this thread, and of everybody.
+    /// Per answer: of this thread, and of all processes.
     cpu: Option<[Duration; 2]>,
     /// Per answer, of this thread.
     allocations: f64,
@@ -26,21 +25,23 @@ pub struct Run {
 
 /// A client that is open, with its callers.
 pub trait Measured {
-    /// For so long; `servers` is their process.
+    /// Measures for this time; `servers` is the process of the servers.
     fn round(&mut self, time: Duration, servers: u32) -> Run;
 
-    /// So many requests, all callers together, and measures nothing.
+    /// Sends this number of requests, from all callers together, and measures nothing.
     fn repeat(&mut self, requests: usize);
 }
 
-/// WHY a runtime of its own: what one does in the background is not done in the turns of the others.
-pub struct Open<C: Contender> {
+/// An implementation that is open.
+///
+/// WHY a runtime of its own: its background work must not run in the rounds of the others.
+pub struct Open<C: Implementation> {
     client: C,
     callers: Vec<C::Caller>,
     runtime: Runtime,
 }
 
-impl<C: Contender> Open<C> {
+impl<C: Implementation> Open<C> {
     pub fn new(setup: &Setup) -> Self {
         let runtime = one_thread();
         let (client, callers) = runtime.block_on(async {
@@ -58,7 +59,8 @@ impl<C: Contender> Open<C> {
         }
     }
 
-    /// What this thread has used so far, and what everybody has. Sleeps first, so that the scheduler has counted all of it.
+    /// Returns the CPU time of this thread, and of all processes. Sleeps first, so that the
+    /// scheduler has counted all of it.
     fn cpu_time(&self, servers: u32) -> Option<[Duration; 2]> {
         std::thread::sleep(Duration::from_millis(2));
         let others = [Some(servers), self.client.process()].into_iter().flatten();
@@ -67,32 +69,32 @@ impl<C: Contender> Open<C> {
         Some([ours, ours + others])
     }
 
-    /// All callers at once.
+    /// Runs `call` for all callers at once.
     fn call<F: Future<Output = (C::Caller, T)> + Send + 'static, T: Send + 'static>(
         &mut self,
         call: impl Fn(C::Caller) -> F,
     ) -> Vec<T> {
         let callers = std::mem::take(&mut self.callers);
-        let seen = self.runtime.block_on(async {
+        let results = self.runtime.block_on(async {
             let calls: JoinSet<_> = callers.into_iter().map(call).collect();
             calls.join_all().await
         });
-        let (callers, seen) = seen.into_iter().unzip();
+        let (callers, results) = results.into_iter().unzip();
         self.callers = callers;
-        seen
+        results
     }
 }
 
-impl<C: Contender> Measured for Open<C> {
+impl<C: Implementation> Measured for Open<C> {
     fn round(&mut self, time: Duration, servers: u32) -> Run {
         let (used, allocated) = (self.cpu_time(servers), so_far());
         let begin = Instant::now();
-        let seen = self.call(|caller| for_time(caller, begin + time));
+        let results = self.call(|caller| for_time(caller, begin + time));
         let elapsed = begin.elapsed();
         let allocated = so_far() - allocated;
         let used = self.cpu_time(servers).zip(used);
         let mut latencies = Latencies::default();
-        seen.into_iter().for_each(|seen| latencies.extend(seen));
+        results.into_iter().for_each(|samples| latencies.extend(samples));
         let answers = latencies.len() as f64;
         Run {
             throughput: answers / elapsed.as_secs_f64(),
@@ -125,28 +127,28 @@ async fn for_time<C: Caller>(mut caller: C, end: Instant) -> (C, Latencies) {
     (caller, latencies)
 }
 
-/// The rows of all rounds of one contender.
-pub fn report(report: &mut Report, contender: &str, case: &str, mut runs: Vec<Run>) {
+/// Adds the rows of all rounds of one implementation.
+pub fn report(report: &mut Report, implementation: &str, case: &str, mut runs: Vec<Run>) {
     let throughput = Spread::of(runs.iter().map(|run| run.throughput));
-    report.add_spread(contender, case, THROUGHPUT, throughput, "1/s");
+    report.add_spread(implementation, case, THROUGHPUT, throughput, "1/s");
     for (metric, percent) in [("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9)] {
         let of = |run: &mut Run| microseconds(run.latencies.percentile(percent));
         let spread = Spread::of(runs.iter_mut().map(of));
-        report.add_spread(contender, case, metric, spread, "µs");
+        report.add_spread(implementation, case, metric, spread, "µs");
     }
     for (k, metric) in ["CPU", CPU_OF_ALL].into_iter().enumerate() {
         let of = |run: &Run| Some(microseconds(run.cpu?[k]));
         if let Some(figures) = runs.iter().map(of).collect::<Option<Vec<_>>>() {
-            report.add_spread(contender, case, metric, Spread::of(figures), "µs");
+            report.add_spread(implementation, case, metric, Spread::of(figures), "µs");
         }
     }
     let allocations = Spread::of(runs.iter().map(|run| run.allocations));
-    report.add(contender, case, "allocations", allocations.median, "");
+    report.add(implementation, case, "allocations", allocations.median, "");
 }
 
 fn microseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// Requests of one caller in a round, at most.
+/// The most requests of one caller in a round.
 const ROOM: usize = 32_768;

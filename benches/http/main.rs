@@ -1,13 +1,15 @@
-//! What an HTTP client costs over the connections below it: GETs with a small answer over 8 servers, by 1, 16 and 64 callers, over HTTP/1.1
-//! and HTTP/2.
+//! The cost of an HTTP client above its connections: GETs with a small answer over 8 servers, by 1,
+//! 16 and 64 callers, over HTTP/1.1 and HTTP/2.
 //!
-//! The servers are another process, and all processes share one CPU: throughput is then what a request costs all of them together, and
-//! whoever works less gets more done. Without `taskset` nothing is pinned, and throughput says little.
+//! The servers are another process, and all processes share one CPU: throughput then shows the cost
+//! of a request in all of them together. Without `taskset` nothing is pinned, and throughput says
+//! little.
 //!
-//! `cargo xtask bench http`; without the feature `peers`, what is by hand and `headless` only.
+//! `cargo xtask bench http`; without the feature `peers`, hand-written clients and `headless` only.
 
-mod by_hand;
-mod contender;
+mod all;
+mod hand_written;
+mod implementation;
 mod load;
 mod ours;
 #[cfg(feature = "peers")]
@@ -18,18 +20,18 @@ mod servers;
 use std::time::Duration;
 
 use headless_benches::harness::{Args, Bound, Callgrind, Operations, Report, cpu, interleaved};
-use tokio::runtime::{Builder, Runtime};
 
-use contender::{Case, LIMIT, Protocol, Setup, Shared, known};
+use all::{BASELINE, implementations, proxies};
+use implementation::{Case, ClonedClient, Setup};
 use load::{CPU_OF_ALL, THROUGHPUT};
 use ours::Headless;
-use servers::Servers;
+use servers::{Protocol, Servers};
 
-/// How much is done.
+/// The amount of work.
 struct Effort {
     rounds: usize,
     round: Duration,
-    /// Requests whose instructions are counted; none: they are not.
+    /// Requests whose instructions are counted; with 0 they are not counted.
     counted: usize,
 }
 
@@ -46,9 +48,9 @@ const QUICK: Effort = Effort {
 };
 
 const CALLERS: [usize; 3] = [1, 16, 64];
-/// Where what matters is seen: many callers, one and the same answer.
+/// The number of callers of the targets.
 const MOST: usize = 64;
-/// The one that all processes share.
+/// The CPU that all processes share.
 const CPU: &str = "0";
 
 fn main() {
@@ -76,12 +78,12 @@ fn main() {
         servers::PODS
     );
     let servers = Servers::start();
-    let mut report = Report::new("http", LIMIT);
+    let mut report = Report::new("http", BASELINE);
     for case in cases() {
         measure(&mut report, case, &servers, &effort);
     }
-    for (contender, case, instructions) in counts {
-        report.add(contender, &case.name(), "instructions", instructions, "");
+    for (implementation, case, instructions) in counts {
+        report.add(implementation, &case.name(), "instructions", instructions, "");
     }
     targets(&mut report);
     report.finish(&args);
@@ -92,26 +94,22 @@ fn cases() -> impl Iterator<Item = Case> {
     Protocol::ALL.into_iter().flat_map(of)
 }
 
-fn one_thread() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
-}
-
 fn measure(report: &mut Report, case: Case, servers: &Servers, effort: &Effort) {
-    let mut known = known(case.protocol);
-    known.extend(contender::proxies(case.protocol));
+    let mut all = implementations(case.protocol);
+    all.extend(proxies(case.protocol));
     let pods = servers.of(case.protocol).clone();
     let setup = Setup { case, pods };
-    let mut open: Vec<_> = known.iter().map(|it| (it.open)(&setup)).collect();
+    let mut open: Vec<_> = all.iter().map(|it| (it.open)(&setup)).collect();
     let rounds = interleaved(effort.rounds, &mut open, |it| it.round(effort.round, servers.process()));
-    for (it, rounds) in known.iter().zip(rounds) {
+    for (it, rounds) in all.iter().zip(rounds) {
         load::report(report, it.name, &case.name(), rounds);
     }
 }
 
-/// Instructions per request, of this process.
+/// Counts the instructions per request, of this process.
 fn count(callgrind: Callgrind, case: Case, servers: &Servers, requests: usize) -> Vec<(&'static str, Case, f64)> {
     let mut counts = Vec::new();
-    for it in known(case.protocol) {
+    for it in implementations(case.protocol) {
         let place = format!("{} {}", case.name(), servers.of(case.protocol));
         match callgrind.per_operation(it.name, &place, requests) {
             Ok(count) => counts.push((it.name, case, count)),
@@ -121,20 +119,20 @@ fn count(callgrind: Callgrind, case: Case, servers: &Servers, requests: usize) -
     counts
 }
 
-/// Under callgrind, with the servers that the case names.
+/// Runs under callgrind, with the servers that the case names.
 fn run(operations: &Operations) {
     let asked = cases().find_map(|case| {
         let pods = operations.case.strip_prefix(&case.name())?;
         Some((case, pods.trim().parse().ok()?))
     });
     let (case, pods) = asked.expect("a case of this benchmark, and its servers");
-    let known = known(case.protocol);
-    let it = known.iter().find(|it| it.name == operations.contender);
-    let it = it.expect("a contender of this benchmark");
+    let all = implementations(case.protocol);
+    let it = all.iter().find(|it| it.name == operations.implementation);
+    let it = it.expect("an implementation of this benchmark");
     (it.open)(&Setup { case, pods }).repeat(operations.count);
 }
 
-/// WHY twice: where nobody else uses the CPU, both say the same; elsewhere only the second does, and says what the first would be.
+/// WHY two kinds: on an idle machine both are equal; on a busy one only the second is right.
 fn targets(report: &mut Report) {
     for protocol in Protocol::ALL {
         let case = Case {
@@ -147,12 +145,12 @@ fn targets(report: &mut Report) {
                 CPU_OF_ALL => report.ratio(other, one, &case, metric),
                 _ => report.ratio(one, other, &case, metric),
             };
-            let of_limit = of(Headless::NAME, LIMIT);
+            let of_baseline = of(Headless::NAME, BASELINE);
             #[cfg(feature = "peers")]
-            let of_ours = peers::BEHIND.map(|peer| (peer, of(peer, Headless::NAME)));
+            let of_ours = peers::SLOWER.map(|peer| (peer, of(peer, Headless::NAME)));
             report.target(
-                &format!("{case}: {what}, of the limit's"),
-                of_limit,
+                &format!("{case}: {what}, of the baseline's"),
+                of_baseline,
                 Bound::AtLeast(0.95),
             );
             #[cfg(feature = "peers")]

@@ -3,13 +3,13 @@
 use headless::{Discovery, Endpoint, StaticList};
 use headless_http::Client;
 
-use crate::contender::{PATH, Protocol, Setup, Shared};
-use crate::servers::ANSWER;
+use crate::implementation::{ClonedClient, PATH, Setup};
+use crate::servers::{ANSWER, Protocol};
 
 #[derive(Clone)]
 pub struct Headless(Client);
 
-impl Shared for Headless {
+impl ClonedClient for Headless {
     const NAME: &'static str = "headless";
 
     async fn open(setup: &Setup) -> Self {

@@ -1,11 +1,10 @@
-//! The peers: two clients with the servers in turn, tower's balancer behind its buffer, and tonic's channel. Defaults wherever there are
-//! any.
+//! The peers: two clients with the servers round robin, tower's balancer behind its buffer, and
+//! tonic's channel. All defaults are kept.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use headless_benches::hand_written::RoundRobin;
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
 use http_body_util::Empty;
@@ -19,12 +18,12 @@ use tower::discover::ServiceList;
 use tower::load::{CompleteOnResponse, PendingRequests};
 use tower::{Service, ServiceExt};
 
-use crate::by_hand::check;
-use crate::contender::{PATH, Protocol, Setup, Shared};
-use crate::servers::{ANSWER, Pods};
+use crate::hand_written::check;
+use crate::implementation::{ClonedClient, PATH, Setup};
+use crate::servers::{ANSWER, Pods, Protocol};
 
-/// Whom `headless` is to leave behind.
-pub const BEHIND: [&str; 3] = [HyperUtil::NAME, Tower::NAME, Reqwest::NAME];
+/// The peers of the targets.
+pub const SLOWER: [&str; 3] = [HyperUtil::NAME, Tower::NAME, Reqwest::NAME];
 
 type Http = legacy::Client<HttpConnector, Empty<Bytes>>;
 
@@ -47,40 +46,20 @@ fn get(authority: Authority) -> Request<Empty<Bytes>> {
     Request::get(uri.build().unwrap()).body(Empty::new()).unwrap()
 }
 
-/// One after another, all callers together.
-#[derive(Clone)]
-struct InTurn<T> {
-    all: Arc<[T]>,
-    next: Arc<AtomicUsize>,
-}
-
-impl<T> InTurn<T> {
-    fn new(all: impl Iterator<Item = T>) -> Self {
-        Self {
-            all: all.collect(),
-            next: Arc::default(),
-        }
-    }
-
-    fn next(&self) -> &T {
-        &self.all[self.next.fetch_add(1, Relaxed) % self.all.len()]
-    }
-}
-
-/// hyper-util's client, with the servers in turn.
+/// hyper-util's client, with the servers round robin.
 #[derive(Clone)]
 pub struct HyperUtil {
     client: Http,
-    pods: InTurn<Authority>,
+    pods: RoundRobin<Authority>,
 }
 
-impl Shared for HyperUtil {
-    const NAME: &'static str = "hyper-util, in turn";
+impl ClonedClient for HyperUtil {
+    const NAME: &'static str = "hyper-util, round robin";
 
     async fn open(setup: &Setup) -> Self {
         Self {
             client: http_client(setup.case.protocol),
-            pods: InTurn::new(authorities(&setup.pods)),
+            pods: RoundRobin::over(authorities(&setup.pods)),
         }
     }
 
@@ -90,18 +69,18 @@ impl Shared for HyperUtil {
     }
 }
 
-/// reqwest's client, with the servers in turn.
+/// reqwest's client, with the servers round robin.
 #[derive(Clone)]
 pub struct Reqwest {
     client: reqwest::Client,
-    pods: InTurn<Authority>,
+    pods: RoundRobin<Authority>,
 }
 
-impl Shared for Reqwest {
-    const NAME: &'static str = "reqwest, in turn";
+impl ClonedClient for Reqwest {
+    const NAME: &'static str = "reqwest, round robin";
 
     async fn open(setup: &Setup) -> Self {
-        // Not through a proxy that the environment may name.
+        // Without a proxy, even if the environment names one.
         let builder = reqwest::Client::builder().no_proxy();
         let builder = match setup.case.protocol {
             Protocol::Http1 => builder,
@@ -109,7 +88,7 @@ impl Shared for Reqwest {
         };
         Self {
             client: builder.build().unwrap(),
-            pods: InTurn::new(authorities(&setup.pods)),
+            pods: RoundRobin::over(authorities(&setup.pods)),
         }
     }
 
@@ -122,13 +101,14 @@ impl Shared for Reqwest {
 }
 
 type List = ServiceList<Vec<PendingRequests<Pod>>>;
-type Ask = Request<Empty<Bytes>>;
+type Get = Request<Empty<Bytes>>;
 
-/// tower: `Buffer<Balance<PendingRequests<...>>>`, power of two choices over a hyper-util client per server.
+/// tower: `Buffer<Balance<PendingRequests<...>>>`, power of two choices over a hyper-util client
+/// per server.
 #[derive(Clone)]
-pub struct Tower(Buffer<Ask, <Balance<List, Ask> as Service<Ask>>::Future>);
+pub struct Tower(Buffer<Get, <Balance<List, Get> as Service<Get>>::Future>);
 
-impl Shared for Tower {
+impl ClonedClient for Tower {
     const NAME: &'static str = "tower Buffer<Balance>";
 
     async fn open(setup: &Setup) -> Self {
@@ -136,8 +116,8 @@ impl Shared for Tower {
             let client = http_client(setup.case.protocol);
             PendingRequests::new(Pod { client, authority }, CompleteOnResponse::default())
         });
-        let pods: List = ServiceList::new::<Ask>(pods.collect());
-        let balance = Balance::<List, Ask>::new(pods);
+        let pods: List = ServiceList::new::<Get>(pods.collect());
+        let balance = Balance::<List, Get>::new(pods);
         Self(Buffer::new(balance, BUFFER))
     }
 
@@ -147,14 +127,14 @@ impl Shared for Tower {
     }
 }
 
-/// One server for tower: makes the request's path a whole URI, as hyper-util's client wants it.
+/// One server for tower. It completes the path to a URI, as hyper-util's client requires.
 struct Pod {
     client: Http,
     authority: Authority,
 }
 
-impl Service<Ask> for Pod {
-    type Response = <Http as Service<Ask>>::Response;
+impl Service<Get> for Pod {
+    type Response = <Http as Service<Get>>::Response;
     type Error = legacy::Error;
     type Future = ResponseFuture;
 
@@ -162,7 +142,7 @@ impl Service<Ask> for Pod {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Ask) -> ResponseFuture {
+    fn call(&mut self, mut request: Get) -> ResponseFuture {
         let mut uri = std::mem::take(request.uri_mut()).into_parts();
         (uri.scheme, uri.authority) = (Some(Scheme::HTTP), Some(self.authority.clone()));
         *request.uri_mut() = Uri::from_parts(uri).unwrap();
@@ -174,7 +154,7 @@ impl Service<Ask> for Pod {
 #[derive(Clone)]
 pub struct Tonic(Channel);
 
-impl Shared for Tonic {
+impl ClonedClient for Tonic {
     const NAME: &'static str = "tonic balance_list";
 
     async fn open(setup: &Setup) -> Self {
@@ -192,5 +172,5 @@ impl Shared for Tonic {
     }
 }
 
-/// Room for every caller: none of them waits for the buffer.
+/// Room for every caller, so that none waits for the buffer.
 const BUFFER: usize = 1024;

@@ -1,46 +1,45 @@
-//! HAProxy and nginx in front of the servers, those of them that are on the `PATH`. Connections by hand, as the limit's; so the difference
-//! is the proxy. Each has one thread.
+//! HAProxy and nginx in front of the servers, if they are on the `PATH`. Connections are those of
+//! the baseline, so the difference is the proxy. Each proxy has one thread.
 
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
 
-use headless_benches::harness::{self, cpu};
-use tokio::net::TcpStream;
+use headless_benches::harness::{Program, Proxy, free_addresses};
 
-use crate::by_hand::Link;
-use crate::contender::{Contender, Protocol, Setup};
-use crate::servers::Pods;
+use crate::hand_written::Link;
+use crate::implementation::{Implementation, Setup};
+use crate::servers::{Pods, Protocol};
 
-/// A running proxy. It is gone with the value.
-pub trait Proxy: 'static {
-    /// In the report.
+/// The settings of a program.
+pub trait Settings: 'static {
+    /// Its name in the report.
     const NAME: &'static str;
-    const PROGRAM: &'static str;
+    const PROGRAM: Program;
 
-    fn start(address: SocketAddr, pods: &Pods) -> Self;
-
-    fn process(&self) -> u32;
+    fn settings(address: SocketAddr, pods: &Pods) -> String;
 }
 
 /// hyper, pinned to a proxy.
-pub struct Behind<P> {
-    proxy: P,
+pub struct Behind<S> {
+    proxy: Proxy,
     address: SocketAddr,
+    settings: PhantomData<S>,
 }
 
-impl<P: Proxy> Contender for Behind<P> {
-    const NAME: &'static str = P::NAME;
+impl<S: Settings> Implementation for Behind<S> {
+    const NAME: &'static str = S::NAME;
     type Caller = Link;
 
     async fn open(setup: &Setup) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let proxy = P::start(address, &setup.pods);
-        while TcpStream::connect(address).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        let [address] = free_addresses();
+        let proxy = Proxy::start(S::PROGRAM, |_| S::settings(address, &setup.pods));
+        proxy.listens_on(address).await;
+        let settings = PhantomData;
+        Self {
+            proxy,
+            address,
+            settings,
         }
-        Self { proxy, address }
     }
 
     async fn caller(&self, _: usize) -> Link {
@@ -48,22 +47,21 @@ impl<P: Proxy> Contender for Behind<P> {
     }
 
     fn process(&self) -> Option<u32> {
-        Some(self.proxy.process())
+        Some(self.proxy.id())
     }
 }
 
-/// Power of two choices, connections to the servers kept.
-pub struct HaProxy(harness::HaProxy);
+/// Power of two choices; connections to the servers are kept.
+pub struct HaProxy;
 
-impl Proxy for HaProxy {
+impl Settings for HaProxy {
     const NAME: &'static str = "HAProxy, hyper pinned to it";
-    const PROGRAM: &'static str = "haproxy";
+    const PROGRAM: Program = Program::HaProxy;
 
-    fn start(address: SocketAddr, pods: &Pods) -> Self {
-        let servers: String = lines(pods, |k, pod| format!("    server pod{k} {pod}\n"));
-        Self(harness::HaProxy::start(|_| {
-            format!(
-                "global
+    fn settings(address: SocketAddr, pods: &Pods) -> String {
+        let servers = lines(pods, |k, pod| format!("    server pod{k} {pod}\n"));
+        format!(
+            "global
     nbthread 1
 defaults
     mode http
@@ -75,31 +73,23 @@ listen web
     balance random(2)
     http-reuse always
 {servers}"
-            )
-        }))
-    }
-
-    fn process(&self) -> u32 {
-        self.0.id()
+        )
     }
 }
 
-/// The same.
-pub struct Nginx {
-    child: Child,
-    folder: PathBuf,
-}
+/// The same settings.
+pub struct Nginx;
 
-impl Proxy for Nginx {
+impl Settings for Nginx {
     const NAME: &'static str = "nginx, hyper pinned to it";
-    const PROGRAM: &'static str = "nginx";
+    const PROGRAM: Program = Program::Nginx;
 
-    fn start(address: SocketAddr, pods: &Pods) -> Self {
-        let servers: String = lines(pods, |_, pod| format!("        server {pod};\n"));
+    fn settings(address: SocketAddr, pods: &Pods) -> String {
+        let servers = lines(pods, |_, pod| format!("        server {pod};\n"));
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("    {kind}_temp_path {kind};\n"))
             .concat();
-        let settings = format!(
+        format!(
             "daemon off;
 master_process off;
 pid nginx.pid;
@@ -123,32 +113,8 @@ http {{
     }}
 }}
 "
-        );
-        let folder = std::env::temp_dir().join(format!("bench-nginx-{}-{}", std::process::id(), address.port()));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("nginx.conf"), settings).unwrap();
-        let mut command = Command::new(Self::PROGRAM);
-        command.arg("-p").arg(&folder).args(["-c", "nginx.conf"]);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        Self { child, folder }
+        )
     }
-
-    fn process(&self) -> u32 {
-        self.child.id()
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // Errors: it has ended by itself, or somebody tidied up before.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-pub fn is_installed(program: &str) -> bool {
-    cpu::succeeds(Command::new(program).arg("-v"))
 }
 
 fn lines(pods: &Pods, line: impl Fn(usize, &SocketAddr) -> String) -> String {

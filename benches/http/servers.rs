@@ -1,5 +1,5 @@
-//! The servers: 8 of plain hyper for each protocol, one thread in a process of their own, so that the client's CPU time is its own. They
-//! end with their standard input.
+//! The servers: 8 of plain hyper for each protocol, on one thread in a process of their own, so
+//! that the client's CPU time is its own. They end with their standard input.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 
 use bytes::Bytes;
+use headless_benches::harness::one_thread;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -18,15 +19,23 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::contender::Protocol;
-use crate::one_thread;
-
 /// The first argument that makes this program the servers.
 pub const ARGUMENT: &str = "serve-the-pods-of-http";
-/// How many there are for each protocol.
+/// Their number for each protocol.
 pub const PODS: usize = 8;
-/// What they answer.
+/// Their answer.
 pub const ANSWER: &[u8] = b"Hello from a pod";
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    pub const ALL: [Self; 2] = [Self::Http1, Self::Http2];
+}
 
 /// The addresses of the servers of one protocol; as text, with commas between.
 #[derive(Clone, Debug)]
@@ -47,7 +56,7 @@ impl FromStr for Pods {
     }
 }
 
-/// Says where, a line for each protocol, and serves until standard input ends.
+/// Prints the addresses, a line for each protocol, and serves until standard input ends.
 pub fn serve() {
     let runtime = one_thread();
     runtime.block_on(async {
@@ -60,8 +69,8 @@ pub fn serve() {
             }
             println!("{}", Pods(pods));
         }
-        let the_end = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0]));
-        the_end.await.unwrap().unwrap();
+        let end = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0]));
+        end.await.unwrap().unwrap();
     });
 }
 
@@ -78,7 +87,7 @@ async fn speak(stream: TcpStream, protocol: Protocol) {
         ready(Ok::<_, Infallible>(answer))
     });
     let stream = TokioIo::new(stream);
-    // How a connection ends is the client's business.
+    // The client may end a connection in any way.
     let _ = match protocol {
         Protocol::Http1 => http1::Builder::new().serve_connection(stream, service).await,
         Protocol::Http2 => {
@@ -88,14 +97,14 @@ async fn speak(stream: TcpStream, protocol: Protocol) {
     };
 }
 
-/// The process, seen from the client.
+/// The process of the servers, seen from the client.
 pub struct Servers {
     process: Child,
     pods: [Pods; 2],
 }
 
 impl Servers {
-    /// Starts it.
+    /// Starts the process.
     pub fn start() -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         let command = command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -105,12 +114,12 @@ impl Servers {
         Self { process, pods }
     }
 
-    /// Those that speak `protocol`.
+    /// Returns the servers that speak `protocol`.
     pub fn of(&self, protocol: Protocol) -> &Pods {
         &self.pods[protocol as usize]
     }
 
-    /// The id of the process.
+    /// Returns the id of the process.
     pub fn process(&self) -> u32 {
         self.process.id()
     }

@@ -1,36 +1,36 @@
-//! What an endpoint and an idle connection take in memory: live bytes, as asked of the allocator, on one thread.
+//! The memory of an endpoint and of an idle connection: live bytes, as requested from the
+//! allocator, on one thread.
 //!
-//! The limit is a counter beside the address and the name, and a stack of connections with the time of their last use. What the
-//! allocator rounds up, and what is freed again, is not counted.
+//! The baseline is a counter beside the address and the name, and a stack of connections with the
+//! time of their last use. The allocator's rounding and freed memory are not counted.
 //!
-//! `cargo xtask bench memory`; without the feature `peers`, against the limit only.
+//! `cargo xtask bench memory`; without the feature `peers`, against the baseline only.
 
-mod by_hand;
+mod hand_written;
 mod ours;
 #[cfg(feature = "peers")]
 mod peers;
 
 use std::any::Any;
-use std::net::SocketAddr;
 
 use headless_benches::harness::{Args, Bound, Report, live_bytes};
 
-const LIMIT: &str = "by hand: the limit";
+const BASELINE: &str = "hand-written (baseline)";
 const HEADLESS: &str = "headless";
 
-/// Whether what an endpoint takes depends on how many there are.
-const SIZES: [u32; 2] = [1000, 10_000];
-/// In the measurement of connections.
-const PODS: u32 = 10_000;
-/// For so many the first one makes room.
+/// Two sizes show whether the memory of an endpoint depends on their number.
+const SIZES: [usize; 2] = [1000, 10_000];
+/// The size in the measurement of connections.
+const PODS: usize = 10_000;
+/// The first connection makes room for this number.
 const ROOM: usize = 4;
 const CONNECTIONS: usize = 16;
 
-/// So many pods, and nothing else: what is returned owns all that was allocated for them.
-type Hold = fn(u32) -> Box<dyn Any>;
+/// Makes a balancer of this number of pods. The result owns all that was allocated.
+type Hold = fn(usize) -> Box<dyn Any>;
 
-const CONTENDERS: &[(&str, Hold)] = &[
-    (LIMIT, |pods| Box::new(by_hand::endpoints(pods))),
+const IMPLEMENTATIONS: &[(&str, Hold)] = &[
+    (BASELINE, |pods| Box::new(hand_written::endpoints(pods))),
     (HEADLESS, |pods| Box::new(ours::balancer(pods))),
     ("  of it, the watch", |pods| Box::new(ours::watch(pods))),
     #[cfg(feature = "peers")]
@@ -41,11 +41,11 @@ const CONTENDERS: &[(&str, Hold)] = &[
 
 fn main() {
     let args = Args::from_env(&[]);
-    let mut report = Report::new("memory", LIMIT);
+    let mut report = Report::new("memory", BASELINE);
     for pods in SIZES {
-        for (name, hold) in CONTENDERS {
+        for (name, hold) in IMPLEMENTATIONS {
             let (bytes, allocated) = live(|| hold(pods));
-            report.add(name, &case(pods), "per endpoint", bytes / f64::from(pods), "bytes");
+            report.add(name, &case(pods), "per endpoint", bytes / pods as f64, "bytes");
             drop(allocated);
         }
     }
@@ -54,7 +54,7 @@ fn main() {
     report.finish(&args);
 }
 
-fn case(pods: u32) -> String {
+fn case(pods: usize) -> String {
     format!("{pods} endpoints, no connection")
 }
 
@@ -62,19 +62,19 @@ const IDLE: &str = "10000 endpoints with idle connections";
 const FIRST: &str = "the first of an endpoint";
 const FURTHER: &str = "each from the fifth on";
 
-/// The first connection of each pod, and then more, until they need more room.
+/// Measures the first connection of each pod, and then more, until they need more room.
 fn connections(report: &mut Report) {
-    let mut by_hand = by_hand::Pools::new(PODS);
-    let mut ours = ours::Pools::new(PODS);
-    let contenders: [(&str, &mut dyn FnMut(usize)); 2] = [
-        (LIMIT, &mut |each| by_hand.open(each)),
+    let mut hand_written = hand_written::Pools::new(PODS);
+    let mut ours = ours::Pools::new(PODS, CONNECTIONS);
+    let implementations: [(&str, &mut dyn FnMut(usize)); 2] = [
+        (BASELINE, &mut |each| hand_written.open(each)),
         (HEADLESS, &mut |each| ours.open(each)),
     ];
-    for (name, open) in contenders {
+    for (name, open) in implementations {
         let (first, ()) = live(|| open(1));
         open(ROOM);
         let (further, ()) = live(|| open(CONNECTIONS));
-        let pods = f64::from(PODS);
+        let pods = PODS as f64;
         report.add(name, IDLE, FIRST, first / pods, "bytes");
         report.add(
             name,
@@ -86,19 +86,11 @@ fn connections(report: &mut Report) {
     }
 }
 
-/// How many bytes more are allocated after `work` than before.
+/// Returns how many bytes more are allocated after `work` than before.
 fn live<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let before = live_bytes();
     let result = work();
     ((live_bytes() - before) as f64, result)
-}
-
-/// The pods `web-0` …, as DNS lists them.
-fn pods(count: u32) -> impl Iterator<Item = (String, SocketAddr)> {
-    (0..count).map(|k| {
-        let [_, a, b, c] = k.to_be_bytes();
-        (format!("web-{k}"), SocketAddr::from(([10, a, b, c], 80)))
-    })
 }
 
 fn targets(report: &mut Report) {

@@ -4,25 +4,18 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use headless::policy::RoundRobin;
-use headless::{Balancer, Discovery, Endpoint, FoundBy, Outcome, RefreshConfig, Resolve, Route};
-use headless_benches::pods::Nothing;
+use headless::{Balancer, Discovery, FoundBy, Outcome, RefreshConfig, Resolve, Route};
+use headless_benches::pods::{self, Nothing};
 use headless_core::{Answer, BoxFuture, Resolution};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{CONNECTIONS, pods};
-
-/// Not in this program's life, wherever in that time the first look falls by chance.
+/// Later than the end of this program, for each random moment of the first lookup in that time.
 const LATER: Duration = Duration::from_secs(3600 * 24);
 
-/// A watch, with the runtime that it runs on.
-pub fn watch(count: u32) -> (Discovery, Runtime) {
+/// Starts a watch, with the runtime that it runs on.
+pub fn watch(count: usize) -> (Discovery, Runtime) {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-    let endpoint = |(name, addr): (String, _)| Endpoint::new(addr).with_pod(name.parse().unwrap());
-    let answer = Answer::new(
-        pods(count).map(endpoint).collect(),
-        Duration::from_secs(5),
-        FoundBy::NamedPort,
-    );
+    let answer = Answer::new(pods::endpoints(count), Duration::from_secs(5), FoundBy::NamedPort);
     let mut once = RefreshConfig::default();
     (once.min_poll, once.max_poll, once.min_reresolve_interval) = (LATER, LATER, LATER);
     let watch = Discovery::builder(Once(Mutex::new(Some(answer)))).refresh(once);
@@ -30,8 +23,8 @@ pub fn watch(count: u32) -> (Discovery, Runtime) {
     (discovery, runtime)
 }
 
-/// A balancer with the default policy.
-pub fn balancer(count: u32) -> (Balancer<Nothing>, Runtime) {
+/// Builds a balancer with the default policy.
+pub fn balancer(count: usize) -> (Balancer<Nothing>, Runtime) {
     let (discovery, runtime) = watch(count);
     let balancer = Balancer::builder(discovery, Nothing).build().unwrap();
     (balancer, runtime)
@@ -39,17 +32,17 @@ pub fn balancer(count: u32) -> (Balancer<Nothing>, Runtime) {
 
 /// A balancer that gives each pod the same number of connections.
 pub struct Pools {
-    pods: u32,
+    pods: usize,
     balancer: Balancer<Nothing>,
     runtime: Runtime,
 }
 
 impl Pools {
-    pub fn new(pods: u32) -> Self {
+    pub fn new(pods: usize, connections: usize) -> Self {
         let (discovery, runtime) = watch(pods);
         let balancer = Balancer::builder(discovery, Nothing)
             .policy(RoundRobin::default())
-            .max_connections_per_endpoint(CONNECTIONS)
+            .max_connections_per_endpoint(connections)
             .build()
             .unwrap();
         Self {
@@ -59,11 +52,11 @@ impl Pools {
         }
     }
 
-    /// Until each pod has so many idle: so many requests at once on each.
+    /// Opens connections until each pod has `each` idle ones, by as many requests at once.
     pub fn open(&mut self, each: usize) {
         self.runtime.block_on(async {
             let mut leases = Vec::new();
-            for _ in 0..each * self.pods as usize {
+            for _ in 0..each * self.pods {
                 leases.push(self.balancer.acquire(Route::any()).await.unwrap());
             }
             leases.into_iter().for_each(|lease| lease.finish(Outcome::Success));
@@ -73,7 +66,7 @@ impl Pools {
     }
 }
 
-/// Knows one answer.
+/// A resolver with one answer.
 struct Once(Mutex<Option<Answer>>);
 
 impl Resolve for Once {

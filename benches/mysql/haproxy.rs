@@ -1,51 +1,46 @@
-//! HAProxy between the driver and the pods, if there is one on the `PATH`: TCP, a port for writes and one for reads, as it is set up
-//! for MySQL. Connections by hand, as the limit's; so the difference is the proxy.
+//! HAProxy between the driver and the pods, if it is on the `PATH`: TCP, a port for writes and one
+//! for reads, the usual setup for MySQL. Connections are those of the baseline, so the difference
+//! is the proxy.
 //!
-//! It shares the client's CPU, because it is the client's side of the balancing.
+//! It shares the client's CPU, because it is on the client's side.
 
-use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use headless_benches::harness;
-use tokio::net::TcpStream;
+use headless_benches::harness::{Program, Proxy, free_addresses};
 
-use crate::by_hand::Held;
-use crate::contender::{Contender, Setup};
+use crate::hand_written::Connection;
+use crate::implementation::{Implementation, Setup};
 use crate::servers::Pods;
 
-/// A running HAProxy, and where it takes reads.
+/// A running HAProxy, and its address for reads.
 pub struct HaProxy {
-    process: harness::HaProxy,
+    proxy: Proxy,
     reads: SocketAddr,
 }
 
-impl Contender for HaProxy {
-    const NAME: &'static str = "HAProxy, by hand";
-    type Caller = Held;
+impl Implementation for HaProxy {
+    const NAME: &'static str = "HAProxy, hand-written";
+    type Caller = Connection;
 
     async fn open(setup: Setup) -> Self {
-        let port = || TcpListener::bind("127.0.0.1:0").unwrap();
-        // Both held until both are known, so that they differ.
-        let [writes, reads] = [port(), port()].map(|port| port.local_addr().unwrap());
-        let process = harness::HaProxy::start(|_| settings(setup.pods, writes, reads));
-        while TcpStream::connect(reads).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Self { process, reads }
+        let [writes, reads] = free_addresses();
+        let proxy = Proxy::start(Program::HaProxy, |_| settings(setup.pods, writes, reads));
+        proxy.listens_on(reads).await;
+        Self { proxy, reads }
     }
 
-    async fn caller(&self, _: usize) -> Held {
-        Held::open(self.reads).await
+    async fn caller(&self, _: usize) -> Connection {
+        Connection::open(self.reads).await
     }
 
     async fn close(self) {}
 
     fn process(&self) -> Option<u32> {
-        Some(self.process.id())
+        Some(self.proxy.id())
     }
 }
 
-/// One thread; connections in turn.
+/// One thread; connections round robin.
 fn settings(pods: Pods, writes: SocketAddr, reads: SocketAddr) -> String {
     let [primary, first, second] = pods.all();
     format!(

@@ -1,19 +1,18 @@
-//! The callers, each in a closed loop, and what they saw. How a contender selects is its own business.
+//! The callers, each in a closed loop, and their measurements.
 
 use std::time::{Duration, Instant};
 
-use headless_benches::harness::{Callgrind, Latencies, Operations, Report, Spread, cpu};
+use headless_benches::harness::{Callgrind, Latencies, Report, Spread, cpu};
 use tokio::task::JoinSet;
 
-use crate::contender::{Caller, Contender, Runner, Setup, in_this_process};
-use crate::one_thread;
+use crate::implementation::{Caller, Implementation, Setup};
 use crate::servers::{Pods, ROWS, TEXT};
 
 pub const THROUGHPUT: &str = "throughput";
 pub const CPU: &str = "CPU";
 pub const CPU_PROBES_OFF: &str = "CPU, probes off";
 
-/// How a statement is sent.
+/// The way to send a statement.
 #[derive(Clone, Copy, Debug)]
 pub enum Protocol {
     Text,
@@ -23,7 +22,7 @@ pub enum Protocol {
 impl Protocol {
     pub const ALL: [Self; 2] = [Self::Text, Self::Prepared];
 
-    /// In the report.
+    /// Returns its case in the report.
     pub fn case(self, callers: usize) -> String {
         let name = match self {
             Self::Text => "text",
@@ -42,18 +41,18 @@ impl Protocol {
     }
 }
 
-/// What was seen in one round.
+/// The measurements of one round.
 #[derive(Debug)]
 pub struct Run {
     /// Answers per second.
     throughput: f64,
-    /// Per answer, of this thread and the contender's process.
+    /// Per answer, of this thread and the implementation's process.
     cpu: Option<Duration>,
     latencies: Latencies,
 }
 
-/// A fresh client and a warm-up, which opens its connections; then what is measured: as text, and prepared.
-pub async fn round<C: Contender>(setup: Setup, time: Duration) -> [Run; 2] {
+/// Measures a new client after a warm-up, which opens its connections: with text, and prepared.
+pub async fn round<C: Implementation>(setup: Setup, time: Duration) -> [Run; 2] {
     let client = C::open(setup).await;
     let mut callers = Vec::with_capacity(setup.callers);
     for number in 0..setup.callers {
@@ -71,8 +70,8 @@ pub async fn round<C: Contender>(setup: Setup, time: Duration) -> [Run; 2] {
     runs.try_into().expect("one for each protocol")
 }
 
-/// One caller, so many times.
-pub async fn select<C: Contender>(setup: Setup, protocol: Protocol, times: usize) {
+/// Selects with one caller, this number of times.
+pub async fn select<C: Implementation>(setup: Setup, protocol: Protocol, times: usize) {
     let client = C::open(setup).await;
     let mut caller = client.caller(0).await;
     let mut id = 0;
@@ -84,7 +83,7 @@ pub async fn select<C: Contender>(setup: Setup, protocol: Protocol, times: usize
     client.close().await;
 }
 
-async fn phase<C: Contender>(
+async fn phase<C: Implementation>(
     client: &C,
     callers: Vec<C::Caller>,
     protocol: Protocol,
@@ -128,8 +127,9 @@ async fn call<C: Caller>(mut caller: C, number: usize, protocol: Protocol, end: 
     (caller, latencies)
 }
 
-/// What the contender has used so far. Sleeps first, so that the scheduler has counted all of it.
-async fn cpu_time(client: &impl Contender) -> Option<Duration> {
+/// Returns the CPU time of the implementation. Sleeps first, so that the scheduler has counted all
+/// of it.
+async fn cpu_time(client: &impl Implementation) -> Option<Duration> {
     tokio::time::sleep(Duration::from_millis(2)).await;
     let other = match client.process() {
         Some(process) => cpu::of_process(process)?,
@@ -138,8 +138,15 @@ async fn cpu_time(client: &impl Contender) -> Option<Duration> {
     Some(cpu::of_this_thread()? + other)
 }
 
-/// The rows of all rounds of one contender, whose probes take so much CPU time in a second, if it has any.
-pub fn report(report: &mut Report, contender: &str, callers: usize, rounds: Vec<[Run; 2]>, probes: Option<Duration>) {
+/// Adds the rows of all rounds of one implementation. `probes` is the CPU time of its probes per
+/// second, if it has any.
+pub fn report(
+    report: &mut Report,
+    implementation: &str,
+    callers: usize,
+    rounds: Vec<[Run; 2]>,
+    probes: Option<Duration>,
+) {
     let mut by_protocol = [Vec::new(), Vec::new()];
     for round in rounds {
         for (runs, run) in by_protocol.iter_mut().zip(round) {
@@ -149,13 +156,13 @@ pub fn report(report: &mut Report, contender: &str, callers: usize, rounds: Vec<
     for (protocol, mut runs) in Protocol::ALL.into_iter().zip(by_protocol) {
         let case = protocol.case(callers);
         let throughput = Spread::of(runs.iter().map(|run| run.throughput));
-        report.add_spread(contender, &case, THROUGHPUT, throughput, "1/s");
+        report.add_spread(implementation, &case, THROUGHPUT, throughput, "1/s");
         let used = |run: &Run| run.cpu.map(microseconds);
         let without = |run: &Run| Some(used(run)? - microseconds(probes?) / run.throughput);
         for (metric, of) in [(CPU, &used as &dyn Fn(&Run) -> Option<f64>), (CPU_PROBES_OFF, &without)] {
             let figures: Option<Vec<f64>> = runs.iter().map(of).collect();
             if let Some(figures) = figures {
-                report.add_spread(contender, &case, metric, Spread::of(figures), "µs");
+                report.add_spread(implementation, &case, metric, Spread::of(figures), "µs");
             }
         }
         for (metric, percent) in [("p50", 50.0), ("p99", 99.0)] {
@@ -163,38 +170,20 @@ pub fn report(report: &mut Report, contender: &str, callers: usize, rounds: Vec<
                 .iter_mut()
                 .map(|run| microseconds(run.latencies.percentile(percent)));
             let spread = Spread::of(of);
-            report.add_spread(contender, &case, metric, spread, "µs");
+            report.add_spread(implementation, &case, metric, spread, "µs");
         }
     }
 }
 
-/// Instructions of this process, kernel and proxies not counted, with one caller.
-pub fn count(report: &mut Report, callgrind: Callgrind, runner: Runner, pods: Pods, times: usize) {
+/// Counts the instructions of this process with one caller, without the kernel and proxies.
+pub fn count(report: &mut Report, callgrind: Callgrind, name: &str, pods: Pods, times: usize) {
     for protocol in Protocol::ALL {
         let case = protocol.case(1);
-        match callgrind.per_operation(runner.name, &format!("{case} {pods}"), times) {
-            Ok(count) => report.add(runner.name, &case, "instructions", count, ""),
-            Err(error) => println!("no instructions of {}: {error}", runner.name),
-        }
+        callgrind.report(report, name, &case, &format!("{case} {pods}"), times);
     }
 }
 
-/// Under callgrind, on the pods that the case names. `false`: this is not one of ours.
-pub fn run(operations: &Operations) -> bool {
-    let asked = Protocol::ALL.into_iter().find_map(|protocol| {
-        let pods = operations.case.strip_prefix(&protocol.case(1))?;
-        Some((protocol, pods.trim().parse().ok()?))
-    });
-    let runner = in_this_process().into_iter().find(|it| it.name == operations.contender);
-    let Some(((protocol, pods), runner)) = asked.zip(runner) else {
-        return false;
-    };
-    let setup = Setup::of(pods).counted();
-    one_thread().block_on((runner.select)(setup, protocol, operations.count));
-    true
-}
-
-/// The row after this one.
+/// Returns the row after this one.
 const fn next(id: u32) -> u32 {
     (id + STRIDE) % ROWS + 1
 }
@@ -203,9 +192,9 @@ pub fn microseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// With the one that [`next`] adds it is coprime to the number of rows, so that all of them come.
+/// The step of [`next`], which adds 1, is coprime to the number of rows: all rows are selected.
 const STRIDE: u32 = 7918;
-/// Queries before those that are counted: connections are opened, statements prepared.
+/// Queries before the counted ones: connections are opened, and statements prepared.
 const WARM_UP: usize = 50;
-/// Queries of one caller in a round, at most.
+/// The most queries of one caller in a round.
 const ROOM: usize = 16_384;

@@ -1,16 +1,18 @@
-//! What the splitter costs: the guard for each statement, the routing decision for each read, and point selects on real MariaDB pods
-//! against the driver pinned by hand to one replica.
+//! The cost of the splitter: the classifier for each statement, the routing decision for each read,
+//! and point selects on MariaDB pods, compared with the driver pinned to one replica.
 //!
-//! Three pods; all contenders read from the same two replicas, in turn, each with connections of its own. The client has one thread
-//! and one CPU, the servers the other. Without MariaDB, only the guard is measured.
+//! Three pods; all implementations read from the same two replicas, one after the other, each with
+//! connections of its own. The client has one thread and one CPU, the servers the other. Without
+//! MariaDB, only the classifier is measured.
 //!
 //! `cargo xtask bench mysql`; without the feature `peers`, without sqlx.
 
-mod by_hand;
-mod contender;
+mod all;
+mod classifier;
 mod decision;
-mod guard;
+mod hand_written;
 mod haproxy;
+mod implementation;
 mod load;
 mod ours;
 #[cfg(feature = "peers")]
@@ -19,22 +21,23 @@ mod servers;
 
 use std::time::Duration;
 
-use headless_benches::harness::{Args, Bound, Callgrind, Operations, Report, cpu, interleaved};
-use tokio::runtime::{Builder, Runtime};
+use headless_benches::harness::{Args, Bound, Callgrind, Operations, Report, cpu, interleaved, one_thread};
+use tokio::runtime::Runtime;
 
-use contender::{Contender, LIMIT, Setup};
+use all::BASELINE;
 use haproxy::HaProxy;
+use implementation::{Implementation, Setup};
 use load::Protocol;
 use ours::Headless;
 use servers::{Pods, Servers};
 
-/// How much is done.
+/// The amount of work.
 struct Effort {
     rounds: usize,
-    judged: usize,
+    classified: usize,
     counted: usize,
     decided: usize,
-    /// Selects whose instructions are counted; none: they are not.
+    /// Selects whose instructions are counted; with 0 they are not counted.
     selected: usize,
     load_rounds: usize,
     load: Duration,
@@ -43,7 +46,7 @@ struct Effort {
 
 const FULL: Effort = Effort {
     rounds: 15,
-    judged: 20_000,
+    classified: 20_000,
     counted: 4_000,
     decided: 20_000,
     selected: 1_000,
@@ -54,7 +57,7 @@ const FULL: Effort = Effort {
 
 const QUICK: Effort = Effort {
     rounds: 5,
-    judged: 5_000,
+    classified: 5_000,
     counted: 1_000,
     decided: 2_000,
     selected: 0,
@@ -72,9 +75,9 @@ fn main() {
         return run(operations);
     }
     let effort = if args.quick { QUICK } else { FULL };
-    let mut report = Report::new("mysql", LIMIT);
+    let mut report = Report::new("mysql", BASELINE);
     let callgrind = Callgrind::find();
-    guard::measure(&mut report, callgrind, effort.rounds, effort.judged, effort.counted);
+    classifier::measure(&mut report, callgrind, effort.rounds, effort.classified, effort.counted);
     match Servers::start() {
         Ok(servers) => with_servers(&mut report, callgrind, &effort, &servers),
         Err(why) => println!("no decisions and no point selects: {why}\n"),
@@ -83,25 +86,20 @@ fn main() {
     report.finish(&args);
 }
 
-/// Under callgrind.
+/// Runs under callgrind.
 fn run(operations: &Operations) {
-    let known = guard::run(operations) || decision::run(operations) || load::run(operations);
-    assert!(known, "a contender of this benchmark: {operations:?}");
-}
-
-/// One thread: what it costs is then its CPU time.
-fn one_thread() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
+    let known = classifier::run(operations) || decision::run(operations) || all::run(operations);
+    assert!(known, "an implementation of this benchmark: {operations:?}");
 }
 
 fn with_servers(report: &mut Report, callgrind: Option<Callgrind>, effort: &Effort, servers: &Servers) {
     let pods = servers.pods();
     decision::measure(report, callgrind, pods, effort.rounds, effort.decided);
-    let mut runners = contender::runners();
+    let mut runners = all::runners();
     if let Some(callgrind) = callgrind.filter(|_| effort.selected > 0) {
-        // Of HAProxy's client they would say nothing.
+        // The instructions of HAProxy's client would say nothing.
         for runner in runners.iter().filter(|it| it.name != HaProxy::NAME) {
-            load::count(report, callgrind, *runner, pods, effort.selected);
+            load::count(report, callgrind, runner.name, pods, effort.selected);
         }
     }
     println!(
@@ -128,7 +126,8 @@ fn with_servers(report: &mut Report, callgrind: Option<Callgrind>, effort: &Effo
     }
 }
 
-/// What looking at the pods costs while nobody asks anything: CPU time in a second. It is part of that of our queries, too.
+/// Measures the CPU time per second of the probes without any query. It is part of the CPU time of
+/// our queries, too.
 fn probes(report: &mut Report, runtime: &Runtime, pods: Pods, time: Duration) -> Option<Duration> {
     let used = runtime.block_on(async {
         let client = Headless::open(Setup::of(pods)).await;
@@ -152,17 +151,17 @@ fn probes(report: &mut Report, runtime: &Runtime, pods: Pods, time: Duration) ->
 fn targets(report: &mut Report) {
     for (name, case, bound) in [
         (
-            "guard: the slowest of the statements up to 200 bytes, in ns",
-            guard::JUDGED,
+            "classifier: the slowest of the statements up to 200 bytes, in ns",
+            classifier::CLASSIFIED,
             1000.0,
         ),
         (
-            "guard, cached: the slowest of the same, in ns",
-            guard::REMEMBERED,
+            "classifier, cached: the slowest of the same, in ns",
+            classifier::CACHED,
             100.0,
         ),
     ] {
-        report.target(name, guard::slowest(report, case), Bound::AtMost(bound));
+        report.target(name, classifier::slowest(report, case), Bound::AtMost(bound));
     }
     for way in decision::TARGETS {
         let time = report.value(way, decision::CASE, decision::TIME);
@@ -171,17 +170,17 @@ fn targets(report: &mut Report) {
     for callers in CALLERS {
         for protocol in Protocol::ALL {
             let case = protocol.case(callers);
-            let limit = |metric| report.value(LIMIT, &case, metric);
+            let baseline = |metric| report.value(BASELINE, &case, metric);
             let ours = |metric| report.value(Headless::NAME, &case, metric);
             let ratios = [
                 (load::THROUGHPUT, load::THROUGHPUT, Bound::AtLeast(0.95)),
                 (load::CPU, load::CPU, Bound::AtMost(1.05)),
                 (load::CPU_PROBES_OFF, load::CPU, Bound::AtMost(1.05)),
             ]
-            .map(|(metric, of, bound)| (metric, ours(metric).zip(limit(of)), bound));
+            .map(|(metric, of, bound)| (metric, ours(metric).zip(baseline(of)), bound));
             for (metric, of, bound) in ratios {
-                let ratio = of.map(|(ours, limit)| ours / limit);
-                report.target(&format!("{case}: {metric}, of the limit's"), ratio, bound);
+                let ratio = of.map(|(ours, baseline)| ours / baseline);
+                report.target(&format!("{case}: {metric}, of the baseline's"), ratio, bound);
             }
         }
     }

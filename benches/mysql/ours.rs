@@ -1,4 +1,4 @@
-//! `headless-mysql` as it comes, with a connection for each caller.
+//! `headless-mysql` with its default settings, and a connection for each caller.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use headless::{Discovery, Endpoint, StaticList};
 use headless_mysql::{Account, Error, Splitter};
 use headless_testkit::mariadb;
 
-use crate::contender::{Caller, Contender, Setup, text};
+use crate::implementation::{Caller, Implementation, Setup, text};
 use crate::servers::SELECT;
 
-/// A splitter on these pods.
+/// Starts a splitter on these pods.
 pub async fn splitter(setup: Setup) -> Splitter {
     let endpoint = |(ordinal, addr)| {
         let name = format!("{}-{ordinal}", mariadb::STATEFUL_SET);
@@ -21,7 +21,7 @@ pub async fn splitter(setup: Setup) -> Splitter {
     let account = Account::new(mariadb::USER, mariadb::PASSWORD).database(mariadb::DATABASE);
     let mut builder = Splitter::builder(account).max_connections_per_endpoint(setup.callers);
     if setup.is_counted {
-        // Probes come by the clock, and under callgrind it runs fifty times too fast.
+        // Probes follow the clock, which runs fifty times too fast under callgrind.
         builder = builder.probe_interval(NEVER).probe_timeout(NEVER).max_lag(2 * NEVER);
     }
     builder.start(discovery).await.unwrap()
@@ -33,7 +33,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// The splitter.
 pub struct Headless(Splitter);
 
-impl Contender for Headless {
+impl Implementation for Headless {
     const NAME: &'static str = "headless";
     type Caller = Splitter;
 

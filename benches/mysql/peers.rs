@@ -1,29 +1,22 @@
-//! sqlx: its pool, one for each replica, taken in turn.
+//! sqlx: its pool, one for each replica, round robin.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
+use headless_benches::hand_written::RoundRobin;
 use headless_testkit::mariadb;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 
-use crate::contender::{Caller, Contender, Setup, text};
+use crate::implementation::{Caller, Implementation, Setup, text};
 use crate::servers::SELECT;
 
-/// sqlx's pool, twice. Tuned: enough connections, no ping before each use, no log of statements.
+/// sqlx's pool, one for each replica. Tuned: enough connections, no ping before each use, no log of
+/// statements.
 #[derive(Clone)]
 pub struct Sqlx<const TUNED: bool> {
-    pools: [MySqlPool; 2],
-    turn: Arc<AtomicUsize>,
+    all: [MySqlPool; 2],
+    pools: RoundRobin<MySqlPool>,
 }
 
-impl<const TUNED: bool> Sqlx<TUNED> {
-    fn next(&self) -> &MySqlPool {
-        &self.pools[self.turn.fetch_add(1, Relaxed) % 2]
-    }
-}
-
-impl<const TUNED: bool> Contender for Sqlx<TUNED> {
+impl<const TUNED: bool> Implementation for Sqlx<TUNED> {
     const NAME: &'static str = match TUNED {
         true => "sqlx x 2, tuned",
         false => "sqlx x 2",
@@ -31,14 +24,14 @@ impl<const TUNED: bool> Contender for Sqlx<TUNED> {
     type Caller = Self;
 
     async fn open(setup: Setup) -> Self {
-        let pools = setup.pods.replicas.map(|server| {
+        let all = setup.pods.replicas.map(|server| {
             let options = MySqlConnectOptions::new()
                 .host(&server.ip().to_string())
                 .port(server.port())
                 .username(mariadb::USER)
                 .password(mariadb::PASSWORD)
                 .database(mariadb::DATABASE)
-                // As all others: the servers have no certificates.
+                // Like all others: the servers have no certificates.
                 .ssl_mode(MySqlSslMode::Disabled);
             let pool = MySqlPoolOptions::new();
             match TUNED {
@@ -49,10 +42,8 @@ impl<const TUNED: bool> Contender for Sqlx<TUNED> {
                 false => pool.connect_lazy_with(options),
             }
         });
-        Self {
-            pools,
-            turn: Arc::default(),
-        }
+        let pools = RoundRobin::over(all.clone());
+        Self { all, pools }
     }
 
     async fn caller(&self, _: usize) -> Self {
@@ -60,7 +51,7 @@ impl<const TUNED: bool> Contender for Sqlx<TUNED> {
     }
 
     async fn close(self) {
-        for pool in self.pools {
+        for pool in self.all {
             pool.close().await;
         }
     }
@@ -69,11 +60,11 @@ impl<const TUNED: bool> Contender for Sqlx<TUNED> {
 impl<const TUNED: bool> Caller for Sqlx<TUNED> {
     async fn text(&mut self, id: u32) -> String {
         let sql = sqlx::raw_sql(AssertSqlSafe(text(id)));
-        sql.fetch_one(self.next()).await.unwrap().get(0)
+        sql.fetch_one(self.pools.next()).await.unwrap().get(0)
     }
 
     async fn prepared(&mut self, id: u32) -> String {
         let sql = sqlx::query_scalar(SELECT).bind(id);
-        sql.fetch_one(self.next()).await.unwrap()
+        sql.fetch_one(self.pools.next()).await.unwrap()
     }
 }

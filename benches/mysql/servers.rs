@@ -1,4 +1,5 @@
-//! The pods: three MariaDB servers of the testkit, pod 0 the primary, with a table to select from. Where they run, and who is told.
+//! The pods: three MariaDB servers of the testkit, pod 0 the primary, with a table to select from,
+//! and their CPUs.
 
 use std::fmt;
 use std::net::{AddrParseError, SocketAddr};
@@ -8,7 +9,7 @@ use headless_benches::harness::cpu;
 use headless_testkit::mariadb::{Error, MariaDb};
 use tokio::runtime::{Builder, Runtime};
 
-/// Where the pods are, which is all that a contender is told.
+/// The addresses of the pods.
 #[derive(Clone, Copy, Debug)]
 pub struct Pods {
     pub primary: SocketAddr,
@@ -16,7 +17,7 @@ pub struct Pods {
 }
 
 impl Pods {
-    /// In the order of their ordinals.
+    /// Returns the addresses in the order of their ordinals.
     pub fn all(self) -> [SocketAddr; 3] {
         let [first, second] = self.replicas;
         [self.primary, first, second]
@@ -33,7 +34,7 @@ impl fmt::Display for Pods {
 impl FromStr for Pods {
     type Err = AddrParseError;
 
-    /// What `Display` writes.
+    /// Reads the text that `Display` writes.
     fn from_str(text: &str) -> Result<Self, AddrParseError> {
         let mut addresses = text.split(' ').map(str::parse);
         let mut next = || addresses.next().unwrap_or_else(|| "".parse());
@@ -46,27 +47,31 @@ impl FromStr for Pods {
 
 /// Rows of the table.
 pub const ROWS: u32 = 10_000;
-/// Characters of each one's text.
+/// Characters of the text of a row.
 pub const TEXT: usize = 120;
-/// By its key, as sysbench's point select.
+/// Selects a row by its key, as sysbench's point select.
 pub const SELECT: &str = "SELECT c FROM item WHERE id = ?";
 
 const CLIENT_CPU: &str = "0";
 const SERVERS_CPU: &str = "1";
 const BOTH: &str = "0,1";
 
-/// The running pods; they end with it.
+/// The running pods. They end with the value.
 pub struct Servers {
     db: MariaDb,
-    /// Theirs alone, on their CPU.
+    /// The runtime of the pods, on their CPU.
     _runtime: Runtime,
     are_pinned: bool,
 }
 
 impl Servers {
-    /// Starts them; why not, in words.
+    /// Starts the pods.
+    ///
+    /// # Errors
+    ///
+    /// The reason why they cannot be started.
     pub fn start() -> Result<Self, String> {
-        // What this thread starts stays where this thread was.
+        // Processes that this thread starts stay on its CPU.
         let are_pinned = cpu::pin(SERVERS_CPU);
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -102,7 +107,7 @@ impl Servers {
         }
     }
 
-    /// Puts this thread on a CPU of its own, if there are two.
+    /// Moves this thread to a CPU of its own, if there are two.
     pub fn part(&self) -> bool {
         self.are_pinned && cpu::pin(CLIENT_CPU)
     }

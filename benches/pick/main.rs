@@ -1,53 +1,54 @@
-//! What it costs to choose a pod: read the list, pick, count the request, count it out again. No connection.
+//! The cost of choosing a pod: read the list, pick, count the request, and count its end. No
+//! connection.
 //!
-//! The limit is power of two choices by hand over an arc-swap snapshot, with a guard that counts what is in flight.
+//! The baseline is hand-written power of two choices over an arc-swap snapshot, with a guard that
+//! counts requests in flight.
 //!
-//! `cargo xtask bench pick`; without the feature `peers`, against the limits only.
+//! `cargo xtask bench pick`; without the feature `peers`, against the baselines only.
 
-mod by_hand;
-mod limits;
+mod baselines;
 mod ours;
 #[cfg(feature = "peers")]
 mod peers;
 
-use headless_benches::harness::micro::{self, ALLOCATIONS, Case, INSTRUCTIONS, TIME_THREADS};
-use headless_benches::harness::{Args, Bound, Report};
+use headless_benches::harness::micro::{self, ALLOCATIONS, Case, TIME_THREADS};
+use headless_benches::harness::{Args, Bound, INSTRUCTIONS, Report};
 
-use limits::LIMIT;
+use baselines::BASELINE;
 
 const PODS: [usize; 5] = [3, 10, 100, 1000, 10_000];
-/// A look is at these only.
+/// The sizes of a quick run.
 const FEW: [usize; 2] = [3, 100];
-/// Where the peers come in.
+/// The sizes with peers.
 #[cfg(feature = "peers")]
 const AGAINST_PEERS: [usize; 3] = [3, 100, 10_000];
 
 fn main() {
     let args = Args::from_env(&[]);
     let sizes = if args.quick { &FEW[..] } else { &PODS };
-    let cases: Vec<_> = sizes.iter().map(|&n| Case::new(name(n), contenders(n))).collect();
-    micro::run("pick", LIMIT, &args, &cases, targets);
+    let cases: Vec<_> = sizes.iter().map(|&n| Case::new(name(n), implementations(n))).collect();
+    micro::run("pick", BASELINE, &args, &cases, targets);
 }
 
 fn name(n: usize) -> String {
     format!("{n} pods")
 }
 
-fn contenders(n: usize) -> Vec<micro::Micro> {
-    let mut all = Vec::from(limits::contenders(n));
-    all.extend(ours::contenders(n));
+fn implementations(n: usize) -> Vec<micro::Micro> {
+    let mut all = Vec::from(baselines::implementations(n));
+    all.extend(ours::implementations(n));
     #[cfg(feature = "peers")]
     if AGAINST_PEERS.contains(&n) {
-        all.extend(peers::contenders(n));
+        all.extend(peers::implementations(n));
     }
     all
 }
 
 fn targets(report: &mut Report) {
     for n in FEW {
-        let ratio = report.ratio(ours::POWER_OF_TWO, LIMIT, &name(n), INSTRUCTIONS);
+        let ratio = report.ratio(ours::POWER_OF_TWO, BASELINE, &name(n), INSTRUCTIONS);
         report.target(
-            &format!("power of two, {n} pods: instructions, of the limit's"),
+            &format!("power of two, {n} pods: instructions, of the baseline's"),
             ratio,
             Bound::AtMost(1.5),
         );
@@ -64,10 +65,10 @@ fn targets(report: &mut Report) {
     let most = ours::ALL.map(|policy| PODS.map(|n| report.value(policy, &name(n), ALLOCATIONS)));
     let most = most.into_iter().flatten().flatten().reduce(f64::max);
     report.target("every policy, every size: allocations", most, Bound::AtMost(0.0));
-    let rivals = report.ratio(ours::POWER_OF_TWO, LIMIT, &name(3), TIME_THREADS);
+    let shared = report.ratio(ours::POWER_OF_TWO, BASELINE, &name(3), TIME_THREADS);
     report.target(
-        "power of two, 3 pods, 2 threads: time, of the limit's",
-        rivals,
+        "power of two, 3 pods, 2 threads: time, of the baseline's",
+        shared,
         Bound::AtMost(1.0),
     );
 }

@@ -13,16 +13,16 @@ pub const ROUND_ROBIN: &str = "headless, round robin";
 pub const ROLE_AWARE: &str = "headless, role-aware";
 pub const ALL: [&str; 4] = [POWER_OF_TWO, LATENCY, ROUND_ROBIN, ROLE_AWARE];
 
-pub fn contenders(n: usize) -> [Micro; 4] {
+pub fn implementations(n: usize) -> [Micro; 4] {
     [
-        contender(POWER_OF_TWO, n, PowerOfTwo::default),
-        contender(LATENCY, n, PowerOfTwo::latency),
-        contender(ROUND_ROBIN, n, RoundRobin::default),
-        contender(ROLE_AWARE, n, || RoleAware::new(PowerOfTwo::default())),
+        implementation(POWER_OF_TWO, n, PowerOfTwo::default),
+        implementation(LATENCY, n, PowerOfTwo::latency),
+        implementation(ROUND_ROBIN, n, RoundRobin::default),
+        implementation(ROLE_AWARE, n, || RoleAware::new(PowerOfTwo::default())),
     ]
 }
 
-fn contender<P: Policy>(name: &'static str, n: usize, policy: fn() -> P) -> Micro {
+fn implementation<P: Policy>(name: &'static str, n: usize, policy: fn() -> P) -> Micro {
     Micro::shared(name, move |runtime| {
         let (balancer, route) = runtime.block_on(pods::balancer(n, policy()));
         repeated(move || balancer.pick(route).unwrap().finish(Outcome::Success))

@@ -1,4 +1,5 @@
-//! The peers, as their documentation has them. A pod is a service that is ready at once and answers at once.
+//! The peers, as in their documentation. A pod is a service that is ready at once and answers at
+//! once.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -24,7 +25,7 @@ pub const BALANCE: &str = "tower Balance, pending";
 pub const BALANCE_EWMA: &str = "tower Balance, peak EWMA";
 pub const PINGORA: &str = "pingora, round robin";
 
-pub fn contenders(n: usize) -> [Micro; 5] {
+pub fn implementations(n: usize) -> [Micro; 5] {
     [
         Micro::exclusive(BALANCE, move |runtime| alone(runtime, balance(n, pending))),
         Micro::exclusive(BALANCE_EWMA, move |runtime| alone(runtime, balance(n, peak_ewma))),
@@ -34,7 +35,7 @@ pub fn contenders(n: usize) -> [Micro; 5] {
     ]
 }
 
-/// tower's balancer over a list that never changes: what it learns from is empty after the first look.
+/// tower's balancer over a list that never changes: its discovery is empty after the first poll.
 fn balance<S>(n: usize, measured: fn(Pod<usize>) -> S) -> Balance<ServiceList<Vec<S>>, ()>
 where
     S: Service<(), Error = Infallible>,
@@ -47,13 +48,13 @@ fn pending(pod: Pod<usize>) -> PendingRequests<Pod<usize>> {
     PendingRequests::new(pod, CompleteOnResponse::default())
 }
 
-/// With the first guess and the decay of tower's own example of it.
+/// With the first guess and the decay of tower's own example.
 fn peak_ewma(pod: Pod<usize>) -> PeakEwma<Pod<usize>> {
     let (guess, decay) = (Duration::from_millis(30), Duration::from_secs(10));
     PeakEwma::new(pod, guess, decay.as_nanos() as f64, CompleteOnResponse::default())
 }
 
-/// One task owns it: nothing to share, nothing to wait for.
+/// One task owns it: nothing is shared, and nothing is waited for.
 fn alone<S>(runtime: &Arc<Runtime>, mut balance: S) -> impl FnMut(usize) + Send + use<S>
 where
     S: Service<(), Response = usize, Error = tower::BoxError, Future: Send> + Send + 'static,
@@ -62,7 +63,7 @@ where
     move |operations| runtime.block_on(call(&mut balance, operations))
 }
 
-/// Any number of tasks share it: each has a clone, and calls are sent to the task that owns it.
+/// Tasks share it: each has a clone, and calls are sent to the task that owns it.
 fn buffered<S>(runtime: &Arc<Runtime>, balance: S) -> impl FnMut(usize) + Clone + Send + use<S>
 where
     S: Service<(), Response = usize, Error = tower::BoxError, Future: Send + 'static> + Send + 'static,
@@ -73,13 +74,13 @@ where
     drop(inside);
     move |operations| {
         let mut buffer = buffer.clone();
-        // WHY a task: on a thread outside of the runtime every answer would wake a sleeping thread, which is not how it is used.
+        // WHY a task: outside the runtime every answer would wake a sleeping thread, unlike in use.
         let caller = runtime.spawn(async move { call(&mut buffer, operations).await });
         runtime.block_on(caller).unwrap();
     }
 }
 
-/// As many whole calls: ready, call, answer.
+/// Makes complete calls: ready, call, answer.
 async fn call<S>(service: &mut S, operations: usize)
 where
     S: Service<(), Response = usize, Error = tower::BoxError>,
@@ -95,9 +96,9 @@ fn pingora(n: usize) -> impl FnMut(usize) + Clone + Send + 'static {
     let pods = pods.iter().map(headless::Endpoint::addr);
     let pods = LoadBalancer::<RoundRobin>::try_from_iter(pods.collect::<Vec<SocketAddr>>()).unwrap();
     let pods = Arc::new(pods);
-    // Key and bound are those of its documentation; round robin does not look at the key.
+    // Key and bound are those of its documentation; round robin does not use the key.
     repeated(move || pods.select(b"", 256).unwrap())
 }
 
-/// Room for every caller: none of them waits for the buffer.
+/// Room for every caller, so that none waits for the buffer.
 const BOUND: usize = 1024;

@@ -1,11 +1,14 @@
-//! What a pool costs, checkout and return, alone and in a crowd, and whether it serves in turn: `headless` against other pools.
+//! The cost of checkout and return, alone and in a crowd, and whether waiters are served in order:
+//! `headless` against other pools.
 //!
-//! The limit is a `Mutex<Vec>`, behind a semaphore where tasks have to wait. `headless` does more than the other pools do: it picks
-//! a pod, counts what is in flight and measures how long it took; here, of one pod.
+//! The baseline is a `Mutex<Vec>`, behind a semaphore where tasks have to wait. `headless` does
+//! more than the other pools: it picks a pod (here the only one), counts requests in flight and
+//! measures their time.
 //!
-//! `cargo xtask bench pool`; without the feature `peers`, against the limit only.
+//! `cargo xtask bench pool`; without the feature `peers`, against the baseline only.
 
-mod contender;
+mod baselines;
+mod implementation;
 mod ours;
 #[cfg(feature = "peers")]
 mod peers;
@@ -15,10 +18,11 @@ use std::time::Duration;
 use headless_benches::harness::{Args, Bound, Callgrind, Latencies, Report, Spread, interleaved, ns_per_operation};
 use tokio::runtime::{Builder, Runtime};
 
-use contender::{Contender, Crowd, contender};
-use ours::{Headless, Queue, Stack};
+use baselines::{Queue, Stack};
+use implementation::{Crowd, Implementation, implementation};
+use ours::Headless;
 
-const LIMIT: &str = "by hand: the limit";
+const BASELINE: &str = "hand-written (baseline)";
 const HEADLESS: &str = "headless";
 const BB8: &str = "bb8";
 const DEADPOOL: &str = "deadpool";
@@ -26,7 +30,7 @@ const HYPER: &str = "hyper-util cache";
 
 const ALONE: &str = "1 task";
 const THREADS: &str = "2 threads";
-/// More than are used at a time, so that nobody waits.
+/// More connections than are used at a time, so that no task waits.
 const ENOUGH: usize = 8;
 /// Tasks and connections. The last is the shape of bb8#243.
 const CROWDS: [(usize, usize); 8] = [
@@ -40,7 +44,7 @@ const CROWDS: [(usize, usize); 8] = [
     (1000, 50),
 ];
 
-/// How much is done.
+/// The amount of work.
 struct Effort {
     rounds: usize,
     operations: usize,
@@ -72,16 +76,16 @@ fn main() {
     let args = Args::from_env(&[]);
     if let Some(operations) = &args.operations {
         let runtime = one_thread();
-        let mut contenders = runtime.block_on(contenders(false, ENOUGH));
-        let asked = contenders
+        let mut implementations = runtime.block_on(implementations(false, ENOUGH));
+        let asked = implementations
             .iter_mut()
-            .find(|it| it.name() == operations.contender)
-            .expect("a contender of this benchmark");
+            .find(|it| it.name() == operations.implementation)
+            .expect("an implementation of this benchmark");
         asked.alone(&runtime, operations.count);
         return;
     }
     let effort = if args.quick { QUICK } else { FULL };
-    let mut report = Report::new("pool", LIMIT);
+    let mut report = Report::new("pool", BASELINE);
     alone(&mut report, &effort);
     threads(&mut report, &effort);
     for (tasks, connections) in CROWDS {
@@ -103,86 +107,87 @@ fn two_threads() -> Runtime {
         .unwrap()
 }
 
-/// The limit first. `wait`: there may be more tasks than connections.
-async fn contenders(wait: bool, connections: usize) -> Vec<Box<dyn Contender>> {
-    let limit = if wait {
-        contender(LIMIT, Queue::new(connections), connections).await
+/// Returns all pools, the baseline first. `wait`: there may be more tasks than connections.
+async fn implementations(wait: bool, connections: usize) -> Vec<Box<dyn Implementation>> {
+    let baseline = if wait {
+        implementation(BASELINE, Queue::new(connections), connections).await
     } else {
-        contender(LIMIT, Stack::new(connections), connections).await
+        implementation(BASELINE, Stack::new(connections), connections).await
     };
-    #[cfg_attr(not(feature = "peers"), expect(unused_mut, reason = "nobody else comes"))]
+    #[cfg_attr(
+        not(feature = "peers"),
+        expect(unused_mut, reason = "without peers, nothing is added")
+    )]
     let mut all = vec![
-        limit,
-        contender(HEADLESS, Headless::new(connections).await, connections).await,
+        baseline,
+        implementation(HEADLESS, Headless::new(connections).await, connections).await,
     ];
     #[cfg(feature = "peers")]
     all.extend([
-        contender(HYPER, peers::hyper_util(connections), connections).await,
-        contender(DEADPOOL, peers::Deadpool::new(connections), connections).await,
-        contender(
+        implementation(HYPER, peers::hyper_util(connections), connections).await,
+        implementation(DEADPOOL, peers::Deadpool::new(connections), connections).await,
+        implementation(
             "deadpool unmanaged",
             peers::DeadpoolUnmanaged::new(connections),
             connections,
         )
         .await,
-        contender(BB8, peers::Bb8::new(connections).await, connections).await,
-        contender("mobc", peers::Mobc::new(connections), connections).await,
+        implementation(BB8, peers::Bb8::new(connections).await, connections).await,
+        implementation("mobc", peers::Mobc::new(connections), connections).await,
     ]);
     all
 }
 
-/// One task, nobody else: time, allocations, instructions.
+/// One task on its own: time, allocations, instructions.
 fn alone(report: &mut Report, effort: &Effort) {
     let runtime = one_thread();
-    let mut contenders = runtime.block_on(contenders(false, ENOUGH));
+    let mut implementations = runtime.block_on(implementations(false, ENOUGH));
     let n = effort.operations;
-    let times = interleaved(effort.rounds, &mut contenders, |it| {
+    let times = interleaved(effort.rounds, &mut implementations, |it| {
         ns_per_operation(n, || {
             it.alone(&runtime, n);
         })
     });
     let callgrind = Callgrind::find();
-    for (contender, times) in contenders.iter_mut().zip(times) {
-        let name = contender.name();
+    for (implementation, times) in implementations.iter_mut().zip(times) {
+        let name = implementation.name();
         report.add_spread(name, ALONE, "time", Spread::of(times), "ns");
-        let allocations = contender.alone(&runtime, n) as f64 / n as f64;
+        let allocations = implementation.alone(&runtime, n) as f64 / n as f64;
         report.add(name, ALONE, "allocations", allocations, "");
-        match callgrind.map(|it| it.per_operation(name, ALONE, effort.counted)) {
-            Some(Ok(count)) => report.add(name, ALONE, "instructions", count, ""),
-            Some(Err(error)) => println!("no instructions of {name}: {error}"),
-            None => {}
+        if let Some(callgrind) = callgrind {
+            callgrind.report(report, name, ALONE, ALONE, effort.counted);
         }
     }
 }
 
 fn threads(report: &mut Report, effort: &Effort) {
     let runtime = two_threads();
-    let mut contenders = runtime.block_on(contenders(false, ENOUGH));
-    let times = interleaved(effort.rounds, &mut contenders, |it| {
+    let mut implementations = runtime.block_on(implementations(false, ENOUGH));
+    let times = interleaved(effort.rounds, &mut implementations, |it| {
         it.on_threads(&runtime, 2, effort.threads)
     });
-    for (contender, times) in contenders.iter().zip(times) {
-        report.add_spread(contender.name(), THREADS, "time", Spread::of(times), "ns");
+    for (implementation, times) in implementations.iter().zip(times) {
+        report.add_spread(implementation.name(), THREADS, "time", Spread::of(times), "ns");
     }
 }
 
 fn crowd(report: &mut Report, effort: &Effort, tasks: usize, connections: usize) {
     let runtime = two_threads();
-    let mut contenders = runtime.block_on(contenders(true, connections));
-    let rounds = interleaved(effort.crowd_rounds, &mut contenders, |it| {
+    let mut implementations = runtime.block_on(implementations(true, connections));
+    let rounds = interleaved(effort.crowd_rounds, &mut implementations, |it| {
         it.crowd(&runtime, tasks, effort.crowd)
     });
     let case = case(tasks, connections);
-    for (contender, mut rounds) in contenders.iter().zip(rounds) {
+    for (implementation, mut rounds) in implementations.iter().zip(rounds) {
         let mut add = |metric: &str, unit: &str, value: &dyn Fn(&mut Crowd) -> f64| {
             let spread = Spread::of(rounds.iter_mut().map(value));
-            report.add_spread(contender.name(), &case, metric, spread, unit);
+            report.add_spread(implementation.name(), &case, metric, spread, unit);
         };
-        add("lent", "1/s", &|it| it.throughput);
+        add("checkouts", "1/s", &|it| it.throughput);
         for (metric, percent) in [("p50", 50.0), ("p99", 99.0), ("p99.99", 99.99)] {
             add(metric, "µs", &|it| it.waits.percentile(percent).as_secs_f64() * 1e6);
         }
-        // Of waits of no length there is no fair share.
+        // Without waits there is no fair share of them.
         if tasks > connections {
             add("max/median wait", "", &|it| max_to_median(&mut it.waits));
             add("max/median turns", "", &|it| max_to_median(&mut it.turns));
@@ -194,7 +199,7 @@ fn case(tasks: usize, connections: usize) -> String {
     format!("{tasks} tasks on {connections}")
 }
 
-/// 1 where all wait for the same time.
+/// Returns 1 if all wait for the same time.
 fn max_to_median(samples: &mut Latencies) -> f64 {
     samples.max().as_secs_f64() / samples.percentile(50.0).as_secs_f64()
 }

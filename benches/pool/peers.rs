@@ -1,5 +1,5 @@
-//! The peers, each as its documentation has it: the number of connections is set, all else left at its default. Their checks on
-//! checkout stay on and cost nothing, as a connection here costs nothing.
+//! The peers, as in their documentation: the number of connections is set, and all else is the
+//! default. Their checks on checkout stay on; a check costs nothing here.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -14,7 +14,7 @@ use headless_benches::pods::Nothing;
 use hyper_util::client::pool::cache;
 use tower_service::Service;
 
-use crate::contender::Pool;
+use crate::implementation::Pool;
 
 #[derive(Clone)]
 pub struct Bb8(bb8::Pool<Nothing>);
@@ -49,7 +49,7 @@ impl Pool for Deadpool {
     }
 }
 
-/// Opens and checks nothing: whoever uses it brings the connections.
+/// Opens and checks nothing: its user adds the connections.
 #[derive(Clone)]
 pub struct DeadpoolUnmanaged(unmanaged::Pool<u64>);
 
@@ -89,16 +89,17 @@ impl Pool for Mobc {
     }
 }
 
-/// hyper-util's cache of services. Its types have no names.
+/// hyper-util's cache of services. Its types cannot be named.
 #[derive(Clone)]
 pub struct HyperUtil<C>(C);
 
-/// The cache itself has no limit: when all are lent, it dials. Here the dial then never ends, so that it waits as the others do.
+/// The cache has no limit of its own and connects when all connections are checked out. Here that
+/// attempt never ends, so that the cache waits like the others.
 pub fn hyper_util(
     connections: usize,
 ) -> HyperUtil<impl Service<(), Error = Infallible, Future: Send, Response: Send> + Clone + Send> {
     let opened = Arc::default();
-    HyperUtil(cache::builder().build(Dialler {
+    HyperUtil(cache::builder().build(Connector {
         opened,
         limit: connections,
     }))
@@ -111,37 +112,37 @@ where
     async fn with<F: Future<Output = ()> + Send>(&mut self, work: impl FnOnce(u64) -> F + Send) {
         let Ok(()) = poll_fn(|context| self.0.poll_ready(context)).await;
         let Ok(conn) = self.0.call(()).await;
-        // A type without a name cannot be looked into.
+        // The type of the connection cannot be named, so it cannot be read.
         black_box(&conn);
         work(80).await;
     }
 }
 
 #[derive(Clone)]
-struct Dialler {
+struct Connector {
     opened: Arc<AtomicUsize>,
     limit: usize,
 }
 
-struct Dial(Poll<u64>);
+struct Connecting(Poll<u64>);
 
-impl Service<()> for Dialler {
+impl Service<()> for Connector {
     type Response = u64;
     type Error = Infallible;
-    type Future = Dial;
+    type Future = Connecting;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, (): ()) -> Dial {
+    fn call(&mut self, (): ()) -> Connecting {
         // Relaxed: only counts.
         let may = self.opened.fetch_add(1, Relaxed) < self.limit;
-        Dial(if may { Poll::Ready(80) } else { Poll::Pending })
+        Connecting(if may { Poll::Ready(80) } else { Poll::Pending })
     }
 }
 
-impl Future for Dial {
+impl Future for Connecting {
     type Output = Result<u64, Infallible>;
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {

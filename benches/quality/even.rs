@@ -1,12 +1,12 @@
-//! Pods that are all alike: how evenly the load lies on them, for one client, for many who do not know of each other, and for a single
-//! caller, whose requests never overlap.
+//! Equal pods: how evenly requests are spread, for one client, for many independent clients, and
+//! for a single caller, whose requests never overlap.
 
 use std::time::Duration;
 
 use headless_benches::harness::{Bound, Report};
 use headless_benches::sim::{Demand, Measured, Pod, Scenario, Work};
 
-use crate::contender::{Contender, add, run};
+use crate::implementation::{Implementation, add, run};
 
 const SERVICE: Duration = Duration::from_millis(10);
 const LOAD: f64 = 0.7;
@@ -17,17 +17,17 @@ const CLIENTS: usize = 100;
 
 pub fn one_client(report: &mut Report, quick: bool) {
     for pods in [1, 2, 3, 10, 100] {
-        // The fewer pods, the longer, for as many requests.
+        // The fewer pods, the longer, for the same number of requests.
         let services = (if quick { 100_000 } else { 1_000_000 }) / pods as u32;
         queues(report, &case(pods), pods, 1, services);
     }
     let off = |ratio: Option<f64>| ratio.map(|ratio| (ratio - 1.0).abs() * 100.0);
-    let ours = Contender::IN_FLIGHT.name;
+    let ours = Implementation::IN_FLIGHT.name;
     let mean = report.value(ours, &case(1), TIME);
     let name = format!("{}: {ours}: mean time off 1/(1 - load), in %", case(1));
     report.target(&name, off(mean.map(|mean| mean * (1.0 - LOAD))), Bound::AtMost(2.0));
-    // Two draws of two are all there are.
-    let all = Contender::LEAST_LOADED.name;
+    // Two draws of two pods are all pods.
+    let all = Implementation::LEAST_LOADED.name;
     let name = format!("{}: {ours}: mean time off {all}'s, in %", case(2));
     report.target(&name, off(report.ratio(ours, all, &case(2), TIME)), Bound::AtMost(2.0));
 }
@@ -49,28 +49,21 @@ fn queues(report: &mut Report, case: &str, pods: usize, clients: usize, services
         time: SERVICE * services,
         keeps_latencies: true,
     };
-    let measured = run(&Contender::ALL, clients, &scenario);
-    for (who, mut runs) in Contender::ALL.into_iter().zip(measured) {
+    let measured = run(&Implementation::ALL, clients, &scenario);
+    for (it, mut runs) in Implementation::ALL.into_iter().zip(measured) {
         add(
             report,
-            who,
+            it,
             case,
             "longest/mean queue",
             "",
             runs.iter().map(Measured::imbalance),
         );
-        add(
-            report,
-            who,
-            case,
-            MOST,
-            "of even",
-            runs.iter().map(|run| run.shares().1),
-        );
+        add(report, it, case, MOST, "of even", runs.iter().map(|run| run.shares().1));
         let services = |seconds: f64| seconds / SERVICE.as_secs_f64();
         add(
             report,
-            who,
+            it,
             case,
             TIME,
             "services",
@@ -79,14 +72,14 @@ fn queues(report: &mut Report, case: &str, pods: usize, clients: usize, services
         let p99 = runs
             .iter_mut()
             .map(|run| services(run.latencies.percentile(99.0).as_secs_f64()));
-        add(report, who, case, "p99", "services", p99);
+        add(report, it, case, "p99", "services", p99);
     }
 }
 
-/// Requests that never overlap: nothing is in flight at a pick, so only what is remembered of latencies can make a difference. In 10 s,
-/// as long as they are remembered.
+/// Requests that never overlap: nothing is in flight at a pick, so only remembered latencies make a
+/// difference. Measured for 10 s, as long as they are remembered.
 pub fn one_caller(report: &mut Report) {
-    let (latency, tower) = (Contender::LATENCY.name, Contender::TOWER_EWMA.name);
+    let (latency, tower) = (Implementation::LATENCY.name, Implementation::TOWER_EWMA.name);
     for (title, service, work) in [
         ("exponential work", SERVICE, Work::Exponential),
         ("short work, with pauses", SERVICE / 100, Work::Pauses(1000, 20.0)),
@@ -104,7 +97,8 @@ pub fn one_caller(report: &mut Report) {
     let apart = (0..10).map(|i| Pod::new(SERVICE + SERVICE / 100 * i, Work::Within(0.005)));
     let case = "1 caller, 10 pods 1 % apart, constant work";
     shares(report, case, apart.collect());
-    // An even share but for chance: of 950 draws, in one run of ten some pod gets fewer, and so not in the median.
+    // An even share except for chance: of 950 draws some pod gets fewer in one run of ten, so not
+    // in the median.
     let least = report.value(latency, case, LEAST);
     report.target(
         &format!("{case}: {latency}: smallest share"),
@@ -121,23 +115,16 @@ fn shares(report: &mut Report, case: &str, pods: Vec<Pod>) {
         time: Duration::from_secs(10),
         keeps_latencies: false,
     };
-    let measured = run(&Contender::ALL, 1, &scenario);
-    for (who, runs) in Contender::ALL.into_iter().zip(measured) {
+    let measured = run(&Implementation::ALL, 1, &scenario);
+    for (it, runs) in Implementation::ALL.into_iter().zip(measured) {
         add(
             report,
-            who,
+            it,
             case,
             LEAST,
             "of even",
             runs.iter().map(|run| run.shares().0),
         );
-        add(
-            report,
-            who,
-            case,
-            MOST,
-            "of even",
-            runs.iter().map(|run| run.shares().1),
-        );
+        add(report, it, case, MOST, "of even", runs.iter().map(|run| run.shares().1));
     }
 }

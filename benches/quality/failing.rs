@@ -1,4 +1,4 @@
-//! A pod that fails at once, and so always looks idle: how many requests does it draw?
+//! A pod that fails at once, and so always looks idle: its share of the requests.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use headless_benches::sim::{Demand, Headless, Pod, Scenario, Work};
 use headless_core::Timestamp;
 use headless_core::policy::{LeastLoaded, PowerOfTwo, RoundRobin};
 
-use crate::contender::{Contender, add, run};
+use crate::implementation::{Implementation, add, run};
 
 const SERVICE: Duration = Duration::from_millis(10);
 const LOAD: f64 = 0.5;
 const PODS: usize = 10;
 const SHARE: &str = "failing pod's share";
 
-/// The same policies where the pool cannot connect to the pod, and says so.
-const AVOIDING: [Contender; 4] = [
-    Contender::new("headless RoundRobin, unhealthy", |n, seed| {
-        Box::new(Headless::new(RoundRobin::default(), n, seed).avoiding())
+/// The same policies, where the pool cannot connect and marks the pod as unhealthy.
+const UNHEALTHY: [Implementation; 4] = [
+    Implementation::new("headless RoundRobin, unhealthy", |n, seed| {
+        Box::new(Headless::new(RoundRobin::default(), n, seed).marking_unhealthy())
     }),
-    Contender::new("headless LeastLoaded, unhealthy", |n, seed| {
-        Box::new(Headless::new(LeastLoaded, n, seed).avoiding())
+    Implementation::new("headless LeastLoaded, unhealthy", |n, seed| {
+        Box::new(Headless::new(LeastLoaded, n, seed).marking_unhealthy())
     }),
-    Contender::new("headless PowerOfTwo, unhealthy", |n, seed| {
-        Box::new(Headless::new(PowerOfTwo::default(), n, seed).avoiding())
+    Implementation::new("headless PowerOfTwo, unhealthy", |n, seed| {
+        Box::new(Headless::new(PowerOfTwo::default(), n, seed).marking_unhealthy())
     }),
-    Contender::new("headless PowerOfTwo::latency, unhealthy", |n, seed| {
-        Box::new(Headless::new(PowerOfTwo::latency(), n, seed).avoiding())
+    Implementation::new("headless PowerOfTwo::latency, unhealthy", |n, seed| {
+        Box::new(Headless::new(PowerOfTwo::latency(), n, seed).marking_unhealthy())
     }),
 ];
 
 pub fn measure(report: &mut Report, quick: bool) {
-    let contenders: Vec<_> = Contender::ALL.into_iter().chain(AVOIDING).collect();
+    let implementations: Vec<_> = Implementation::ALL.into_iter().chain(UNHEALTHY).collect();
     let warm_up = Duration::from_secs(60);
     let healthy = Pod::new(SERVICE, Work::Exponential);
     for (case, from) in [("from the start", Duration::ZERO), ("after a healthy minute", warm_up)] {
@@ -44,19 +44,12 @@ pub fn measure(report: &mut Report, quick: bool) {
             time: Duration::from_secs(if quick { 20 } else { 60 }),
             keeps_latencies: true,
         };
-        let measured = run(&contenders, 1, &scenario);
-        for (&who, mut runs) in contenders.iter().zip(measured) {
+        let measured = run(&implementations, 1, &scenario);
+        for (&it, mut runs) in implementations.iter().zip(measured) {
+            add(report, it, &case, SHARE, "of even", runs.iter().map(|run| run.share(0)));
             add(
                 report,
-                who,
-                &case,
-                SHARE,
-                "of even",
-                runs.iter().map(|run| run.share(0)),
-            );
-            add(
-                report,
-                who,
+                it,
                 &case,
                 "failed requests",
                 "%",
@@ -64,7 +57,7 @@ pub fn measure(report: &mut Report, quick: bool) {
             );
             add(
                 report,
-                who,
+                it,
                 &case,
                 "p99 of the others",
                 "ms",
@@ -72,11 +65,11 @@ pub fn measure(report: &mut Report, quick: bool) {
                     .map(|run| run.latencies.percentile(99.0).as_secs_f64() * 1e3),
             );
         }
-        for ours in [Contender::IN_FLIGHT, Contender::LATENCY] {
+        for ours in [Implementation::IN_FLIGHT, Implementation::LATENCY] {
             let share = report.value(ours.name, &case, SHARE);
             report.target(&format!("{case}: {}: its share", ours.name), share, Bound::AtMost(1.0));
         }
-        for ours in AVOIDING {
+        for ours in UNHEALTHY {
             let share = report.value(ours.name, &case, SHARE);
             report.target(&format!("{case}: {}: its share", ours.name), share, Bound::AtMost(0.01));
         }

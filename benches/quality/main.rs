@@ -1,19 +1,21 @@
-//! How well requests are spread, not how fast they are sent: our policies in a simulation, against models of others and an oracle.
+//! How well requests are spread: our policies in a simulation, compared with models of others and
+//! an oracle.
 //!
-//! Time is virtual and every run follows from its seed, so all figures repeat exactly, on any machine. The policies are the real ones,
-//! driven as the balancer drives them. What is simulated is `headless_benches::sim`, which has tests of its own.
+//! Time is virtual and every run follows from its seed, so all figures repeat exactly, on every
+//! machine. The policies are the real ones, driven as the balancer drives them. The simulation is
+//! `headless_benches::sim`, which has its own tests.
 //!
-//! `cargo bench -p headless-benches --bench quality`
+//! `cargo xtask bench quality`
 
-mod contender;
 mod even;
 mod failing;
+mod implementation;
 mod slow;
 mod supermarket;
 
 use headless_benches::harness::{Args, Report};
 
-use contender::{LIMIT, SEEDS};
+use implementation::{BASELINE, SEEDS};
 
 fn main() {
     let args = Args::from_env(&[]);
@@ -22,11 +24,11 @@ fn main() {
         SEEDS - 1
     );
     println!(
-        "limit: in the supermarket, the draws by hand; else an oracle, which knows the remaining work and the speed of all pods"
+        "baseline: in the supermarket, hand-written draws; else an oracle, which knows the remaining work and the speed of all pods"
     );
-    println!("slow pod: where its load is above 1, it falls behind for ever, and p99 tells how long the run was");
+    println!("slow pod: if its load is above 1, its queue grows without end, and p99 depends on the length of the run");
     println!();
-    let mut report = Report::new("quality", LIMIT);
+    let mut report = Report::new("quality", BASELINE);
     supermarket::measure(&mut report, args.quick);
     slow::measure(&mut report, args.quick);
     even::one_client(&mut report, args.quick);

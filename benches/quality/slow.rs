@@ -1,16 +1,18 @@
-//! One pod is ten times slower than the others, which could carry everything. Who notices, and what do callers see of it?
+//! One pod is ten times slower than the others, which could take all requests: its share of the
+//! requests, and the response times.
 
 use std::time::Duration;
 
-use headless_benches::harness::{Bound, Plot, Report};
+use headless_benches::harness::{Bound, Report};
 use headless_benches::sim::{Demand, Measured, Pod, Scenario, Work};
 
-use crate::contender::{Contender, add, run};
+use crate::implementation::{Implementation, add, run};
 
 const SERVICE: Duration = Duration::from_millis(10);
 const TIMES_SLOWER: u32 = 10;
 const CALLERS: usize = 64;
-/// Of what all pods together can do: the others alone would be busy for 58 % of the time at most.
+/// Relative to the capacity of all pods: the others alone would be busy for at most 58 % of the
+/// time.
 const LOAD: f64 = 0.55;
 const SHARE: &str = "slow pod's share";
 const BUSY: &str = "slow pod's load";
@@ -33,49 +35,46 @@ pub fn measure(report: &mut Report, quick: bool) {
                 time: Duration::from_secs(if quick { 30 } else { 300 }),
                 keeps_latencies: true,
             };
-            let mut measured = run(&Contender::ALL, 1, &scenario);
-            for (who, runs) in Contender::ALL.into_iter().zip(&mut measured) {
-                figures(report, who, case, &scenario, runs);
-            }
-            if pods == 8 {
-                plot(case, &mut measured, if case == &open { "open" } else { "closed" });
+            let mut measured = run(&Implementation::ALL, 1, &scenario);
+            for (it, runs) in Implementation::ALL.into_iter().zip(&mut measured) {
+                figures(report, it, case, &scenario, runs);
             }
         }
         targets(report, pods, &open, &closed);
     }
 }
 
-fn figures(report: &mut Report, who: Contender, case: &str, scenario: &Scenario, runs: &mut [Measured]) {
+fn figures(report: &mut Report, it: Implementation, case: &str, scenario: &Scenario, runs: &mut [Measured]) {
     let seconds = scenario.time.as_secs_f64();
     let slow = scenario.pods[0].mean().as_secs_f64();
-    // WHY: less than a thousandth of even is nothing, and ratios to nothing say nothing.
+    // WHY rounded: ratios to a share below a thousandth of even say nothing.
     let share = |run: &Measured| (run.share(0) * 1e3).round() / 1e3;
     let rate = |run: &Measured| run.count() as f64 / seconds;
-    add(report, who, case, SHARE, "of even", runs.iter().map(share));
+    add(report, it, case, SHARE, "of even", runs.iter().map(share));
     let load = |run: &Measured| share(run) * rate(run) / run.requests.len() as f64 * slow;
-    add(report, who, case, BUSY, "", runs.iter().map(load));
+    add(report, it, case, BUSY, "", runs.iter().map(load));
     if let Demand::Closed(_) = scenario.demand {
-        add(report, who, case, "answers", "1/s", runs.iter().map(rate));
+        add(report, it, case, "answers", "1/s", runs.iter().map(rate));
     }
     for (metric, percent) in [("p50", 50.0), (P99, 99.0), ("p99.9", 99.9)] {
         let values = runs
             .iter_mut()
             .map(|run| run.latencies.percentile(percent).as_secs_f64() * 1e3);
-        add(report, who, case, metric, "ms", values);
+        add(report, it, case, metric, "ms", values);
     }
 }
 
 fn targets(report: &mut Report, pods: usize, open: &str, closed: &str) {
-    let latency = Contender::LATENCY.name;
+    let latency = Implementation::LATENCY.name;
     let speed = 1.0 / f64::from(TIMES_SLOWER);
-    // What it would get of requests in proportion to what each pod can do.
+    // Its share if requests were in proportion to the speed of the pods.
     let part = pods as f64 * speed / (pods as f64 - 1.0 + speed);
     let name = format!("{open}: {latency}: slow pod's share, of its part of the capacity");
     let share = report.value(latency, open, SHARE).map(|share| share / part);
     report.target(&name, share, Bound::AtMost(1.0));
-    for ours in [Contender::IN_FLIGHT.name, latency] {
+    for ours in [Implementation::IN_FLIGHT.name, latency] {
         for case in [open, closed] {
-            let ratio = report.ratio(ours, Contender::ROUND_ROBIN.name, case, P99);
+            let ratio = report.ratio(ours, Implementation::ROUND_ROBIN.name, case, P99);
             report.target(
                 &format!("{case}: {ours}: p99, of round robin's"),
                 ratio,
@@ -83,34 +82,4 @@ fn targets(report: &mut Report, pods: usize, open: &str, closed: &str) {
             );
         }
     }
-}
-
-/// Response times by the share of requests that took longer, each axis as powers of ten: the tail is what differs.
-fn plot(case: &str, measured: &mut [Vec<Measured>], name: &str) {
-    let mut plot = Plot::new(
-        &format!("{case}: response times"),
-        "how rare: 1 is one in ten, 2 one in a hundred, ...",
-        "response time [powers of ten, 0 is 1 ms]",
-    );
-    // The model of tower's in-flight counts would cover ours.
-    let lines = Contender::ALL
-        .iter()
-        .zip(measured)
-        .filter(|(who, _)| who.name != Contender::TOWER_PENDING.name);
-    for (who, runs) in lines {
-        let mut all = std::mem::take(&mut runs[0].latencies);
-        for run in &mut runs[1..] {
-            all.extend(std::mem::take(&mut run.latencies));
-        }
-        let points = (0..=80).map(|step| {
-            let rare = f64::from(step) / 20.0;
-            let millis = all.percentile(100.0 * (1.0 - 10_f64.powf(-rare))).as_secs_f64() * 1e3;
-            (rare, millis.max(1.0).log10())
-        });
-        plot = plot.line(who.name, points);
-    }
-    println!(
-        "plot: {}",
-        plot.write(&format!("quality-slow-{name}")).unwrap().display()
-    );
 }

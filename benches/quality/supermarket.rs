@@ -1,26 +1,29 @@
-//! The supermarket: many pods, Poisson arrivals, exponential work, one client that draws d pods. The mean time is known, so this tests
-//! the simulator by the draws by hand, and the policies by both.
+//! The supermarket model: many pods, Poisson arrivals, exponential work, one client that draws d
+//! pods. The mean time is known, so hand-written draws test the simulator, and both test the
+//! policies.
 //!
-//! Source: M. Mitzenmacher, "The power of two choices in randomized load balancing", IEEE TPDS 12(10), 2001, for infinitely many pods.
+//! Source: M. Mitzenmacher, "The power of two choices in randomized load balancing", IEEE TPDS
+//! 12(10), 2001, for infinitely many pods.
 
 use std::time::Duration;
 
-use headless_benches::harness::{Bound, Plot, Report};
+use headless_benches::harness::{Bound, Report};
 use headless_benches::sim::{Demand, Draws, Pod, Scenario, Work};
 
-use crate::contender::{Contender, LIMIT, SEEDS, run};
+use crate::implementation::{BASELINE, Implementation, SEEDS, run};
 
 const FORMULA: &str = "formula";
 const SERVICE: Duration = Duration::from_millis(10);
 
-/// How many draws, by hand and by which policy.
+/// A number of draws, hand-written and by a policy.
 struct Draw {
     d: i32,
-    by_hand: Contender,
-    ours: Option<Contender>,
-    /// As many as it takes to be near infinity: with one draw each pod is on its own.
+    hand_written: Implementation,
+    ours: Option<Implementation>,
+    /// Enough pods to be near the formula; with one draw each pod is independent.
     pods: usize,
-    /// Load, and service times of each run: of warm-up, until the queues have forgotten that they were empty, and measured.
+    /// The load, and the service times of each run: the warm-up, until the queues do not depend on
+    /// their beginning, and the measurement.
     loads: &'static [(f64, u32, u32)],
 }
 
@@ -36,10 +39,11 @@ const SEVERAL: &[(f64, u32, u32)] = &[
 const DRAWS: [Draw; 3] = [
     Draw {
         d: 1,
-        by_hand: Contender::new(LIMIT, |n, seed| Box::new(Draws::new(1, n, seed))),
-        ours: Some(Contender::RANDOM),
+        hand_written: Implementation::new(BASELINE, |n, seed| Box::new(Draws::new(1, n, seed))),
+        ours: Some(Implementation::RANDOM),
         pods: 100,
-        // Not 0.99: its queues take 40 000 service times to settle and 1000 times as long to average out.
+        // Not 0.99: its queues take 40 000 service times to settle, and 1000 times as long for a
+        // mean.
         loads: &[
             (0.5, 100, 5_000),
             (0.7, 300, 15_000),
@@ -49,21 +53,21 @@ const DRAWS: [Draw; 3] = [
     },
     Draw {
         d: 2,
-        by_hand: Contender::new(LIMIT, |n, seed| Box::new(Draws::new(2, n, seed))),
-        ours: Some(Contender::IN_FLIGHT),
+        hand_written: Implementation::new(BASELINE, |n, seed| Box::new(Draws::new(2, n, seed))),
+        ours: Some(Implementation::IN_FLIGHT),
         pods: 2000,
         loads: SEVERAL,
     },
     Draw {
         d: 3,
-        by_hand: Contender::new(LIMIT, |n, seed| Box::new(Draws::new(3, n, seed))),
+        hand_written: Implementation::new(BASELINE, |n, seed| Box::new(Draws::new(3, n, seed))),
         ours: None,
         pods: 2000,
         loads: SEVERAL,
     },
 ];
 
-/// The mean time in the system for infinitely many pods, in service times.
+/// Returns the mean time in the system for infinitely many pods, in service times.
 fn formula(d: i32, load: f64) -> f64 {
     let exponent = |i: i32| {
         if d == 1 {
@@ -72,22 +76,16 @@ fn formula(d: i32, load: f64) -> f64 {
             f64::from(d.pow(i as u32) - d) / f64::from(d - 1)
         }
     };
-    // Beyond, the terms are too small to count: the powers end where `i32` does.
+    // Further terms are too small to matter, and their exponents exceed `i32`.
     let terms = if d == 1 { 5000 } else { 18 };
     (1..=terms).map(|i| load.powf(exponent(i))).sum()
 }
 
 pub fn measure(report: &mut Report, quick: bool) {
-    let mut plot = Plot::new(
-        "supermarket: mean time in the system",
-        "load",
-        "mean time [service times]",
-    );
     for draw in &DRAWS {
         let case = format!("supermarket, d = {}: mean time", draw.d);
         let interval = format!("{case}, half of the 95 % interval");
-        let contenders: Vec<_> = std::iter::once(draw.by_hand).chain(draw.ours).collect();
-        let mut lines = vec![Vec::new(); contenders.len()];
+        let implementations: Vec<_> = std::iter::once(draw.hand_written).chain(draw.ours).collect();
         for &(load, warm_up, time) in draw.loads {
             let metric = format!("load {load}");
             report.add(FORMULA, &case, &metric, formula(draw.d, load), "services");
@@ -98,29 +96,21 @@ pub fn measure(report: &mut Report, quick: bool) {
                 time: SERVICE * if quick { time / 10 } else { time },
                 keeps_latencies: false,
             };
-            let measured = run(&contenders, 1, &scenario);
-            for ((contender, runs), line) in contenders.iter().zip(&measured).zip(&mut lines) {
+            let measured = run(&implementations, 1, &scenario);
+            for (implementation, runs) in implementations.iter().zip(&measured) {
                 let means = runs.iter().map(|run| run.mean_seconds() / SERVICE.as_secs_f64());
                 let (mean, half) = interval_of(means.collect());
-                report.add(contender.name, &case, &metric, mean, "services");
-                report.add(contender.name, &interval, &metric, half / mean * 100.0, "%");
-                line.push((load, mean));
+                report.add(implementation.name, &case, &metric, mean, "services");
+                report.add(implementation.name, &interval, &metric, half / mean * 100.0, "%");
             }
         }
-        let exact = (50..=if draw.d == 1 { 95 } else { 99 }).map(|percent| f64::from(percent) / 100.0);
-        plot = plot.line(
-            &format!("formula, d = {}", draw.d),
-            exact.map(|load| (load, formula(draw.d, load))),
-        );
-        if let (Some(ours), Some(line)) = (draw.ours, lines.pop()) {
-            plot = plot.line(ours.name, line);
+        if let Some(ours) = draw.ours {
             targets(report, draw, ours, &case, &interval);
         }
     }
-    println!("plot: {}", plot.write("quality-supermarket").unwrap().display());
 }
 
-/// Mean and half of its 95 % interval.
+/// Returns the mean and half of its 95 % interval.
 fn interval_of(values: Vec<f64>) -> (f64, f64) {
     /// Student's t for 95 %, with one degree of freedom less than there are seeds.
     const T: f64 = 2.365;
@@ -131,8 +121,8 @@ fn interval_of(values: Vec<f64>) -> (f64, f64) {
     (mean, T * (variance / n).sqrt())
 }
 
-/// Only where the interval is narrow enough to tell 2 % from nothing.
-fn targets(report: &mut Report, draw: &Draw, ours: Contender, case: &str, interval: &str) {
+/// Adds targets, measured only where the interval is narrow enough to show 2 %.
+fn targets(report: &mut Report, draw: &Draw, ours: Implementation, case: &str, interval: &str) {
     for (load, ..) in draw.loads {
         let metric = format!("load {load}");
         let half = report.value(ours.name, interval, &metric);

@@ -1,12 +1,14 @@
-//! What a new list of pods costs: 1 % and all of 100, 1000 and 10,000 pods are replaced, and somebody picks meanwhile.
+//! The cost of a new list of pods: 1 % and all of 100, 1000 and 10,000 pods are replaced, while
+//! another thread picks.
 //!
-//! The limit is a merge of two sorted lists that keeps a counter per pod. `headless` does more: it decides what of the answer it
-//! believes, has a pool per pod, opens the first connection to a new one, and drains those that left.
+//! The baseline is a merge of two sorted lists that keeps a counter per pod. `headless` does more:
+//! it decides on the membership, has a pool per pod, opens the first connection to a new pod, and
+//! drains pods that left.
 //!
-//! `cargo xtask bench reconcile`; without the feature `peers`, against what is made by hand only.
+//! `cargo xtask bench reconcile`; without the feature `peers`, against hand-written code only.
 
-mod by_hand;
-mod contender;
+mod hand_written;
+mod implementation;
 mod ours;
 #[cfg(feature = "peers")]
 mod peers;
@@ -17,33 +19,33 @@ use std::time::Instant;
 
 use headless_benches::harness::{Args, Bound, Callgrind, Report, Spread, interleaved};
 
-use by_hand::{ByHash, Merge};
-use contender::{Contender, Cost, Pods};
+use hand_written::{ByHash, Merge};
+use implementation::{Cost, Implementation, Pods};
 use ours::{Headless, Part};
 
-const LIMIT: &str = "sorted merge: the limit";
+const BASELINE: &str = "sorted merge (baseline)";
 const HEADLESS: &str = "headless";
-const BELIEF: &str = "  of it, the belief";
+const MEMBERSHIP: &str = "  of it, the membership";
 const BALANCER: &str = "  of it, the balancer";
 
 const ROUND_ROBIN: &str = "pingora round robin";
 
 const SIZES: [u32; 3] = [100, 1000, 10_000];
-/// The case that the targets are about.
+/// The case of the targets.
 const MANY: Pods = Pods {
     size: 10_000,
     replaced: 100,
 };
 
-/// How much is done.
+/// The amount of work.
 struct Effort {
     rounds: usize,
-    /// Of each round.
+    /// In each round.
     replacements: usize,
     watched_rounds: usize,
     watched: usize,
     counted: usize,
-    /// How many contenders are counted, the limit first.
+    /// The number of implementations whose instructions are counted, the baseline first.
     callgrind: usize,
 }
 
@@ -74,21 +76,21 @@ fn main() {
         let pods = cases()
             .find(|pods| self::case(*pods) == case)
             .expect("a case of this benchmark");
-        let mut asked = contenders(pods, |name| name == operations.contender);
-        let asked = asked.first_mut().expect("a contender of this benchmark");
+        let mut asked = implementations(pods, |name| name == operations.implementation);
+        let asked = asked.first_mut().expect("an implementation of this benchmark");
         (0..operations.count).for_each(|_| asked.prepare());
         if !lists_only {
             (0..operations.count).for_each(|_| _ = asked.replace());
         }
-        // What is left of the lists is not to be counted as freed.
+        // The remaining lists must not be counted as freed.
         std::process::exit(0);
     }
     let effort = if args.quick { QUICK } else { FULL };
     let callgrind = Callgrind::find();
-    let mut report = Report::new("reconcile", LIMIT);
+    let mut report = Report::new("reconcile", BASELINE);
     for pods in cases() {
         replace(&mut report, &effort, pods);
-        // Of the others nothing else would be learnt.
+        // The other cases would show nothing new.
         if let Some(callgrind) = callgrind.filter(|_| pods == MANY) {
             instructions(&mut report, &effort, callgrind, pods);
         }
@@ -110,14 +112,14 @@ fn case(Pods { size, replaced }: Pods) -> String {
     format!("{replaced} of {size}")
 }
 
-type New = fn(&'static str, Pods) -> Box<dyn Contender>;
+type New = fn(&'static str, Pods) -> Box<dyn Implementation>;
 
-/// The limit first.
-const CONTENDERS: &[(&str, New)] = &[
-    (LIMIT, |name, pods| Box::new(Merge::new(name, pods))),
+/// All of them, the baseline first.
+const IMPLEMENTATIONS: &[(&str, New)] = &[
+    (BASELINE, |name, pods| Box::new(Merge::new(name, pods))),
     (HEADLESS, |name, pods| Box::new(Headless::new(name, pods, Part::Whole))),
-    (BELIEF, |name, pods| {
-        Box::new(Headless::new(name, pods, Part::RefreshState))
+    (MEMBERSHIP, |name, pods| {
+        Box::new(Headless::new(name, pods, Part::Membership))
     }),
     (BALANCER, |name, pods| {
         Box::new(Headless::new(name, pods, Part::Balancer))
@@ -137,15 +139,15 @@ const CONTENDERS: &[(&str, New)] = &[
     }),
 ];
 
-fn contenders(pods: Pods, which: impl Fn(&str) -> bool) -> Vec<Box<dyn Contender>> {
-    let asked = CONTENDERS.iter().filter(|(name, _)| which(name));
+fn implementations(pods: Pods, which: impl Fn(&str) -> bool) -> Vec<Box<dyn Implementation>> {
+    let asked = IMPLEMENTATIONS.iter().filter(|(name, _)| which(name));
     asked.map(|(name, new)| new(name, pods)).collect()
 }
 
 fn replace(report: &mut Report, effort: &Effort, pods: Pods) {
     let case = case(pods);
-    let mut contenders = contenders(pods, |_| true);
-    let rounds = interleaved(effort.rounds, &mut contenders, |it| {
+    let mut implementations = implementations(pods, |_| true);
+    let rounds = interleaved(effort.rounds, &mut implementations, |it| {
         let costs: Vec<Cost> = (0..effort.replacements)
             .map(|_| {
                 it.prepare();
@@ -156,15 +158,15 @@ fn replace(report: &mut Report, effort: &Effort, pods: Pods) {
         let allocations = Spread::of(costs.iter().map(|cost| cost.allocations as f64)).median;
         (nanos / 1000.0, allocations)
     });
-    for (contender, rounds) in contenders.iter().zip(rounds) {
+    for (implementation, rounds) in implementations.iter().zip(rounds) {
         let (times, allocations): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
-        let name = contender.name();
+        let name = implementation.name();
         report.add_spread(name, &case, "time", Spread::of(times), "µs");
         report.add(name, &case, "allocations", Spread::of(allocations).median, "");
     }
 }
 
-/// Makes the lists, and takes none.
+/// Only prepares the lists.
 const LISTS_ONLY: &str = ", lists only";
 
 fn instructions(report: &mut Report, effort: &Effort, callgrind: Callgrind, pods: Pods) {
@@ -174,8 +176,10 @@ fn instructions(report: &mut Report, effort: &Effort, callgrind: Callgrind, pods
         let lists = callgrind.per_operation(name, &format!("{case}{LISTS_ONLY}"), effort.counted)?;
         Ok(all - lists)
     };
-    // Parts of one run cannot be told apart from outside.
-    let whole = CONTENDERS.iter().filter(|(name, _)| ![BELIEF, BALANCER].contains(name));
+    // From outside, the parts of one run cannot be told apart.
+    let whole = IMPLEMENTATIONS
+        .iter()
+        .filter(|(name, _)| ![MEMBERSHIP, BALANCER].contains(name));
     for (name, _) in whole.take(effort.callgrind) {
         match count(name) {
             Ok(instructions) => report.add(name, &case, "instructions", instructions, ""),
@@ -194,10 +198,11 @@ fn watched(pods: Pods) -> String {
     format!("a pick while {} are replaced", case(pods))
 }
 
-/// One thread picks; at first nothing happens, then pods are replaced as fast as can be.
+/// Measures picks of one thread: while pods are replaced as fast as possible, and while nothing
+/// changes.
 fn watch(report: &mut Report, effort: &Effort, pods: Pods) {
-    let mut contenders = contenders(pods, |name| [LIMIT, HEADLESS, ROUND_ROBIN].contains(&name));
-    let rounds = interleaved(effort.watched_rounds, &mut contenders, |it| {
+    let mut implementations = implementations(pods, |name| [BASELINE, HEADLESS, ROUND_ROBIN].contains(&name));
+    let rounds = interleaved(effort.watched_rounds, &mut implementations, |it| {
         (0..effort.watched).for_each(|_| it.prepare());
         let start = Instant::now();
         let replaced = pickers::during(it.picker().unwrap(), || {
@@ -207,11 +212,11 @@ fn watch(report: &mut Report, effort: &Effort, pods: Pods) {
         let calm = pickers::during(it.picker().unwrap(), || thread::sleep(took));
         (calm, replaced)
     });
-    for (contender, rounds) in contenders.iter().zip(rounds) {
+    for (implementation, rounds) in implementations.iter().zip(rounds) {
         let (calm, replaced): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
-        let mut add = |case: &str, seen: &[pickers::Seen]| {
-            let name = contender.name();
-            let sum = |of: fn(&pickers::Seen) -> usize| seen.iter().map(of).sum::<usize>() as f64;
+        let mut add = |case: &str, seen: &[pickers::Picks]| {
+            let name = implementation.name();
+            let sum = |of: fn(&pickers::Picks) -> usize| seen.iter().map(of).sum::<usize>() as f64;
             let per_pick = |of| sum(of) * 1e6 / sum(|it| it.picks);
             report.add(name, case, "allocations per million", per_pick(|it| it.allocations), "");
             report.add(name, case, "frees per million", per_pick(|it| it.frees), "");
@@ -229,9 +234,9 @@ fn targets(report: &mut Report) {
         ("a snapshot reaches the balancer", BALANCER),
         ("an answer reaches the balancer", HEADLESS),
     ] {
-        let ratio = report.ratio(row, LIMIT, &case, "time");
+        let ratio = report.ratio(row, BASELINE, &case, "time");
         report.target(
-            &format!("{case} replaced: {name}, time of the limit's"),
+            &format!("{case} replaced: {name}, time of the baseline's"),
             ratio,
             Bound::AtMost(3.0),
         );

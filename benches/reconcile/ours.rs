@@ -1,8 +1,10 @@
-//! `headless`, from the answer of a lookup to the set in force: through its public handles, and on one thread.
+//! `headless`, from the answer of a lookup to the view in use: through its public handles, on one
+//! thread.
 //!
-//! The watch is between a resolver that notes when it hands out its answer, and a listener that notes when it is woken. It is woken
-//! when all balancers have the new set, in the same turn of the task; so nothing but the work lies in between. Where the belief ends
-//! and the balancer begins, the connector knows: it is asked for each new pod, and the first pod of the list is new each time.
+//! The resolver notes the time of its answer, and a listener the time of its wake-up. It is woken
+//! when all balancers have the new view, in the same turn of the task, so only the work lies in
+//! between. The connector notes where the membership ends and the balancer begins: it is asked for
+//! each new pod, and the first pod of the list is new each time.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,13 +19,13 @@ use headless::{Balancer, Connect, Discovery, Endpoint, FoundBy, Multiplexing, Ou
 use headless_core::{Answer, BoxFuture, Resolution};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::contender::{Contender, Cost, Lives, Mark, Pods};
+use crate::implementation::{Cost, Generations, Implementation, Mark, Pods};
 
-/// A watch, and a balancer that hangs on it.
+/// A watch with a balancer.
 pub struct Headless {
     name: &'static str,
     pods: Pods,
-    lives: Lives,
+    generations: Generations,
     answers: Arc<Answers>,
     discovery: Discovery,
     balancer: Balancer<Nothing>,
@@ -32,13 +34,13 @@ pub struct Headless {
     runtime: Runtime,
 }
 
-/// Which part of the way is measured.
+/// The part that is measured.
 #[derive(Clone, Copy, Debug)]
 pub enum Part {
     /// From the answer to the picks.
     Whole,
     /// From the answer to the snapshot.
-    RefreshState,
+    Membership,
     /// From the snapshot to the picks.
     Balancer,
 }
@@ -52,11 +54,11 @@ impl Headless {
         let discovery = runtime.block_on(watch.start()).unwrap();
         let connector = Nothing(Arc::clone(&begun));
         let balancer = Balancer::builder(discovery.clone(), connector).build().unwrap();
-        let lives = Lives::default();
+        let generations = Generations::default();
         Self {
             name,
             pods,
-            lives,
+            generations,
             answers,
             discovery,
             balancer,
@@ -67,13 +69,13 @@ impl Headless {
     }
 }
 
-impl Contender for Headless {
+impl Implementation for Headless {
     fn name(&self) -> &'static str {
         self.name
     }
 
     fn prepare(&mut self) {
-        self.answers.push(self.pods, self.lives.next());
+        self.answers.push(self.pods, self.generations.next());
     }
 
     fn replace(&mut self) -> Cost {
@@ -91,7 +93,7 @@ impl Contender for Headless {
             let woken = listener.woken.lock().unwrap().take().unwrap();
             match self.measured {
                 Part::Whole => handed_out.until(woken),
-                Part::RefreshState => handed_out.until(begun),
+                Part::Membership => handed_out.until(begun),
                 Part::Balancer => begun.until(woken),
             }
         })
@@ -105,7 +107,7 @@ impl Contender for Headless {
     }
 }
 
-/// No look that was not asked for, and none that has to wait.
+/// Resolves on request only, and then at once.
 fn on_demand() -> RefreshConfig {
     let mut config = RefreshConfig::default();
     (config.min_poll, config.max_poll) = (Duration::from_secs(3600), Duration::from_secs(3600));
@@ -113,7 +115,7 @@ fn on_demand() -> RefreshConfig {
     config
 }
 
-/// Answers made beforehand, as a resolver makes them: each name anew.
+/// Answers that were prepared, with new names as from a resolver.
 #[derive(Default)]
 struct Answers {
     waiting: Mutex<VecDeque<Answer>>,
@@ -121,9 +123,9 @@ struct Answers {
 }
 
 impl Answers {
-    fn push(&self, pods: Pods, life: u8) {
+    fn push(&self, pods: Pods, generation: u8) {
         let endpoint = |(name, addr): (String, _)| Endpoint::new(addr).with_pod(name.parse().unwrap());
-        let endpoints = pods.list(life).map(endpoint).collect();
+        let endpoints = pods.list(generation).map(endpoint).collect();
         let answer = Answer::new(endpoints, Duration::from_secs(5), FoundBy::NamedPort);
         self.waiting.lock().unwrap().push_back(answer);
     }
@@ -145,7 +147,7 @@ impl Resolve for Prepared {
     }
 }
 
-/// Notes when it is woken.
+/// Notes the time of its wake-up.
 struct Listener {
     woken: Mutex<Option<Mark>>,
     task: Waker,
@@ -168,11 +170,11 @@ impl Wake for Listener {
     }
 }
 
-/// When a balancer began to take in a new set.
+/// The time when a balancer began to apply a snapshot.
 #[derive(Debug, Default)]
 struct Begun {
     at: Mutex<Option<Mark>>,
-    /// Relaxed: all on one thread. WHY: so that it costs nothing at the second new pod.
+    /// Relaxed: all on one thread. WHY: without it, each new pod would cost a lock.
     noted: AtomicBool,
 }
 

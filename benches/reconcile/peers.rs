@@ -1,4 +1,5 @@
-//! The peers, each as its documentation has it, and each given what it takes: pingora a set, tower the difference.
+//! The peers, as in their documentation. Each gets the form that it takes: pingora a set, tower the
+//! difference.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -21,13 +22,13 @@ use tower::discover::Change;
 use tower::load::{CompleteOnResponse, PendingRequests};
 use tower_service::Service;
 
-use crate::contender::{Contender, Cost, Lives, Pods, cost};
+use crate::implementation::{Cost, Generations, Implementation, Pods, cost};
 
 /// pingora's load balancer with the selection `S`.
 pub struct Pingora<S: BackendSelection> {
     name: &'static str,
     pods: Pods,
-    lives: Lives,
+    generations: Generations,
     sets: Sets,
     balancer: Arc<LoadBalancer<S>>,
 }
@@ -47,7 +48,7 @@ where
         let mut new = Self {
             name,
             pods,
-            lives: Lives::default(),
+            generations: Generations::default(),
             sets,
             balancer,
         };
@@ -57,7 +58,7 @@ where
     }
 }
 
-impl<S> Contender for Pingora<S>
+impl<S> Implementation for Pingora<S>
 where
     S: BackendSelection + Send + Sync + 'static,
     S::Iter: BackendIter,
@@ -67,7 +68,7 @@ where
     }
 
     fn prepare(&mut self) {
-        let list = self.pods.list(self.lives.next());
+        let list = self.pods.list(self.generations.next());
         let set = list.map(|(_, addr)| Backend::new(&addr.to_string()).unwrap());
         self.sets.lock().unwrap().push_back(set.collect());
     }
@@ -76,14 +77,14 @@ where
         cost(|| self.balancer.update().now_or_never().unwrap().unwrap())
     }
 
-    /// It may find nobody: while an update is under way, the pods that are new in it are not those that can be chosen.
+    /// A pick may find no pod: during an update, new pods cannot be chosen yet.
     fn picker(&self) -> Option<Box<dyn FnMut() + Send>> {
         let balancer = Arc::clone(&self.balancer);
         Some(Box::new(move || drop(balancer.select(b"key", 256))))
     }
 }
 
-/// Hands out sets made beforehand.
+/// Returns the prepared sets.
 struct Prepared(Sets);
 
 type Discovered = pingora_error::Result<(BTreeSet<Backend>, HashMap<u64, bool>)>;
@@ -99,11 +100,11 @@ impl ServiceDiscovery for Prepared {
     }
 }
 
-/// tower's balancer, which is told what differs. It takes that in when it is next polled: in somebody's request.
+/// tower's balancer, which gets the difference. It applies it when it is polled next, in a request.
 pub struct Tower {
     name: &'static str,
     pods: Pods,
-    lives: Lives,
+    generations: Generations,
     listed: Vec<SocketAddr>,
     differences: VecDeque<Vec<Changed>>,
     queue: Queue,
@@ -116,11 +117,11 @@ impl Tower {
     pub fn new(name: &'static str, pods: Pods) -> Self {
         let queue = Queue::default();
         let balance = Balance::new(queue.clone());
-        let (lives, listed, differences) = (Lives::default(), Vec::new(), VecDeque::new());
+        let (generations, listed, differences) = (Generations::default(), Vec::new(), VecDeque::new());
         let mut new = Self {
             name,
             pods,
-            lives,
+            generations,
             listed,
             differences,
             queue,
@@ -132,13 +133,13 @@ impl Tower {
     }
 }
 
-impl Contender for Tower {
+impl Implementation for Tower {
     fn name(&self) -> &'static str {
         self.name
     }
 
     fn prepare(&mut self) {
-        let list: Vec<_> = self.pods.list(self.lives.next()).map(|(_, addr)| addr).collect();
+        let list: Vec<_> = self.pods.list(self.generations.next()).map(|(_, addr)| addr).collect();
         let insert = |addr| Change::Insert(addr, PendingRequests::new(Pod(()), CompleteOnResponse::default()));
         let mut difference = Vec::new();
         for (k, &addr) in list.iter().enumerate() {
@@ -161,7 +162,7 @@ impl Contender for Tower {
     }
 }
 
-/// The differences that have not been taken in yet.
+/// The differences that were not applied yet.
 #[derive(Clone, Default)]
 struct Queue(Rc<RefCell<VecDeque<Changed>>>);
 

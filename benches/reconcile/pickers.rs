@@ -1,9 +1,10 @@
-//! What somebody sees who picks without a pause while pods are replaced: whether a pick ever allocates or frees, and how long it
-//! took at worst.
+//! Picks without a pause while pods are replaced: whether a pick allocates or frees, and the
+//! longest time.
 //!
-//! WHY: both. Time is what counts, but the scheduler takes a thread away for longer than any pick lasts; so a gap does not count if the
-//! thread was scheduled anew in it (Linux tells). Interrupts and the hypervisor remain, and that is what the quiet run is for. Who frees
-//! an old set while picking frees it in every replacement that finds a pick under way, and that is counted without a clock.
+//! WHY both: time matters, but the scheduler takes a thread away for longer than any pick lasts. A
+//! gap is not counted if the thread was scheduled again in it (Linux tells). Interrupts and the
+//! hypervisor remain; the quiet run shows them. A pick that frees an old set does so in every
+//! replacement during a pick, and that is counted without a clock.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -13,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use headless_benches::harness::{frees_so_far, so_far};
 
-/// What one thread saw.
+/// The picks of one thread.
 #[derive(Debug)]
-pub struct Seen {
+pub struct Picks {
     pub picks: usize,
     pub allocations: usize,
     pub frees: usize,
@@ -23,15 +24,15 @@ pub struct Seen {
     pub longest: Duration,
 }
 
-/// Picks on a thread of its own as long as `work` takes.
-pub fn during(mut pick: Box<dyn FnMut() + Send>, work: impl FnOnce()) -> Seen {
+/// Picks on another thread as long as `work` takes.
+pub fn during(mut pick: Box<dyn FnMut() + Send>, work: impl FnOnce()) -> Picks {
     let (begun, stop) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
         let picker = scope.spawn(|| {
-            // Whatever is set up at a first pick.
+            // The first pick may initialise something.
             pick();
             begun.store(true, Relaxed);
-            look(pick, &stop)
+            repeat(pick, &stop)
         });
         while !begun.load(Relaxed) {
             thread::yield_now();
@@ -42,7 +43,7 @@ pub fn during(mut pick: Box<dyn FnMut() + Send>, work: impl FnOnce()) -> Seen {
     })
 }
 
-fn look(mut pick: impl FnMut(), stop: &AtomicBool) -> Seen {
+fn repeat(mut pick: impl FnMut(), stop: &AtomicBool) -> Picks {
     let turns = Turns::of_this_thread();
     let (mut picks, mut longest, mut turn) = (0, Duration::ZERO, turns.taken());
     let (allocations, frees) = (so_far(), frees_so_far());
@@ -62,7 +63,7 @@ fn look(mut pick: impl FnMut(), stop: &AtomicBool) -> Seen {
             before = Instant::now();
         }
     }
-    Seen {
+    Picks {
         picks,
         allocations: so_far() - allocations,
         frees: frees_so_far() - frees,
@@ -70,10 +71,10 @@ fn look(mut pick: impl FnMut(), stop: &AtomicBool) -> Seen {
     }
 }
 
-/// Any longer, and the thread may have been away: being scheduled takes longer than this.
+/// A longer pick may contain a pause of the thread, because scheduling takes longer than this.
 const SUSPICIOUS: Duration = Duration::from_nanos(1500);
 
-/// How often the scheduler has given this thread a turn.
+/// The number of times that the scheduler has run this thread.
 struct Turns(Option<File>);
 
 impl Turns {
@@ -81,7 +82,7 @@ impl Turns {
         Self(File::open("/proc/thread-self/schedstat").ok())
     }
 
-    /// The third of three numbers; always 0 where nobody tells.
+    /// Returns the third of three numbers; always 0 where the kernel does not count.
     fn taken(&self) -> u64 {
         let mut text = [0; 64];
         let read = self

@@ -1,27 +1,23 @@
-//! The report: what the benchmarks left in a folder, as JSON and plots, becomes one page there, `index.html`.
+//! The report: reads the JSON that the benchmarks left in a folder and writes one page there,
+//! `index.html`.
 //!
-//! Called by `cargo xtask bench`, which knows the names of all benchmarks, and which of them have just failed:
-//! `report FOLDER NAME... [--failed NAME]...`. It measures nothing, and the same results give the same page.
+//! `report FOLDER NAME... [--failed NAME]...` is called by `cargo xtask bench`, which knows the
+//! names of all benchmarks and which of them have just failed. It measures nothing.
 
-mod chart;
-mod html;
 mod page;
-mod results;
 
+use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use page::page;
-use results::Results;
+use headless_benches::harness::Results;
+
+use page::{Entry, page};
 
 fn main() -> ExitCode {
-    let Some(asked) = Asked::parse(std::env::args().skip(1)) else {
-        eprintln!("error: usage: report FOLDER NAME... [--failed NAME]...");
-        return ExitCode::from(2);
-    };
-    match asked.answer() {
+    match report(env::args().skip(1)) {
         Ok(file) => {
             println!("report: {}", file.display());
             ExitCode::SUCCESS
@@ -33,172 +29,121 @@ fn main() -> ExitCode {
     }
 }
 
-#[derive(Debug, Default)]
-struct Asked {
-    folder: PathBuf,
-    benches: Vec<String>,
-    failed: Vec<String>,
-}
-
-/// A benchmark that there are no results of.
-#[derive(Debug, PartialEq, Eq)]
-struct Missing {
-    bench: String,
-    /// Not even now that it was run.
-    failed: bool,
-}
-
-impl Asked {
-    fn parse(args: impl IntoIterator<Item = String>) -> Option<Self> {
-        let mut args = args.into_iter();
-        let mut asked = Self {
-            folder: args.next()?.into(),
-            ..Self::default()
-        };
-        while let Some(arg) = args.next() {
-            match arg.as_str() {
-                "--failed" => asked.failed.push(args.next()?),
-                _ => asked.benches.push(arg),
-            }
+fn report(mut args: impl Iterator<Item = String>) -> Result<PathBuf, String> {
+    const USAGE: &str = "usage: report FOLDER NAME... [--failed NAME]...";
+    let folder = PathBuf::from(args.next().ok_or(USAGE)?);
+    let (mut names, mut failed) = (Vec::new(), Vec::new());
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--failed" => failed.push(args.next().ok_or(USAGE)?),
+            _ => names.push(arg),
         }
-        Some(asked)
     }
-
-    fn answer(&self) -> Result<PathBuf, String> {
-        let mut all = Vec::new();
-        let mut missing = Vec::new();
-        for bench in &self.benches {
-            let failed = self.failed.contains(bench);
-            match read(&self.folder, bench)? {
-                Some(results) => all.push(Results {
-                    outdated: failed,
-                    ..results
-                }),
-                None => missing.push(Missing {
-                    bench: bench.clone(),
-                    failed,
-                }),
-            }
-        }
-        let file = self.folder.join("index.html");
-        let written = fs::create_dir_all(&self.folder).and_then(|()| fs::write(&file, page(&all, &missing)));
-        written.map_err(|error| format!("cannot write {}: {error}", file.display()))?;
-        Ok(file)
-    }
+    let entries = names.into_iter().map(|name| {
+        let (failed, results) = (failed.contains(&name), read(&folder, &name)?);
+        Ok(Entry { name, failed, results })
+    });
+    let html = page(&entries.collect::<Result<Vec<_>, String>>()?);
+    let file = folder.join("index.html");
+    let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&file, html));
+    written.map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    Ok(file)
 }
 
-/// `None`: there are no results.
-fn read(folder: &Path, bench: &str) -> Result<Option<Results>, String> {
-    let file = folder.join(bench).with_extension("json");
+/// Returns the results of a benchmark; `None` if there are none.
+fn read(folder: &Path, name: &str) -> Result<Option<Results>, String> {
+    let file = folder.join(name).with_extension("json");
     let text = match fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("cannot read {}: {error}", file.display())),
     };
-    let broken = |error| {
+    serde_json::from_str(&text).map(Some).map_err(|error| {
         format!(
             "{} is not what a benchmark writes: {error}; run it again or remove the file",
             file.display()
         )
-    };
-    let mut results = Results::from_json(&text).map_err(broken)?;
-    results.plots = plots(folder, bench).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
-    Ok(Some(results))
-}
-
-/// The plots that a benchmark has written itself, by name.
-fn plots(folder: &Path, bench: &str) -> io::Result<Vec<(String, String)>> {
-    let mut plots = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_its_own = name.strip_prefix(bench).is_some_and(|rest| rest.starts_with('-'));
-        if is_its_own && path.extension().is_some_and(|extension| extension == "svg") {
-            plots.push((name.to_owned(), fs::read_to_string(&path)?));
-        }
-    }
-    plots.sort();
-    Ok(plots)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A folder of one test, gone with the value.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(test: &str) -> Self {
-            let folder = std::env::temp_dir().join(format!("bench-report-{test}-{}", std::process::id()));
-            fs::create_dir_all(&folder).unwrap();
-            Self(folder)
+    /// Writes these files into a new folder, and returns the page that the report makes of them.
+    fn page_of(test: &str, files: &[(&str, String)], args: &str) -> Result<String, String> {
+        let folder = env::temp_dir().join(format!("bench-report-{test}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for (name, text) in files {
+            fs::write(folder.join(name), text).unwrap();
         }
-
-        fn with(self, name: &str, text: &str) -> Self {
-            fs::write(self.0.join(name), text).unwrap();
-            self
-        }
-
-        fn asked(&self, line: &str) -> Result<String, String> {
-            let folder = self.0.display().to_string();
-            let args = std::iter::once(folder).chain(line.split(' ').map(str::to_owned));
-            let file = Asked::parse(args).expect("understood").answer()?;
-            Ok(fs::read_to_string(file).unwrap())
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+        let args = args.split(' ').map(str::to_owned);
+        let file = report(std::iter::once(folder.display().to_string()).chain(args));
+        let page = file.map(|file| fs::read_to_string(file).unwrap());
+        fs::remove_dir_all(&folder).unwrap();
+        page
     }
 
     fn json(bench: &str, row: &str) -> String {
         format!(
-            r#"{{ "bench": "{bench}", "limit": "by hand", "command": "cargo bench", "machine": {{}}, "targets": [],
-                  "rows": [{{ "contender": "{row}", "case": "alone", "metric": "time", "value": 1, "unit": "ns" }}] }}"#
+            r#"{{ "bench": "{bench}", "baseline": "mine & yours", "command": "cargo --quick",
+                "machine": {{ "cpus": 2, "model": null, "rustc": null }},
+                "rows": [
+                    {{ "implementation": "mine & yours", "case": "alone", "metric": "time", "value": 10.0, "unit": "ns" }},
+                    {{ "implementation": "{row}", "case": "alone", "metric": "time", "value": 25.0, "unit": "ns" }}
+                ],
+                "targets": [
+                    {{ "name": "fast", "value": 2.9996, "bound": "< 3", "holds": true }},
+                    {{ "name": "fair", "value": 3.0, "bound": "< 3", "holds": false }},
+                    {{ "name": "lean", "value": null, "bound": "< 3", "holds": null }}
+                ] }}"#
         )
     }
 
     #[test]
     fn all_results_of_a_folder_become_one_page() {
-        let folder = Folder::new("all").with("pool.json", &json("pool", "ours, pooled"));
-        let folder = folder.with("churn.json", &json("churn", "ours, churned"));
-        let folder = folder.with("churn-died.svg", "<svg>a plot of churn</svg>");
-        let page = folder
-            .asked("pool churn http clone --failed http --failed churn")
-            .unwrap();
-        for part in ["ours, pooled", "ours, churned", "a plot of churn"] {
+        let files = [
+            ("pool.json", json("pool", "<ours>")),
+            ("churn.json", json("churn", "theirs")),
+        ];
+        let args = "pool churn http clone --failed http --failed churn";
+        let page = page_of("all", &files, args).unwrap();
+        for part in [
+            "<section id=\"pool\">\n<h2>pool</h2>\n<p><code>cargo --quick</code><br>2 CPUs</p>",
+            "<th>alone</th><th>time [ns]</th>",
+            "<tr class=\"baseline\"><td>mine &amp; yours</td><td>10.0   1.00x</td></tr>",
+            "<td>&lt;ours></td><td>25.0   2.50x</td>",
+            "pool</a>: a quick run, not a measurement; targets: 1 held, 1 missed, 1 not measured",
+            "churn</a>: failed; its results are of an earlier run;",
+            "http</a>: failed; targets: 0 held",
+            "clone</a>: not run; ",
+        ] {
             assert!(page.contains(part), "{part} in {page}");
         }
-        assert!(page.contains("<b>http</b>: failed</li>"), "{page}");
-        assert!(
-            page.contains("<b>churn</b>: failed; its results are of an earlier run</li>"),
-            "{page}"
-        );
-        assert!(page.contains("<b>clone</b>: not run"), "{page}");
+        for outside in ["<script", "<link", "<img", "src=", "url(", "@import", "http:", "https:"] {
+            assert!(!page.contains(outside), "{outside} in {page}");
+        }
     }
 
     #[test]
-    fn a_plot_belongs_to_the_benchmark_whose_name_it_begins_with() {
-        let folder = Folder::new("plots").with("churn-died.svg", "<svg>1</svg>");
-        let folder = folder.with("churn-crash.svg", "<svg>2</svg>");
-        let folder = folder
-            .with("churning-died.svg", "<svg>3</svg>")
-            .with("churn-notes.txt", "");
-        let names: Vec<_> = plots(&folder.0, "churn")
-            .unwrap()
-            .into_iter()
-            .map(|plot| plot.0)
-            .collect();
-        assert_eq!(names, ["churn-crash", "churn-died"]);
+    fn missed_targets_come_first() {
+        let page = page_of("missed", &[("pool.json", json("pool", "ours"))], "pool").unwrap();
+        let (top, rest) = page.split_once("<h2>Benchmarks").expect("an overview");
+        assert!(top.contains("pool</a>: fair (wanted &lt; 3, is 3.000)</li>"), "{top}");
+        assert!(!top.contains("fast") && !top.contains("lean"), "{top}");
+        for row in [
+            "<td>fast</td><td>&lt; 3</td><td>3.000</td><td>yes</td>",
+            "<tr class=\"missed\"><td>fair</td><td>&lt; 3</td><td>3.000</td><td>NO</td>",
+            "<td>lean</td><td>&lt; 3</td><td>-</td><td>not measured</td>",
+        ] {
+            assert!(rest.contains(row), "{row} in {rest}");
+        }
     }
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        let folder = Folder::new("broken").with("pool.json", "{ \"bench\": \"pool\" }");
-        let error = folder.asked("pool").expect_err("no rows");
-        assert!(error.contains("pool.json") && error.contains("`rows`"), "{error}");
+        let files = [("pool.json", "{ \"bench\": \"pool\" }".to_owned())];
+        let error = page_of("broken", &files, "pool").expect_err("no rows");
+        assert!(error.contains("pool.json") && error.contains("`baseline`"), "{error}");
     }
 }

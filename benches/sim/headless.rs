@@ -1,4 +1,5 @@
-//! [`Headless`]: a policy of ours as a client, driven as the balancer and its leases drive it, but with the simulation's time.
+//! [`Headless`]: a policy of ours as a client, driven as the balancer and its leases drive it, in
+//! the simulation's time.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,21 +8,23 @@ use std::time::Duration;
 use headless_core::policy::{Candidate, PickArgs, Picker, Policy};
 use headless_core::{Endpoint, InFlight, Load, Outcome, Route, Timestamp};
 
-use super::{Client, Pod, Random};
+use super::client::Client;
+use super::pod::Pod;
+use super::random::Random;
 
 /// A client with one of our policies.
 pub struct Headless {
     picker: Box<dyn Picker>,
     window: Option<Duration>,
     loads: Vec<Arc<Load>>,
-    /// The requests under way, by pod. Those of one pod count alike, so any of them may end.
+    /// The requests in flight, by pod. Those of one pod count alike, so any of them may end.
     in_flight: Vec<Vec<InFlight<Arc<Load>>>>,
     random: Random,
-    avoids: bool,
+    marks_unhealthy: bool,
 }
 
 impl Headless {
-    /// A client of so many pods.
+    /// Creates a client of `pods` pods.
     pub fn new(mut policy: impl Policy, pods: usize, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let loads: Vec<_> = (0..pods).map(|_| Arc::new(Load::new())).collect();
@@ -32,15 +35,15 @@ impl Headless {
             loads,
             in_flight: (0..pods).map(|_| Vec::new()).collect(),
             random,
-            avoids: false,
+            marks_unhealthy: false,
         }
     }
 
-    /// The same client where a failure is one to connect: the pool then has the pod unhealthy until a probe succeeds, which here none
-    /// does.
+    /// Takes each failure as one to connect: the pod is then unhealthy until a probe succeeds, and
+    /// here none does.
     #[must_use]
-    pub fn avoiding(mut self) -> Self {
-        self.avoids = true;
+    pub fn marking_unhealthy(mut self) -> Self {
+        self.marks_unhealthy = true;
         self
     }
 }
@@ -62,7 +65,7 @@ impl Client for Headless {
         if let Some(window) = self.window {
             request.on().observe(now.since(started), outcome, now, window);
         }
-        if self.avoids && outcome == Outcome::Failure {
+        if self.marks_unhealthy && outcome == Outcome::Failure {
             request.on().set_unhealthy(true);
         }
     }
@@ -101,8 +104,8 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_cannot_be_connected_to_is_avoided() {
-        let mut client = Headless::new(RoundRobin::default(), 2, 1).avoiding();
+    fn a_pod_that_cannot_be_connected_to_is_unhealthy() {
+        let mut client = Headless::new(RoundRobin::default(), 2, 1).marking_unhealthy();
         let now = Timestamp::ZERO;
         let dead = client.begin(&[], now);
         client.end(dead, now, Outcome::Failure, now);

@@ -1,13 +1,17 @@
-//! [`PeakEwma`]: a model of what tower 0.5 does with `Balance` and `load::PeakEwma`, by its documentation and its behaviour.
+//! [`PeakEwma`]: a model of what tower 0.5 does with `Balance` and `load::PeakEwma`, by its
+//! documentation and its behaviour.
 //!
-//! Not the crate itself, which reads tokio's clock. A figure per pod: replaced at once by a longer response time, else moved towards
-//! it with a time constant; reading it moves it towards zero. Whatever the outcome was, a response time is a response time.
+//! Not the crate itself, which reads tokio's clock. It keeps a figure per pod. A longer response
+//! time replaces the figure at once, a shorter one moves it by a time constant, and reading moves
+//! it towards zero. The outcome of a request makes no difference.
 
 use std::time::Duration;
 
 use headless_core::{Outcome, Timestamp};
 
-use super::{Client, Pod, Random};
+use super::client::Client;
+use super::pod::Pod;
+use super::random::Random;
 
 /// A client with tower's policy.
 pub struct PeakEwma {
@@ -24,7 +28,8 @@ struct Estimate {
 }
 
 impl PeakEwma {
-    /// A client of so many pods. `default` is the figure to begin with; tower has no default for either time.
+    /// Creates a client of `pods` pods. `default` is the figure to begin with; tower has no default
+    /// for either time.
     pub fn new(default: Duration, decay: Duration, pods: usize, seed: u64) -> Self {
         let estimate = Estimate {
             seconds: default.as_secs_f64(),

@@ -1,36 +1,38 @@
-//! [`Pod`]: one server with a queue, first come, first served. How long a request takes there, and whether it fails.
+//! [`Pod`]: one server with a queue, first come, first served: how long a request takes there, and
+//! whether it fails.
 
 use std::time::Duration;
 
 use headless_core::{Outcome, Timestamp};
 
-use super::Random;
+use super::random::Random;
 
-/// How the time that a pod works on a request is distributed around its mean.
+/// The distribution of the time that a pod works on a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Work {
     /// Exponentially.
     Exponential,
     /// Evenly, by at most this part of the mean to either side.
     Within(f64),
-    /// The mean, but for one request in so many, which takes so many times as long on top of it: a pause for garbage, a lost packet.
+    /// The mean, except for one request in `.0`, which takes `.1` times the mean in addition: a
+    /// pause for garbage, a lost packet.
     Pauses(u32, f64),
 }
 
-/// A pod: works on one request at a time, and the others wait.
+/// A pod. It works on one request at a time, and the others wait.
 #[derive(Clone, Debug)]
 pub struct Pod {
     mean: Duration,
     work: Work,
     fails_from: Option<Timestamp>,
-    /// When all that it has is done.
+    /// When its last request is done.
     free_at: Timestamp,
-    /// Requests that it has, waiting and in work.
+    /// Its requests, waiting and in work.
     requests: usize,
 }
 
 impl Pod {
-    /// An idle pod, which works for `mean` on a request.
+    /// Creates an idle pod, which works for `mean` on a request.
     pub fn new(mean: Duration, work: Work) -> Self {
         Self {
             mean,
@@ -41,34 +43,35 @@ impl Pod {
         }
     }
 
-    /// The same pod, which from then on answers every request with an error, at once.
+    /// Lets the pod answer every request from `when` on with an error, at once.
     #[must_use]
     pub fn failing_from(mut self, when: Timestamp) -> Self {
         self.fails_from = Some(when);
         self
     }
 
-    /// The mean time that it works on a request.
+    /// Returns the mean time that it works on a request.
     pub fn mean(&self) -> Duration {
         self.mean
     }
 
-    /// Requests that it has, waiting and in work.
+    /// Returns the number of its requests, waiting and in work.
     pub fn requests(&self) -> usize {
         self.requests
     }
 
-    /// Whether it answers with errors.
+    /// Returns whether it answers with errors.
     pub fn is_failing(&self, now: Timestamp) -> bool {
         self.fails_from.is_some_and(|from| now >= from)
     }
 
-    /// When a request that came now would be done, in the mean.
+    /// Returns when a request that came now would be done, in the mean.
     pub fn expected_end(&self, now: Timestamp) -> Timestamp {
         self.free_at.max(now) + self.mean
     }
 
-    /// Takes a request; when it will be done, and how. Known at once, as nobody overtakes.
+    /// Takes a request, and returns when and how it will end. Known at once, because no request
+    /// overtakes another.
     pub(super) fn begin(&mut self, now: Timestamp, random: &mut Random) -> (Timestamp, Outcome) {
         self.requests += 1;
         if self.is_failing(now) {
@@ -89,7 +92,7 @@ impl Pod {
     }
 }
 
-/// How long a fast failure takes: a round trip in a cluster.
+/// The time of a fast failure: a round trip in a cluster.
 const FAST: Duration = Duration::from_micros(200);
 
 #[cfg(test)]

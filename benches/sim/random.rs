@@ -1,4 +1,5 @@
-//! Where randomness comes from: a generator that is named, so that a seed means the same on every machine and with every release.
+//! The source of randomness: a named generator, so that a seed means the same on every machine and
+//! with every release.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
@@ -8,27 +9,27 @@ use rand::{Rng, RngExt, SeedableRng};
 pub struct Random(Xoshiro256PlusPlus);
 
 impl Random {
-    /// Those of this seed.
+    /// Creates the generator of this seed.
     pub fn new(seed: u64) -> Self {
         Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
-    /// 64 bits.
+    /// Returns 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
 
-    /// In `0..n`.
+    /// Returns a number in `0..n`.
     pub fn below(&mut self, n: usize) -> usize {
         self.0.random_range(0..n)
     }
 
-    /// In `0.0..1.0`.
+    /// Returns a number in `0.0..1.0`.
     pub fn unit(&mut self) -> f64 {
         self.0.random()
     }
 
-    /// Exponentially distributed, with mean 1.
+    /// Returns an exponentially distributed number, with mean 1.
     pub fn exponential(&mut self) -> f64 {
         // The logarithm of zero would be infinite; one minus the number is never zero.
         -(1.0 - self.unit()).ln()

@@ -8,14 +8,17 @@ use headless_core::{Outcome, Timestamp};
 
 use crate::harness::Latencies;
 
-use super::{Client, Pod, Random};
+use super::client::Client;
+use super::pod::Pod;
+use super::random::Random;
 
-/// Where requests come from.
+/// The source of requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Demand {
-    /// By themselves: a Poisson process, so many per second, each from a random client.
+    /// A Poisson process with this rate per second; each request comes from a random client.
     Open(f64),
-    /// From so many callers, each of whom asks again as soon as it has its answer. They share the clients in turn.
+    /// This number of callers; each sends its next request when it has the answer. They are spread
+    /// over the clients round robin.
     Closed(usize),
 }
 
@@ -24,7 +27,7 @@ pub enum Demand {
 pub struct Scenario {
     /// All idle at first.
     pub pods: Vec<Pod>,
-    /// Where requests come from.
+    /// The source of requests.
     pub demand: Demand,
     /// Not measured.
     pub warm_up: Duration,
@@ -34,38 +37,39 @@ pub struct Scenario {
     pub keeps_latencies: bool,
 }
 
-/// What was measured of the requests that came after the warm-up. Response times are whole, also of those that were not done at the end.
+/// What was measured of the requests that came after the warm-up. Response times are complete, also
+/// of requests that were not done at the end.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// Requests that came to each pod.
     pub requests: Vec<u64>,
-    /// How many of them failed.
+    /// The number of failed requests.
     pub failures: u64,
-    /// Response times, of those that did not.
+    /// Response times of the requests that did not fail.
     pub latencies: Latencies,
     seconds: f64,
-    looks: u64,
+    samples: u64,
     longest: u64,
     total: u64,
 }
 
 impl Measured {
-    /// All requests.
+    /// Returns the number of all requests.
     pub fn count(&self) -> u64 {
         self.requests.iter().sum()
     }
 
-    /// The mean response time of those that did not fail, in seconds.
+    /// Returns the mean response time of the requests that did not fail, in seconds.
     pub fn mean_seconds(&self) -> f64 {
         self.seconds / (self.count() - self.failures) as f64
     }
 
-    /// What a pod got, relative to an even share.
+    /// Returns the requests of a pod, relative to an even share.
     pub fn share(&self, pod: usize) -> f64 {
         self.requests[pod] as f64 * self.requests.len() as f64 / self.count() as f64
     }
 
-    /// The least and the largest share of all pods.
+    /// Returns the least and the largest share of all pods.
     pub fn shares(&self) -> (f64, f64) {
         let shares = (0..self.requests.len()).map(|pod| self.share(pod));
         shares.fold((f64::INFINITY, 0.0), |(least, most), share| {
@@ -73,25 +77,25 @@ impl Measured {
         })
     }
 
-    /// The mean length of the longest queue.
+    /// Returns the mean length of the longest queue.
     pub fn longest(&self) -> f64 {
-        self.longest as f64 / self.looks as f64
+        self.longest as f64 / self.samples as f64
     }
 
-    /// The mean length of the longest queue, relative to that of all.
+    /// Returns the mean length of the longest queue, relative to that of all.
     pub fn imbalance(&self) -> f64 {
         self.longest as f64 * self.requests.len() as f64 / self.total as f64
     }
 
-    fn look(&mut self, pods: &[Pod]) {
+    fn sample(&mut self, pods: &[Pod]) {
         let queues = || pods.iter().map(|pod| pod.requests() as u64);
-        self.looks += 1;
+        self.samples += 1;
         self.longest += queues().max().unwrap_or(0);
         self.total += queues().sum::<u64>();
     }
 }
 
-/// The end of a request. In order of time; of those at the same time, in order of their beginning.
+/// The end of a request. Ordered by time, then by the beginning.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct End {
     at: Timestamp,
@@ -103,7 +107,7 @@ struct End {
 }
 
 impl Scenario {
-    /// What happens if these clients choose. The seed is that of the world; clients have their own.
+    /// Runs the scenario with these clients. The seed is the world's; clients have their own.
     pub fn run(&self, clients: &mut [Box<dyn Client>], seed: u64) -> Measured {
         let mut world = World {
             scenario: self,
@@ -166,10 +170,10 @@ impl World<'_> {
 
     fn begin(&mut self, clients: &mut [Box<dyn Client>], client: usize, now: Timestamp) {
         let is_measured = now.since(Timestamp::ZERO) >= self.scenario.warm_up;
-        // WHY: an arrival of a Poisson process finds the queues as they are at any time. A look costs as much as there are pods, so
-        // only one arrival in so many looks.
+        // WHY: an arrival of a Poisson process finds the queues as they are at any time. A sample
+        // costs as much as there are pods, so only one arrival in as many takes one.
         if is_measured && self.number.is_multiple_of(self.pods.len() as u64) {
-            self.measured.look(&self.pods);
+            self.measured.sample(&self.pods);
         }
         let pod = clients[client].begin(&self.pods, now);
         let (at, outcome) = self.pods[pod].begin(now, &mut self.random);
@@ -209,12 +213,14 @@ impl World<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Draws, Oracle, Work};
+    use super::super::hand_written::{Draws, Oracle};
+    use super::super::pod::Work;
     use super::*;
 
     const SERVICE: Duration = Duration::from_millis(10);
 
-    /// Exponential pods at this load, one client; the fewer pods the longer, for a few digits in any case.
+    /// Runs exponential pods at this load, with one client; the fewer pods, the longer, for the
+    /// same precision.
     fn run(pods: usize, load: f64, client: impl Client + 'static, seed: u64) -> Measured {
         let scenario = Scenario {
             pods: vec![Pod::new(SERVICE, Work::Exponential); pods],
@@ -226,7 +232,8 @@ mod tests {
         scenario.run(&mut [Box::new(client)], seed)
     }
 
-    /// Mean and half-width of the 95 % interval (Student's t with 9 degrees of freedom) over ten seeds.
+    /// Returns the mean and the half-width of the 95 % interval over ten seeds (Student's t with 9
+    /// degrees of freedom).
     fn interval(of: impl Fn(u64) -> f64) -> (f64, f64) {
         let values: Vec<_> = (0..10).map(of).collect();
         let mean = values.iter().sum::<f64>() / 10.0;

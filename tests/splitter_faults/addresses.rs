@@ -1,4 +1,5 @@
-//! What happens to names and addresses: a pod leaves DNS and returns, and an address passes to another pod.
+//! What happens to names and addresses: a pod leaves DNS and returns, and an address passes to
+//! another pod.
 
 use headless::Role;
 use headless_mysql::Overview;
@@ -18,7 +19,7 @@ async fn a_pod_that_leaves_dns_takes_nothing_and_returns() {
         let pod = scene.pod(ordinal);
         pod.set_ready(false).unwrap();
         scene
-            .sees("it is gone", |overview| status(overview, ordinal as usize).is_none())
+            .overview_when("it is gone", |overview| status(overview, ordinal as usize).is_none())
             .await;
         if ordinal == 0 {
             scene.more(Outcome::NoWriter, 20).await;
@@ -47,7 +48,7 @@ async fn another_pod_at_a_known_address_is_not_taken_for_its_owner() {
     let Some(scene) = Scene::under_load("IP reused by another pod").await else {
         return;
     };
-    let is_stranger = |overview: &Overview, ordinal| {
+    let is_mismatch = |overview: &Overview, ordinal| {
         let problem = status(overview, ordinal).and_then(|pod| pod.problem.as_deref());
         problem.is_some_and(|problem| problem.contains("another server"))
     };
@@ -59,15 +60,15 @@ async fn another_pod_at_a_known_address_is_not_taken_for_its_owner() {
     primary.evict().await;
     replica.start_at(Address::At(old)).await.unwrap();
     scene
-        .sees("a stranger at the primary's address", |overview| {
-            is_stranger(overview, 0)
+        .overview_when("another server at the primary's address", |overview| {
+            is_mismatch(overview, 0)
         })
         .await;
     scene.more(Outcome::NoWriter, 20).await;
     scene.plain_reads_go_on().await;
     assert!(scene.pods.cluster().dns().remove(silence));
     scene
-        .sees("the replica at its new address", |overview| {
+        .overview_when("the replica at its new address", |overview| {
             let found = status(overview, 2);
             found.is_some_and(|pod| pod.key.addr() == replica.addr() && pod.follows)
         })
@@ -86,8 +87,8 @@ async fn another_pod_at_a_known_address_is_not_taken_for_its_owner() {
     replica.evict().await;
     primary.start_at(Address::At(old)).await.unwrap();
     scene
-        .sees("a stranger at the replica's address", |overview| {
-            is_stranger(overview, 1)
+        .overview_when("another server at the replica's address", |overview| {
+            is_mismatch(overview, 1)
         })
         .await;
     scene.more(Outcome::NoWriter, 20).await;
@@ -101,6 +102,6 @@ async fn another_pod_at_a_known_address_is_not_taken_for_its_owner() {
     scene.read_from(NAMES[1]).await;
     scene.all_go_on().await;
     let (tally, _) = scene.ends(&NAMES[..1]).await;
-    // A stranger is not even asked: it would have said that it is read-only.
+    // No write is sent to the wrong server: it would have said that it is read-only.
     only(&tally, &UNTIL_IT_IS_BACK);
 }

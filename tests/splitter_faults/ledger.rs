@@ -1,6 +1,7 @@
-//! The ledger: what the splitter said of each operation, and the comparison with the rows that are there in the end.
+//! The ledger: what the splitter said of each operation, and the comparison with the rows that are
+//! there in the end.
 //!
-//! Who operates is `load.rs`; which outcomes a script allows is its own affair.
+//! The operations are those of `load.rs`; each script knows which outcomes it allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 pub enum Outcome {
     Acknowledged,
     MaybeCommitted,
-    /// No connection could be had.
+    /// No connection could be acquired.
     NotSent,
     /// The connection was lost at the BEGIN.
     NotBegun,
@@ -72,7 +73,7 @@ pub struct Read {
     pub pod: String,
     /// The server that answered, by its own word.
     pub server: String,
-    /// Whether the row that was looked for was there.
+    /// Whether the row that was searched for was there.
     pub found: bool,
     pub took: Duration,
 }
@@ -94,7 +95,7 @@ pub struct Tally {
     /// The same with a token.
     pub stale: u64,
     /// Answers of another server than the pod that was named.
-    pub strangers: u64,
+    pub mismatched: u64,
     /// Answered reads, by pod.
     pub read_from: BTreeMap<String, u64>,
     pub longest_read: Duration,
@@ -150,7 +151,7 @@ impl Ledger {
                 };
                 *answered.entry(reader).or_default() += 1;
                 *missing += u64::from(!read.found);
-                tally.strangers += u64::from(read.pod != read.server);
+                tally.mismatched += u64::from(read.pod != read.server);
                 tally.longest_read = tally.longest_read.max(read.took);
                 *tally.read_from.entry(read.pod).or_default() += 1;
             }
@@ -170,8 +171,8 @@ impl Ledger {
     }
 
     /// Compares what was said with what is there.
-    pub fn judge(&self, rows: &[Row]) -> Findings {
-        judge(&self.lock(), rows)
+    pub fn compare(&self, rows: &[Row]) -> Findings {
+        compare(&self.lock(), rows)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Write>> {
@@ -186,11 +187,12 @@ pub struct Findings {
     pub lost: Vec<u64>,
     /// There more than once.
     pub duplicated: Vec<u64>,
-    /// There, although it was said that nothing happened, or that nobody wrote.
+    /// There, although it was said that nothing happened, or never written.
     pub unasked: Vec<u64>,
     /// There without the other row of its transaction.
     pub torn: Vec<u64>,
-    /// There, but carried out by another pod than was said: the row, who was said, who did it.
+    /// There, but carried out by another pod than was said: the row, the pod that was named, the
+    /// pod that did it.
     pub misplaced: Vec<(u64, String, String)>,
     /// Which writes that were maybe committed are there; no fault.
     pub committed_after_all: u64,
@@ -222,7 +224,7 @@ impl fmt::Display for Findings {
     }
 }
 
-fn judge(writes: &[Write], rows: &[Row]) -> Findings {
+fn compare(writes: &[Write], rows: &[Row]) -> Findings {
     let mut there: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
     for row in rows {
         there.entry(row.id).or_default().push(&row.pod);
@@ -279,18 +281,18 @@ fn what_does_not_fit_is_found() {
         write(&[6], Outcome::NotSent),
     ];
     let good: Vec<Row> = [1, 2, 3, 4].into_iter().map(|id| row(id, "mysql-0")).collect();
-    assert!(judge(&writes, &good).are_none());
-    assert_eq!(judge(&writes, &good).committed_after_all, 1);
+    assert!(compare(&writes, &good).are_none());
+    assert_eq!(compare(&writes, &good).committed_after_all, 1);
 
     let without = |id| good.iter().filter(|row| row.id != id).cloned().collect::<Vec<_>>();
     let with = |row| good.iter().cloned().chain([row]).collect::<Vec<_>>();
-    assert_eq!(judge(&writes, &without(1)).lost, [1]);
-    let half = judge(&writes, &without(2));
+    assert_eq!(compare(&writes, &without(1)).lost, [1]);
+    let half = compare(&writes, &without(2));
     assert_eq!((half.lost, half.torn), (vec![2], vec![3]));
-    assert_eq!(judge(&writes, &with(row(4, "mysql-0"))).duplicated, [4]);
-    assert_eq!(judge(&writes, &with(row(6, "mysql-0"))).unasked, [6]);
-    assert_eq!(judge(&writes, &with(row(7, "mysql-0"))).unasked, [7]);
+    assert_eq!(compare(&writes, &with(row(4, "mysql-0"))).duplicated, [4]);
+    assert_eq!(compare(&writes, &with(row(6, "mysql-0"))).unasked, [6]);
+    assert_eq!(compare(&writes, &with(row(7, "mysql-0"))).unasked, [7]);
     let misplaced = (5, "mysql-0".to_owned(), "mysql-1".to_owned());
-    assert_eq!(judge(&writes, &with(row(5, "mysql-1"))).misplaced, [misplaced]);
-    assert!(!judge(&writes, &with(row(7, "mysql-0"))).are_none());
+    assert_eq!(compare(&writes, &with(row(5, "mysql-1"))).misplaced, [misplaced]);
+    assert!(!compare(&writes, &with(row(7, "mysql-0"))).are_none());
 }

@@ -15,25 +15,25 @@ pub const EACH: usize = 2;
 /// Each worker's pause: what is left of the time is for the servers, which share the machine.
 const PACE: Duration = Duration::from_millis(5);
 
-/// Each row says which server carried it out: `who` is the one table that is not replicated.
-const WRITE: &str = "INSERT INTO ledger (id, pod) SELECT ?, name FROM who";
+/// Each row says which server carried it out: `identity` is the one table that is not replicated.
+const WRITE: &str = "INSERT INTO ledger (id, pod) SELECT ?, name FROM identity";
 /// Each answer says which server gave it.
-const READ: &str = "SELECT name, EXISTS(SELECT 1 FROM ledger WHERE id = ?) FROM who";
+const READ: &str = "SELECT name, EXISTS(SELECT 1 FROM ledger WHERE id = ?) FROM identity";
 
 /// The workers at work.
 pub struct Load {
     workers: JoinSet<()>,
-    shared: Arc<Shared>,
+    work: Arc<Work>,
 }
 
-struct Shared {
+struct Work {
     db: Splitter,
     ledger: Arc<Ledger>,
     ids: Arc<Ids>,
     stop: AtomicBool,
 }
 
-/// What to write next, and what to look for.
+/// What to write next, and what to search for.
 #[derive(Debug, Default)]
 pub struct Ids {
     last: AtomicU64,
@@ -56,7 +56,7 @@ enum Kind {
 
 impl Load {
     pub fn start(db: &Splitter, ledger: &Arc<Ledger>, ids: &Arc<Ids>) -> Self {
-        let shared = Arc::new(Shared {
+        let work = Arc::new(Work {
             db: db.clone(),
             ledger: Arc::clone(ledger),
             ids: Arc::clone(ids),
@@ -65,21 +65,21 @@ impl Load {
         let mut workers = JoinSet::new();
         for kind in [Kind::Autocommit, Kind::Transaction, Kind::Plain, Kind::Causal] {
             for number in 0..EACH {
-                let shared = Arc::clone(&shared);
-                workers.spawn(async move { shared.work(kind, number).await });
+                let work = Arc::clone(&work);
+                workers.spawn(async move { work.work(kind, number).await });
             }
         }
-        Self { workers, shared }
+        Self { workers, work }
     }
 
     /// Returns when each worker has finished what it did.
     pub async fn stop(self) {
-        self.shared.stop.store(true, Relaxed);
+        self.work.stop.store(true, Relaxed);
         self.workers.join_all().await;
     }
 }
 
-impl Shared {
+impl Work {
     async fn work(&self, kind: Kind, number: usize) {
         let mut pace = interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -110,7 +110,7 @@ impl Shared {
     async fn read(&self, reader: usize) {
         let id = self.ids.acknowledged.load(Relaxed);
         let begin = Instant::now();
-        let read = self.db.read(async |c| look(c, id, begin).await).await;
+        let read = self.db.read(async |c| find(c, id, begin).await).await;
         self.ledger.read(reader, false, read);
     }
 
@@ -120,7 +120,7 @@ impl Shared {
         let done = visitor.write(async |c| insert(c, &[id]).await).await;
         if self.wrote(vec![id], &done) == Outcome::Acknowledged {
             let begin = Instant::now();
-            let read = visitor.read(async |c| look(c, id, begin).await).await;
+            let read = visitor.read(async |c| find(c, id, begin).await).await;
             self.ledger.read(reader, true, read);
         }
     }
@@ -142,7 +142,7 @@ async fn insert(c: &mut Conn, ids: &[u64]) -> Result<String, Error> {
     Ok(c.pod())
 }
 
-async fn look(c: &mut Conn, id: u64, begin: Instant) -> Result<Read, Error> {
+async fn find(c: &mut Conn, id: u64, begin: Instant) -> Result<Read, Error> {
     let row: Option<(String, bool)> = c.exec_first(READ, (id,)).await?;
     let (server, found) = row.unwrap_or_default();
     Ok(Read {

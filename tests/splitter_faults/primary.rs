@@ -1,4 +1,5 @@
-//! What happens to the primary: reads go on, and each write that fails says truly what became of it.
+//! What happens to the primary: reads go on, and each write that fails says truly what became of
+//! it.
 
 use headless::Role;
 use headless_mysql::{Writer, WriterProblem};
@@ -12,8 +13,8 @@ use crate::scene::{NAMES, Scene, sign, status};
 
 const ALL: [Option<Role>; 3] = [Some(Role::Primary), Some(Role::Replica), Some(Role::Replica)];
 
-/// What may become of a write while the primary dies. Before its end is noticed, connecting may fail, and a transaction's
-/// beginning.
+/// What may become of a write while the primary dies. Before its end is noticed, connecting may
+/// fail, and a transaction's beginning.
 pub const UNTIL_IT_IS_BACK: [Outcome; 5] = [
     Outcome::Acknowledged,
     Outcome::MaybeCommitted,
@@ -59,7 +60,7 @@ async fn a_planned_promotion_is_followed_there_and_back() {
     }
     scene.roles(ALL).await;
     let (tally, _) = scene.ends(&NAMES[..2]).await;
-    // Nothing is left open: the old primary says no, or nobody is asked.
+    // Nothing is left open: the old primary refuses, or nothing is sent.
     let outcomes = [
         Outcome::Acknowledged,
         Outcome::ReadOnly,
@@ -75,7 +76,8 @@ async fn a_successor_is_followed_and_the_dead_primary_comes_back_as_a_replica() 
     let Some(mut scene) = Scene::under_load("kill -9 of the primary, and its succession").await else {
         return;
     };
-    // What only the dead one has is lost by the nature of asynchronous replication, so there must be no such thing.
+    // What only the dead one has is lost by the nature of asynchronous replication, so there must
+    // be no such thing.
     scene.calm().await;
     scene.pod(0).kill().await;
     scene.begin();
@@ -108,7 +110,7 @@ async fn a_primary_that_comes_back_empty_takes_no_write() {
     let is_diverged =
         |writer: &Writer| matches!(writer, Writer::Unavailable(WriterProblem::Diverged { pod, .. }) if pod == NAMES[0]);
     scene
-        .sees("pod 0 lacks everything", |overview| is_diverged(&overview.writer))
+        .overview_when("pod 0 lacks everything", |overview| is_diverged(&overview.writer))
         .await;
     scene.more(Outcome::Diverged, 20).await;
     scene.plain_reads_go_on().await;
@@ -141,7 +143,9 @@ async fn two_writable_pods_take_no_write() {
     };
     scene.pod(2).set_read_only(false).await.unwrap();
     let both = Writer::Ambiguous(vec![NAMES[0].to_owned(), NAMES[2].to_owned()]);
-    scene.sees("two writers", |overview| overview.writer == both).await;
+    scene
+        .overview_when("two writers", |overview| overview.writer == both)
+        .await;
     scene.more(Outcome::Ambiguous, 20).await;
     scene.plain_reads_go_on().await;
     let said = &scene.ledger.tally().said[&Outcome::Ambiguous];
@@ -162,7 +166,7 @@ async fn where_connections_run_out_other_pods_read_and_writes_are_not_sent() {
     };
     let (primary, replica) = (exhaust(&scene.pod(0)).await, exhaust(&scene.pod(1)).await);
     scene.begin();
-    // One by each who writes: a connection is waited for as long as it may take.
+    // One of each writer: a connection is waited for as long as it may take.
     scene.more(Outcome::NotSent, 3 * EACH as u64).await;
     scene.plain_reads_go_on().await;
     let tally = scene.ledger.tally();
@@ -184,7 +188,7 @@ async fn where_connections_run_out_other_pods_read_and_writes_are_not_sent() {
 
 /// Takes all the connections that the server allows.
 async fn exhaust(pod: &Pod) -> Vec<TcpStream> {
-    // Nobody is to be thrown out for not logging in.
+    // Connections that do not log in must not be closed.
     pod.sql("SET GLOBAL connect_timeout = 3600; SET GLOBAL max_connections = 10")
         .await
         .unwrap();
@@ -193,7 +197,8 @@ async fn exhaust(pod: &Pod) -> Vec<TcpStream> {
         let mut stream = TcpStream::connect(pod.addr()).await.unwrap();
         let mut first = [0; 5];
         stream.read_exact(&mut first).await.unwrap();
-        // SPEC(MySQL protocol, "Connection Phase"): the greeting begins with 10, a refusal with 255.
+        // SPEC(MySQL protocol, "Connection Phase"): the greeting begins with 10, a refusal with
+        // 255.
         if first[4] == 255 {
             return taken;
         }

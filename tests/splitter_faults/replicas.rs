@@ -9,7 +9,7 @@ use headless_testkit::mariadb::MariaDb;
 use crate::ledger::{Outcome, Tally};
 use crate::scene::{NAMES, Scene, status};
 
-/// Nobody was told of the failure.
+/// No operation failed.
 fn unnoticed(tally: &Tally) {
     let failed = (&tally.plain_failed, &tally.causal_failed);
     assert_eq!(failed, (&Vec::new(), &Vec::new()));
@@ -34,9 +34,10 @@ async fn a_killed_replica_costs_no_operation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_leave_a_frozen_replica() {
-    // With statements that may take an hour, only the look at the pod can free a read that hangs there.
-    let patient = |settings: headless_mysql::SplitterBuilder| settings.statement_timeout(Duration::from_secs(3600));
-    let Some(mut scene) = Scene::new("SIGSTOP of a replica", MariaDb::builder(), patient).await else {
+    // With statements that may take an hour, only the probe of the pod can free a read that hangs
+    // there.
+    let unlimited = |settings: headless_mysql::SplitterBuilder| settings.statement_timeout(Duration::from_secs(3600));
+    let Some(mut scene) = Scene::new("SIGSTOP of a replica", MariaDb::builder(), unlimited).await else {
         return;
     };
     scene.load().await;
@@ -77,7 +78,7 @@ async fn a_replica_that_stops_applying_leaves_and_comes_back() {
         scene.pod(ordinal).start_applier().await.unwrap();
         let is_back =
             |overview: &Overview| status(overview, ordinal as usize).is_some_and(|pod| pod.role == Some(Role::Replica));
-        let back = scene.sees("it is back", is_back).await;
+        let back = scene.overview_when("it is back", is_back).await;
         let lag = lag(&back, ordinal as usize);
         assert!(
             lag.is_some_and(|lag| lag <= LIMIT.mul_f64(0.8)),

@@ -1,5 +1,5 @@
-//! A script's surroundings: three pods, a splitter, load, the ledger; the events that a script waits for, and the reckoning at its
-//! end.
+//! A script's surroundings: three pods, a splitter, load, the ledger; the events that a script
+//! waits for, and the reckoning at its end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use headless::{Discovery, RefreshConfig, Role};
 use headless_dns::Naming;
-use headless_mysql::{Account, Overview, PodStatus, Splitter, SplitterBuilder, Writer};
+use headless_mysql::{Overview, PodStatus, Splitter, SplitterBuilder, Writer};
 use headless_testkit::Cluster;
-use headless_testkit::mariadb::{self, MariaDb, MariaDbBuilder, Pod};
-use headless_tests::support::mariadb::start;
+use headless_testkit::mariadb::{MariaDb, MariaDbBuilder, Pod};
+use headless_tests::support::mariadb::{account, overview_when, start};
 use headless_tests::support::resolution::{builder, built};
 use tokio::time::timeout;
 
@@ -18,7 +18,7 @@ use crate::ledger::{Findings, Ledger, Outcome, Row, Tally};
 use crate::load::{EACH, Ids, Load};
 
 /// The longest that anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The name of each pod, by ordinal.
 pub const NAMES: [&str; 3] = ["mysql-0", "mysql-1", "mysql-2"];
@@ -40,7 +40,8 @@ impl Scene {
         Some(scene)
     }
 
-    /// Three pods without load; the splitter has no connection but those by which it looks at the pods.
+    /// Three pods without load; the splitter has no connection but those by which it probes the
+    /// pods.
     pub async fn new(
         script: &'static str,
         pods: MariaDbBuilder,
@@ -55,13 +56,13 @@ impl Scene {
         for pod in pods.pods() {
             sign(&pod).await;
         }
-        // WHY not `Auto`: where SRV fails and then addresses are answered, names are remembered by address for half a minute, and an
-        // address that has passed to another pod meanwhile goes by its old name. Here the silence of DNS is to be a silence.
+        // WHY not `Auto`: where SRV fails and then addresses are answered, names are remembered by
+        // address for half a minute, and an address that has passed to another pod meanwhile goes
+        // by its old name. Here the silence of DNS is to be a silence.
         let resolver = builder(pods.cluster().dns_addr(), &pods.service()).naming(Naming::ServiceSrv);
         let resolver = built(resolver);
         let discovery = Discovery::builder(resolver).refresh(quick()).start().await.unwrap();
-        let account = Account::new(mariadb::USER, mariadb::PASSWORD).database(mariadb::DATABASE);
-        let db = settings(Splitter::builder(account)).start(discovery).await.unwrap();
+        let db = settings(Splitter::builder(account())).start(discovery).await.unwrap();
         let scene = Self {
             script,
             pods,
@@ -93,7 +94,7 @@ impl Scene {
     /// Ends the load, and waits until every replica has what was written.
     pub async fn calm(&mut self) {
         if let Some(load) = self.load.take() {
-            let ended = timeout(PATIENCE, load.stop()).await;
+            let ended = timeout(LIMIT, load.stop()).await;
             assert!(ended.is_ok(), "a worker hangs: {:?}", self.ledger.tally());
         }
         self.pods.replicated().await.unwrap();
@@ -103,16 +104,9 @@ impl Scene {
         self.pods.pod(ordinal).unwrap()
     }
 
-    /// Waits until the splitter sees the pods so. Returns what it sees.
-    pub async fn sees(&self, what: &str, wanted: impl Fn(&Overview) -> bool) -> Arc<Overview> {
-        let seen = async {
-            let mut overview = self.db.overview();
-            while !wanted(&overview) {
-                overview = self.db.changed(&overview).await;
-            }
-            overview
-        };
-        match timeout(PATIENCE, seen).await {
+    /// Waits until the splitter's overview is like this, and returns it.
+    pub async fn overview_when(&self, what: &str, wanted: impl Fn(&Overview) -> bool) -> Arc<Overview> {
+        match timeout(LIMIT, overview_when(&self.db, wanted)).await {
             Ok(overview) => overview,
             Err(_) => panic!("not seen: {what}; but {}", told(&self.db.overview())),
         }
@@ -123,7 +117,7 @@ impl Scene {
         let has_role = |overview: &Overview, ordinal: usize| {
             status(overview, ordinal).is_some_and(|pod| pod.role == roles[ordinal])
         };
-        self.sees(&format!("roles {roles:?}"), |overview| {
+        self.overview_when(&format!("roles {roles:?}"), |overview| {
             (0..3).all(|ordinal| has_role(overview, ordinal))
         })
         .await;
@@ -132,13 +126,14 @@ impl Scene {
     /// Waits until this pod takes the writes.
     pub async fn primary(&self, ordinal: usize) {
         let writer = Writer::Pod(NAMES[ordinal].to_owned());
-        self.sees(&format!("{writer:?}"), |overview| overview.writer == writer)
+        self.overview_when(&format!("{writer:?}"), |overview| overview.writer == writer)
             .await;
     }
 
     /// Waits until no pod takes the writes.
     pub async fn no_primary(&self) {
-        self.sees("no writer", |overview| overview.primary().is_none()).await;
+        self.overview_when("no writer", |overview| overview.primary().is_none())
+            .await;
     }
 
     /// Waits until so many more writes have come out so.
@@ -177,7 +172,7 @@ impl Scene {
     }
 
     pub async fn until(&self, so_much: impl FnMut(&Tally) -> bool, what: &str) {
-        if timeout(PATIENCE, self.ledger.until(so_much)).await.is_err() {
+        if timeout(LIMIT, self.ledger.until(so_much)).await.is_err() {
             panic!(
                 "did not happen: {what}; but {:?}; {}; {:?}",
                 self.ledger.tally(),
@@ -187,20 +182,21 @@ impl Scene {
         }
     }
 
-    /// Ends the load, and compares the ledger with what is there: no acknowledged write lost or there twice, nothing there that
-    /// should not be, all of it carried out by `writers`, every pod with the same history, no read with a token that missed its
-    /// write, and no answer of another server than the pod that was named.
+    /// Ends the load, and compares the ledger with what is there: no acknowledged write lost or
+    /// there twice, nothing there that should not be, all of it carried out by `writers`, every pod
+    /// with the same history, no read with a token that missed its write, and no answer of another
+    /// server than the pod that was named.
     pub async fn ends(mut self, writers: &[&str]) -> (Tally, Findings) {
         self.calm().await;
         let primary = self.pod(self.pods.primary());
         let (rows, history) = (rows(&primary).await, history(&primary).await);
         let tally = self.ledger.tally();
-        let findings = self.ledger.judge(&rows);
+        let findings = self.ledger.compare(&rows);
         let astray = rows.iter().filter(|row| !writers.contains(&row.pod.as_str())).count();
         let lost_writes = self.db.lost_writes();
         println!(
             "{}: writes {:?}; {findings}, on a wrong node {astray}; reads {} plain ({} failed, {} behind), \
-             {} with a token ({} failed, {} stale), {} from strangers, the longest {:?}",
+             {} with a token ({} failed, {} stale), {} from other servers, the longest {:?}",
             self.script,
             tally.writes,
             tally.plain.values().sum::<u64>(),
@@ -209,7 +205,7 @@ impl Scene {
             tally.causal.values().sum::<u64>(),
             tally.causal_failed.len(),
             tally.stale,
-            tally.strangers,
+            tally.mismatched,
             tally.longest_read,
         );
         assert!(findings.are_none(), "{findings:?}");
@@ -219,9 +215,9 @@ impl Scene {
             "writes {writers:?} did not take, writes lost"
         );
         assert_eq!(
-            (tally.stale, tally.strangers),
+            (tally.stale, tally.mismatched),
             (0, 0),
-            "stale with a token, from strangers"
+            "stale with a token, from other servers"
         );
         for pod in self.pods.pods() {
             assert_eq!(
@@ -253,11 +249,11 @@ fn quick() -> RefreshConfig {
     config
 }
 
-/// Lets the server say who it is: in a table of its own, which is in nobody's binary log.
+/// Lets the server say which pod it is: in a table of its own, which is in no binary log.
 pub async fn sign(pod: &Pod) {
     let name = pod.name();
     let sql = format!(
-        "SET sql_log_bin = 0; CREATE TABLE shop.who (name VARCHAR(20)); INSERT INTO shop.who VALUES ('{name}')"
+        "SET sql_log_bin = 0; CREATE TABLE shop.identity (name VARCHAR(20)); INSERT INTO shop.identity VALUES ('{name}')"
     );
     pod.sql(&sql).await.unwrap();
 }

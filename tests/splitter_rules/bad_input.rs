@@ -1,4 +1,5 @@
-//! What was configured wrongly is said at the start, or before anything is sent: by name, and with what to do. Never a wrong route.
+//! What is configured wrongly is reported at the start, or before anything is sent: by name, and
+//! with what to do. It never leads to a wrong route.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ async fn a_wrong_password_or_database_is_said_at_the_start() {
     let Some(pods) = shared().await else { return };
     for (account, number, advice) in [
         (Account::new(USER, "wrong"), "1045", "MYSQL_PASSWORD"),
-        (Account::new("nobody", PASSWORD), "1045", "MYSQL_USER"),
+        (Account::new("unknown", PASSWORD), "1045", "MYSQL_USER"),
         (Account::new(USER, PASSWORD).database("nowhere"), "1044", "MYSQL_USER"),
     ] {
         let refused = try_connect(pods.cluster(), &pods.service(), Splitter::builder(account)).await;
@@ -137,7 +138,7 @@ async fn pods_with(global: &str) -> Option<(headless_testkit::mariadb::MariaDb, 
     Some((pods, db))
 }
 
-/// What a read of this statement comes to, and where `query` sends it.
+/// The outcomes of this statement as a read, and through `query`.
 async fn route(db: &Splitter, sql: &str) -> (Result<(), Error>, Result<Vec<String>, Error>) {
     (db.read(async |c| c.query_drop(sql).await).await, db.query(sql).await)
 }
@@ -175,11 +176,11 @@ async fn c08_the_language_of_another_database_is_not_read() {
     };
     let (read, auto) = route(&db, "SELECT 'x'").await;
     let Err(Error::Refused {
-        reason: Refusal::NotARead(verdict),
+        reason: Refusal::NotARead(classification),
     }) = read
     else {
         panic!("{read:?}")
     };
-    assert_eq!(verdict.reason(), Reason::ForeignSqlMode);
+    assert_eq!(classification.reason(), Reason::ForeignSqlMode);
     assert_eq!(auto.unwrap(), ["x"], "on the primary it does no harm");
 }

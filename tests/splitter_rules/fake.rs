@@ -1,7 +1,9 @@
-//! Pods that speak the protocol of a MySQL 8 or 9 and answer a few questions as such a server does: for what a MariaDB cannot show. No data.
+//! Pods that speak the protocol of a MySQL 8 or 9 and answer a few questions as such a server does:
+//! for what a MariaDB cannot show. They hold no data.
 //!
-//! Sources: MySQL Internals, "Client/Server Protocol" (handshake v10, `caching_sha2_password`, text result sets); MySQL Reference Manual for
-//! variables and error numbers. Must not live here: any rule.
+//! Sources: MySQL Internals, "Client/Server Protocol" (handshake v10, `caching_sha2_password`, text
+//! result sets); MySQL Reference Manual for variables and error numbers. Must not live here: any
+//! rule.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -97,7 +99,7 @@ enum Answer {
     Error(u16, String),
 }
 
-/// The servers, to be looked at and changed while they run.
+/// The servers, which are inspected and changed while they run.
 #[derive(Clone)]
 pub struct Servers(Arc<Mutex<Vec<Server>>>);
 
@@ -208,7 +210,8 @@ impl Wire {
 }
 
 fn greeting(version: &str) -> Vec<u8> {
-    // CONNECT_WITH_DB, PROTOCOL_41, TRANSACTIONS, SECURE_CONNECTION, PLUGIN_AUTH, and MULTI_STATEMENTS and _RESULTS.
+    // CONNECT_WITH_DB, PROTOCOL_41, TRANSACTIONS, SECURE_CONNECTION, PLUGIN_AUTH, and
+    // MULTI_STATEMENTS and _RESULTS.
     let capabilities: u32 = 0x8 | 0x200 | 0x2000 | 0x8000 | 0x8_0000 | 0x1_0000 | 0x2_0000;
     let [low0, low1, high0, high1] = capabilities.to_le_bytes();
     [

@@ -1,22 +1,26 @@
-//! What all rules need: pods, a splitter on them, and waiting for what a server shows. Must not live here: any rule.
+//! What all rules need: pods, a splitter on them, and waiting for what a server shows. Must not
+//! live here: any rule.
 
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use headless::{Discovery, PoolConfig};
-use headless_mysql::{Account, Conn, Error, Overview, Splitter, SplitterBuilder, StartError};
+use headless_mysql::{Conn, Error, Overview, Splitter, SplitterBuilder, StartError};
 use headless_testkit::Cluster;
 use headless_testkit::mariadb::{self, MariaDb, Pod};
-use headless_tests::support::mariadb::start;
+use headless_tests::support::mariadb::{overview_when, start};
 use headless_tests::support::resolution::{builder, built};
+
+pub use headless_tests::support::mariadb::account;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 
 /// The longest that anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(20);
 
-/// Three pods for all scenarios that leave them as they are. Each of these has its own splitter and its own tables.
+/// Three pods for all scenarios that leave them as they are. Each of these has its own splitter and
+/// its own tables.
 ///
 /// `None` as for [`start`].
 pub async fn shared() -> Option<&'static MariaDb> {
@@ -28,13 +32,9 @@ pub async fn shared() -> Option<&'static MariaDb> {
     pods.await.unwrap().as_ref()
 }
 
-/// Pods of a scenario's own.
+/// Pods of one scenario alone.
 pub async fn own(pods: u32) -> Option<MariaDb> {
     start(MariaDb::builder().pods(pods)).await
-}
-
-pub fn account() -> Account {
-    Account::new(mariadb::USER, mariadb::PASSWORD).database(mariadb::DATABASE)
 }
 
 /// Settings with which a replica is not left because the machine is busy.
@@ -88,36 +88,30 @@ pub async fn number(c: &mut Conn, sql: &str) -> Option<u64> {
     c.query_first::<Option<u64>>(sql).await.unwrap().unwrap()
 }
 
-/// Waits until this happens; looks every few milliseconds.
+/// Waits until this happens; checks every few milliseconds.
 pub async fn until(what: &str, mut happens: impl AsyncFnMut() -> bool) {
-    let looks = async {
+    let checks = async {
         let mut tick = interval(Duration::from_millis(5));
         while !happens().await {
             tick.tick().await;
         }
     };
     assert!(
-        timeout(PATIENCE, looks).await.is_ok(),
-        "did not happen within {PATIENCE:?}: {what}"
+        timeout(LIMIT, checks).await.is_ok(),
+        "did not happen within {LIMIT:?}: {what}"
     );
 }
 
 /// Waits for an overview of the pods that is like this.
 pub async fn seen(db: &Splitter, what: &str, like: impl Fn(&Overview) -> bool) -> std::sync::Arc<Overview> {
-    let looks = async {
-        let mut overview = db.overview();
-        while !like(&overview) {
-            overview = db.changed(&overview).await;
-        }
-        overview
-    };
-    match timeout(PATIENCE, looks).await {
+    match timeout(LIMIT, overview_when(db, like)).await {
         Ok(overview) => overview,
-        Err(_) => panic!("did not happen within {PATIENCE:?}: {what}; {:?}", db.overview()),
+        Err(_) => panic!("did not happen within {LIMIT:?}: {what}; {:?}", db.overview()),
     }
 }
 
-/// Waits until one of the application's statements with this text is under way somewhere, and returns where, and the number of its connection.
+/// Waits until one of the application's statements with this text is under way somewhere, and
+/// returns where, and the number of its connection.
 pub async fn under_way(pods: &MariaDb, text: &str) -> (Pod, u64) {
     let sql = format!(
         "SELECT id FROM information_schema.processlist WHERE user = '{}' AND info LIKE '%{text}%'",

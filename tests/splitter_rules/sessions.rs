@@ -1,4 +1,5 @@
-//! T7: who gets a connection finds it as new, and a clean one is given on without a round trip. Must not live here: transactions.
+//! T7: each caller finds a connection as new, and a clean one is checked out again without a round
+//! trip. Must not live here: transactions.
 
 use headless_mysql::{Account, Error, Session, Splitter};
 use headless_testkit::mariadb;
@@ -6,7 +7,7 @@ use headless_testkit::mariadb;
 use crate::scene::{account, connect, number, run, shared, single, table};
 
 /// The one connection of the primary, and what the session on it is like.
-async fn look(db: &Splitter) -> (u64, Vec<String>) {
+async fn inspect(db: &Splitter) -> (u64, Vec<String>) {
     let mut session = db.session().await.unwrap();
     let id = number(&mut session, "SELECT CONNECTION_ID()").await.unwrap();
     let mut all = Vec::new();
@@ -40,11 +41,11 @@ async fn refused(session: &mut Session, sql: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t7_the_next_one_on_the_same_connection_finds_nothing_of_a_session() {
+async fn t7_the_next_caller_on_the_same_connection_finds_nothing_of_a_session() {
     let Some(pods) = shared().await else { return };
     let db = connect(pods, single()).await;
     table(pods, &db, "t07").await;
-    let (id, clean) = look(&db).await;
+    let (id, clean) = inspect(&db).await;
     for traces in [
         &["SET @secret = 42"][..],
         &["SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'"],
@@ -65,7 +66,7 @@ async fn t7_the_next_one_on_the_same_connection_finds_nothing_of_a_session() {
             session.query_drop(sql).await.unwrap_or_else(|error| panic!("{error}"));
         }
         drop(session);
-        assert_eq!(look(&db).await, (id, clean.clone()), "after {traces:?}");
+        assert_eq!(inspect(&db).await, (id, clean.clone()), "after {traces:?}");
         let mut next = db.session().await.unwrap();
         assert_eq!(
             refused(&mut next, "SELECT * FROM t07_own").await,
@@ -92,7 +93,7 @@ async fn t7_the_next_one_on_the_same_connection_finds_nothing_of_a_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t7_the_next_one_finds_the_schema_that_the_account_names_if_it_does() {
+async fn t7_the_next_caller_finds_the_schema_of_the_account_if_it_has_one() {
     let Some(pods) = shared().await else { return };
     let nameless = Account::new(mariadb::USER, mariadb::PASSWORD);
     for (account, schema) in [(account(), Some(mariadb::DATABASE)), (nameless, None)] {
@@ -113,7 +114,7 @@ async fn t7_the_next_one_finds_the_schema_that_the_account_names_if_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t7_a_clean_connection_is_given_on_as_it_is_with_its_prepared_statements() {
+async fn t7_a_clean_connection_keeps_its_prepared_statements_for_the_next_caller() {
     let Some(pods) = shared().await else { return };
     let db = connect(pods, single()).await;
     table(pods, &db, "t07_clean").await;

@@ -1,5 +1,6 @@
-//! C1 to C17 on real servers: what the guard calls a read runs on a replica, and what it does not never leaves the client. The judge
-//! of the guard's rules is `crates/mysql/tests/statements`; the corpus is from there.
+//! C1 to C17 on real servers: what the classifier calls a read runs on a replica, and anything else
+//! never leaves the client. The classifier's rules are tested by `crates/mysql/tests/statements`;
+//! the corpus is from there.
 
 #[expect(dead_code, reason = "what its own tests need besides")]
 #[path = "../../crates/mysql/tests/statements/corpus.rs"]
@@ -14,7 +15,8 @@ use headless_mysql::{Conn, Error, Refusal, Splitter};
 
 use crate::scene::{connect, number, pod, run, settings, shared, single, table};
 
-/// Those that a MariaDB understands, each with the class that it has on these pods, whose modes are known.
+/// Those that a MariaDB understands, each with the class that it has on these pods, whose modes are
+/// known.
 fn statements() -> impl Iterator<Item = (String, Class)> {
     let pods = Dialect::UTF8
         .with_server(Server::MariaDb)
@@ -59,7 +61,7 @@ fn assert_needs_session<T: std::fmt::Debug>(unheld: &Result<T, Error>, sql: &str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c17_what_the_guard_calls_a_read_no_replica_refuses() {
+async fn c17_what_the_classifier_calls_a_read_no_replica_refuses() {
     let Some(pods) = shared().await else { return };
     let schema = include_str!("../../crates/mysql/tests/statements/schema.sql");
     pod(pods, 0).sql(&format!("USE shop; {schema}")).await.unwrap();
@@ -85,8 +87,9 @@ async fn c17_what_the_guard_calls_a_read_no_replica_refuses() {
             }
         }
     }
-    // Never "read-only" (1290) or "in a read-only transaction" (1792). What fails: one statement for which the account lacks the
-    // privilege, and one that calls a function where double quotes are those of names, and here is nonsense.
+    // Never "read-only" (1290) or "in a read-only transaction" (1792). What fails: one statement
+    // for which the account lacks the privilege, and one that calls a function where double quotes
+    // are those of names, and here is nonsense.
     let wanted = [(1044, "SHOW EVENTS"), (1064, r#"SELECT "touch_user"(1)"#)];
     assert_eq!(
         failed,
@@ -227,7 +230,7 @@ async fn c12_a_function_that_writes_is_sent_to_the_primary() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c13_the_session_is_not_changed_on_a_connection_that_is_lent_for_a_statement() {
+async fn c13_the_session_is_not_changed_on_a_connection_for_one_statement() {
     let Some(pods) = shared().await else { return };
     let db = connect(pods, single()).await;
     for (sql, _) in statements().filter(|(_, class)| *class == Class::Session) {
@@ -245,7 +248,7 @@ async fn c13_the_session_is_not_changed_on_a_connection_that_is_lent_for_a_state
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c14_a_temporary_table_needs_a_connection_of_ones_own() {
+async fn c14_a_temporary_table_needs_a_session() {
     let Some(pods) = shared().await else { return };
     let db = connect(pods, settings()).await;
     for sql in [
@@ -286,6 +289,6 @@ async fn c15_what_a_pod_says_of_itself_is_asked_of_that_pod() {
             .await;
         assert!(matches!(write, Err(Error::Refused { .. })), "{write:?}");
     }
-    let nobody = db.on_pod("mysql-7", async |c| c.query_drop("SELECT 1").await).await;
-    assert!(matches!(nobody, Err(Error::NotSent(_))), "{nobody:?}");
+    let missing = db.on_pod("mysql-7", async |c| c.query_drop("SELECT 1").await).await;
+    assert!(matches!(missing, Err(Error::NotSent(_))), "{missing:?}");
 }

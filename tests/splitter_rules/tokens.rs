@@ -1,9 +1,10 @@
-//! R1 to R5 and R7 on real servers: reads that see what was written, on replicas that do not have it.
+//! R1 to R5 and R7 on real servers: reads that see what was written, on replicas that do not have
+//! it.
 
 use std::time::Duration;
 
 use headless_mysql::gtid::Token;
-use headless_mysql::{Error, ReadOptions, Splitter, Why};
+use headless_mysql::{Error, ReadOptions, RouteReason, Splitter};
 use headless_testkit::mariadb::MariaDb;
 use tokio::task::JoinSet;
 
@@ -20,10 +21,10 @@ fn pairs() -> u64 {
 /// Lag does not exclude a replica here, so that only the token can.
 async fn scene() -> Option<(MariaDb, Splitter)> {
     let pods = own(3).await?;
-    let patient = settings()
+    let settings = settings()
         .max_lag(Duration::from_secs(3600))
         .token_wait(Duration::from_millis(1));
-    let db = connect(&pods, patient).await;
+    let db = connect(&pods, settings).await;
     table(&pods, &db, "cart").await;
     Some((pods, db))
 }
@@ -120,17 +121,17 @@ async fn r4_waits_for_a_token_take_a_few_connections_and_the_others_go_on() {
         readers.spawn(async move {
             let read = db.read_with(&options, async |c| {
                 let rows: Vec<u64> = c.query("SELECT id FROM cart").await?;
-                Ok::<_, Error>((rows, c.explain().why))
+                Ok::<_, Error>((rows, c.explain().reason))
             });
             read.await.unwrap()
         });
     }
     // Up to four wait at each of the two; the others have been to the primary.
     let mut waiting = 0;
-    until("nobody but those who wait is left", async || {
+    until("only readers that wait are left", async || {
         waiting = 0;
         while let Some(done) = readers.try_join_next() {
-            assert_eq!(done.unwrap(), (vec![1], Why::TokenOnPrimary));
+            assert_eq!(done.unwrap(), (vec![1], RouteReason::TokenOnPrimary));
         }
         let sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT MASTER_GTID_WAIT%'";
         for ordinal in [1, 2] {
@@ -142,7 +143,7 @@ async fn r4_waits_for_a_token_take_a_few_connections_and_the_others_go_on() {
     })
     .await;
     assert!(waiting <= 8, "{waiting}");
-    // Who needs no token is served there meanwhile.
+    // Reads without a token are served there meanwhile.
     for _ in 0..20 {
         let read: Result<_, Error> = db
             .read(async |c| {
@@ -155,9 +156,9 @@ async fn r4_waits_for_a_token_take_a_few_connections_and_the_others_go_on() {
     for ordinal in [1, 2] {
         pod(&pods, ordinal).start_applier().await.unwrap();
     }
-    for (rows, why) in readers.join_all().await {
+    for (rows, reason) in readers.join_all().await {
         assert_eq!(rows, [1]);
-        assert!(matches!(why, Why::WaitedForToken(_)), "{why}");
+        assert!(matches!(reason, RouteReason::WaitedForToken(_)), "{reason}");
     }
 }
 
@@ -192,7 +193,7 @@ async fn r5_a_lost_write_is_reported_once() {
     }
     let after = visitor.read(async |c| c.query::<u64>(select).await).await;
     assert_eq!(after.unwrap(), [0; 0], "the visitor goes on with what there is");
-    // Who brings the old token along is told, too.
+    // A read with the old token is told, too.
     let options = ReadOptions::new().sees(token);
     let again = db.read_with(&options, async |c| c.query::<u64>(select).await).await;
     assert!(matches!(again, Err(Error::WriteLost { .. })), "{again:?}");

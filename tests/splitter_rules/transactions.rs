@@ -1,9 +1,10 @@
-//! T1 to T9 on real servers, without T7, which is `sessions.rs`: one connection from BEGIN to COMMIT, errors in the middle, futures that
-//! are dropped. A COMMIT whose answer is lost is `splitter_faults.rs`.
+//! T1 to T9 on real servers, without T7, which is `sessions.rs`: one connection from BEGIN to
+//! COMMIT, errors in the middle, futures that are dropped. A COMMIT whose answer is lost is
+//! `splitter_faults.rs`.
 
 use std::time::Duration;
 
-use headless_mysql::{Conn, Error, Mode, ReadOptions, Refusal, Session, Splitter, Why};
+use headless_mysql::{Conn, Error, Mode, ReadOptions, Refusal, RouteReason, Session, Splitter};
 
 use crate::scene::{cancel, closed, connect, number, own, pod, root, run, settings, shared, single, table, under_way};
 
@@ -45,21 +46,6 @@ async fn t1_a_transaction_that_begins_with_a_read_is_on_the_primary_all_along() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t1_what_fails_is_rolled_back_as_a_whole() {
-    let Some(pods) = shared().await else { return };
-    let db = connect(pods, settings()).await;
-    table(pods, &db, "t01_back").await;
-    let failed: Result<(), Error> = db
-        .transaction(Mode::ReadWrite, async |c| {
-            c.query_drop("INSERT INTO t01_back (id) VALUES (1)").await?;
-            c.query_drop("INSERT INTO nowhere VALUES (1)").await
-        })
-        .await;
-    assert_eq!(code(failed), 1146);
-    assert_eq!(numbers(&db, "SELECT id FROM t01_back").await, [0; 0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn t1_a_transaction_is_begun_and_ended_by_the_splitter_alone() {
     let Some(pods) = shared().await else { return };
     let db = connect(pods, settings()).await;
@@ -85,23 +71,6 @@ async fn t1_a_transaction_is_begun_and_ended_by_the_splitter_alone() {
             "{sql}: {auto:?}"
         );
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn t2_without_autocommit_everything_is_a_transaction_that_nobody_else_gets() {
-    let Some(pods) = shared().await else { return };
-    let db = connect(pods, single()).await;
-    table(pods, &db, "t02").await;
-    let mut session = db.session().await.unwrap();
-    do_all(&mut session, &["SET autocommit = 0", "SELECT id FROM t02"]).await;
-    assert_eq!(number(&mut session, "SELECT @@in_transaction").await, Some(1));
-    do_all(&mut session, &["INSERT INTO t02 (id) VALUES (1)"]).await;
-    drop(session);
-    assert_eq!(numbers(&db, "SELECT id FROM t02").await, [0; 0]);
-    assert_eq!(
-        number(&mut db.session().await.unwrap(), "SELECT @@autocommit").await,
-        Some(1)
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +105,7 @@ async fn t3_a_read_only_transaction_sees_one_state_on_a_replica_and_takes_no_wri
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t3_a_write_in_a_read_only_transaction_of_ones_own_is_no_sign_of_a_demotion() {
+async fn t3_a_write_in_a_sessions_own_read_only_transaction_is_no_sign_of_a_demotion() {
     let Some(pods) = shared().await else { return };
     let db = connect(pods, single()).await;
     table(pods, &db, "t03_own").await;
@@ -199,7 +168,8 @@ async fn t4_a_refused_statement_leaves_the_transaction_open() {
     assert_eq!(numbers(&db, "SELECT id FROM t04").await, [1, 2, 3, 4]);
 }
 
-/// Two sessions, each of which has one row locked and wants the other's. Returns what the victim was told.
+/// Two sessions, each of which has one row locked and wants the other's. Returns what the victim
+/// was told.
 async fn deadlock(db: &Splitter, victim: &mut Conn, rows: &'static str) -> u16 {
     let mut other = db.session().await.unwrap();
     // The heavier transaction survives: it has changed more rows.
@@ -239,13 +209,14 @@ async fn t4_a_deadlock_ends_the_transaction_and_so_fails_it() {
             .transaction(Mode::ReadWrite, async |c| {
                 assert_eq!(deadlock(&db, c, "t04_dead").await, 1213);
                 match goes_on {
-                    // Outside of any transaction by now: each statement would be committed by itself.
+                    // Outside of any transaction by now: each statement would be committed by
+                    // itself.
                     true => c.query_drop("UPDATE t04_dead SET n = 100").await,
                     false => Ok(()),
                 }
             })
             .await;
-        assert_eq!(code(swallowed), 1213, "nobody is told that it was committed");
+        assert_eq!(code(swallowed), 1213, "it is not reported as committed");
     }
     assert_eq!(numbers(&db, "SELECT SUM(n) FROM t04_dead").await, [0]);
 }
@@ -384,5 +355,5 @@ async fn t9_the_token_is_waited_for_before_the_snapshot_is_taken() {
     let (rows, decision) = task.await.unwrap().unwrap();
     assert_eq!(rows, [1], "{decision}");
     assert_eq!(decision.pod, "mysql-1");
-    assert!(matches!(decision.why, Why::WaitedForToken(_)), "{decision}");
+    assert!(matches!(decision.reason, RouteReason::WaitedForToken(_)), "{decision}");
 }

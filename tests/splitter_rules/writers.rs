@@ -1,9 +1,9 @@
-//! F2, F6, F8, F9 and F11 on real servers: who may write, what is tried again, and what is waited for. Servers that die, hang, change
-//! roles or lose their data are `splitter_faults.rs`.
+//! F2, F6, F8, F9 and F11 on real servers: which account may write, what is tried again, and what
+//! is waited for. Servers that die, hang, change roles or lose their data are `splitter_faults.rs`.
 
 use std::time::Duration;
 
-use headless_mysql::{Account, Error, Refusal, Splitter, WriterProblem};
+use headless_mysql::{Account, Error, Refusal, Splitter, StalePolicy, WriterProblem};
 use headless_testkit::mariadb::DATABASE;
 
 use crate::scene::{closed, connect, own, pod, root, run, seen, settings, shared, table, under_way};
@@ -83,7 +83,7 @@ async fn f1_a_new_connection_to_a_primary_that_is_none_any_more_carries_no_write
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f2_it_is_asked_once_for_each_connection_that_looks_and_not_for_each_write() {
+async fn f2_privileges_are_asked_once_for_each_probing_connection_and_not_for_each_write() {
     let Some(pods) = own(1).await else { return };
     let db = connect(&pods, settings()).await;
     let asked = async || {
@@ -142,6 +142,27 @@ async fn f6_a_read_whose_connection_is_lost_goes_on_elsewhere_unless_rows_were_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f6_a_read_that_finds_no_other_pod_says_so_from_then_on() {
+    let Some(pods) = own(2).await else { return };
+    let db = connect(&pods, settings().when_stale(StalePolicy::Error)).await;
+    seen(&db, "a replica", |pods| pods.replicas().count() == 1).await;
+    let read = tokio::spawn(async move {
+        let read = db.read(async |c| {
+            let first = c.query_drop("SELECT SLEEP(30) /* f06_alone */").await;
+            let second = c.query_drop("SELECT 1").await;
+            assert!(matches!(second, Err(Error::Lost { .. })), "{second:?}");
+            assert_eq!((c.pod().as_str(), c.affected_rows()), ("mysql-1", 0));
+            first
+        });
+        read.await
+    });
+    let (lost, id) = under_way(&pods, "f06_alone").await;
+    root(&lost, &format!("KILL CONNECTION {id}")).await;
+    let error = read.await.unwrap().unwrap_err();
+    assert!(matches!(&error, Error::Lost { pod, .. } if pod == "mysql-1"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f5_a_write_whose_connection_is_lost_is_not_sent_again() {
     let Some(pods) = shared().await else { return };
     let db = connect(pods, settings()).await;
@@ -160,7 +181,7 @@ async fn f5_a_write_whose_connection_is_lost_is_not_sent_again() {
     assert_eq!(
         root(&primary, "SELECT COUNT(*) FROM shop.f05").await,
         "0",
-        "killed before it wrote, and nobody sent it again"
+        "killed before it wrote, and not sent again"
     );
 }
 
@@ -169,18 +190,18 @@ async fn f8_without_a_primary_a_write_fails_at_once_or_waits_for_one() {
     let Some(pods) = own(2).await else { return };
     let db = connect(&pods, settings()).await;
     table(&pods, &db, "cart").await;
-    let patient = connect(&pods, settings().wait_for_writer(Duration::from_secs(20))).await;
+    let waiting = connect(&pods, settings().wait_for_writer(Duration::from_secs(20))).await;
     pod(&pods, 0).set_read_only(true).await.unwrap();
-    for db in [&db, &patient] {
+    for db in [&db, &waiting] {
         seen(db, "no primary", |pods| pods.primary().is_none()).await;
     }
     let error = run(&db, "INSERT INTO cart (id) VALUES (1)").await.unwrap_err();
     match &error {
         Error::NoWriter {
-            problem: WriterProblem::NoneWritable(pods),
+            problem: WriterProblem::NoneWritable { pods },
             ..
         } => {
-            let names: Vec<&str> = pods.iter().map(|(pod, _)| pod.as_str()).collect();
+            let names: Vec<&str> = pods.iter().map(|said| said.pod.as_str()).collect();
             assert_eq!(names, ["mysql-0", "mysql-1"]);
         }
         other => panic!("{other}"),
@@ -197,13 +218,13 @@ async fn f8_without_a_primary_a_write_fails_at_once_or_waits_for_one() {
     );
 
     let waits = tokio::spawn({
-        let patient = patient.clone();
-        async move { run(&patient, "INSERT INTO cart (id) VALUES (2)").await }
+        let waiting = waiting.clone();
+        async move { run(&waiting, "INSERT INTO cart (id) VALUES (2)").await }
     });
-    // Two looks at all pods later it waits still.
-    let mut overview = patient.overview();
+    // Two probes of all pods later it still waits.
+    let mut overview = waiting.overview();
     for _ in 0..4 {
-        overview = patient.changed(&overview).await;
+        overview = waiting.changed(&overview).await;
     }
     assert!(!waits.is_finished());
     pod(&pods, 0).set_read_only(false).await.unwrap();

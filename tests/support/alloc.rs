@@ -1,7 +1,8 @@
 //! An allocator that counts, for tests of allocations.
 //!
-//! The one file of the project with `unsafe`, which a global allocator needs. Not a part of `support`,
-//! because it would then count in every test: a test that counts includes it by its path.
+//! The one file of the project with `unsafe`: a global allocator cannot be written without. Not a
+//! part of `support`, since it would then count in every test: a test that counts includes it by
+//! its path.
 #![allow(unsafe_code, reason = "a counting allocator implements an unsafe trait")]
 #![allow(dead_code, reason = "each test that includes it counts something else")]
 

@@ -1,4 +1,4 @@
-//! The examples, run as their users run them: built once in a process, then started as programs.
+//! The demos, run as their users run them: built once in a process, then started as programs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-/// Runs the example with these arguments, to its end.
+/// Runs the demo with these arguments, to its end.
 ///
 /// # Panics
 /// If it cannot be built or started.
@@ -25,7 +25,19 @@ pub async fn run_beside(example: &'static str, args: &[&str]) -> Output {
     tokio::task::spawn_blocking(run).await.expect("it ran")
 }
 
-/// Builds the example and tells where it is. Once: all tests of a process use it.
+/// The columns of the smallest usual terminal.
+const COLUMNS: usize = 80;
+
+/// Checks that no line of this output is too long for the smallest usual terminal.
+///
+/// # Panics
+/// If one is.
+pub fn fits(text: &str) {
+    let long: Vec<_> = text.lines().filter(|line| line.chars().count() > COLUMNS).collect();
+    assert!(long.is_empty(), "longer than {COLUMNS} columns:\n{}", long.join("\n"));
+}
+
+/// Builds the demo and tells where it is. Once: all tests of a process use it.
 ///
 /// # Panics
 /// If it cannot be built.
@@ -44,7 +56,7 @@ fn build(example: &str) -> PathBuf {
     // The whole workspace with all features, as `cargo xtask test` builds it: then this finds
     // everything built already.
     build.args(["build", "--quiet", "--workspace", "--all-features"]);
-    build.args(["--example", example, "--message-format", "json-render-diagnostics"]);
+    build.args(["--bin", example, "--message-format", "json-render-diagnostics"]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }

@@ -1,7 +1,24 @@
-//! Real MariaDB pods for a scenario, or word that it is left out. What can be done to them is the
-//! testkit's.
+//! Real MariaDB pods for a scenario, or a message that it is skipped; and what all tests of the
+//! splitter need. What can be done to the pods is the testkit's.
 
-use headless_testkit::mariadb::{Error, MariaDb, MariaDbBuilder};
+use std::sync::Arc;
+
+use headless_mysql::{Account, Overview, Splitter};
+use headless_testkit::mariadb::{self, Error, MariaDb, MariaDbBuilder};
+
+/// The application's account on the pods.
+pub fn account() -> Account {
+    Account::new(mariadb::USER, mariadb::PASSWORD).database(mariadb::DATABASE)
+}
+
+/// Waits until the splitter's overview is like this, and returns it.
+pub async fn overview_when(db: &Splitter, like: impl Fn(&Overview) -> bool) -> Arc<Overview> {
+    let mut overview = db.overview();
+    while !like(&overview) {
+        overview = db.changed(&overview).await;
+    }
+    overview
+}
 
 /// Starts pods with these settings.
 ///
@@ -14,7 +31,7 @@ pub async fn start(settings: MariaDbBuilder) -> Option<MariaDb> {
         Ok(db) => Some(db),
         Err(missing @ Error::NotInstalled { .. }) => {
             assert!(
-                is_left_out(),
+                is_skipped(),
                 "{missing}; cargo xtask test does it too; HEADLESS_SKIP_MARIADB=1 skips these tests"
             );
             eprintln!("SKIPPED: MariaDB is not installed, and HEADLESS_SKIP_MARIADB=1");
@@ -24,6 +41,6 @@ pub async fn start(settings: MariaDbBuilder) -> Option<MariaDb> {
     }
 }
 
-fn is_left_out() -> bool {
+fn is_skipped() -> bool {
     std::env::var("HEADLESS_SKIP_MARIADB").is_ok_and(|skip| skip == "1")
 }

@@ -1,4 +1,5 @@
-//! The repository as text: its files, their code without comments and tests, their manifests, and what was found wrong.
+//! The repository as text: its files, their code without comments and tests, their manifests, and
+//! what was found wrong.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -112,10 +113,11 @@ pub fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// The dependencies in a manifest, one a line, as this workspace writes them.
+/// The dependencies and features in a manifest, one a line, as this workspace writes them.
 pub struct Manifest {
     pub path: String,
     pub dependencies: Vec<Dependency>,
+    features: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -130,6 +132,7 @@ impl Manifest {
         let file = File::read(path);
         let mut section = String::new();
         let mut dependencies = Vec::new();
+        let mut features = Vec::new();
         for line in file.text.lines().map(str::trim) {
             if let Some(name) = line.strip_prefix('[') {
                 name.trim_end_matches(']').clone_into(&mut section);
@@ -137,10 +140,23 @@ impl Manifest {
                 let name = line.split(['=', '.']).next().unwrap_or_default().trim().to_owned();
                 let (section, line) = (section.clone(), line.to_owned());
                 dependencies.push(Dependency { section, name, line });
+            } else if section == "features" && !line.starts_with('#') {
+                features.extend(line.split_once(" = ").map(|(name, _)| name.to_owned()));
             }
         }
         let path = file.path;
-        Self { path, dependencies }
+        Self {
+            path,
+            dependencies,
+            features,
+        }
+    }
+
+    /// Those that a user may turn on: `default` is a list of others, and `__` begins a part of
+    /// others.
+    pub fn features(&self) -> impl Iterator<Item = &String> {
+        let names = self.features.iter();
+        names.filter(|name| *name != "default" && !name.starts_with("__"))
     }
 
     pub fn normal(&self) -> impl Iterator<Item = &Dependency> {
@@ -173,12 +189,18 @@ pub fn markdown_files() -> impl Iterator<Item = File> {
     for folder in ["crates", "examples", "tests", "benches"] {
         collect(&root().join(folder), "md", &mut found);
     }
-    let at_root = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
+    let at_root = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "RELEASING.md",
+        "SECURITY.md",
+    ];
     found.extend(at_root.map(str::to_owned));
     found.into_iter().map(|path| File::read(&path))
 }
 
-fn collect(folder: &Path, extension: &str, found: &mut Vec<String>) {
+pub fn collect(folder: &Path, extension: &str, found: &mut Vec<String>) {
     for path in entries(folder) {
         if path.is_dir() {
             collect(&path, extension, found);

@@ -1,8 +1,10 @@
-//! [`RetryBudget`]: how many requests may be sent again, so that retries never become the load that keeps a sick Service down.
+//! [`RetryBudget`]: a limit on the number of requests that are sent again, so that retries never
+//! become the load that keeps a failing Service down.
 //!
-//! Source: the retry budgets of Finagle and Linkerd, a share of the requests plus a reserve for whoever sends few. Two changes. Nobody
-//! asks for the time when a request begins: requests are only counted, and those between two withdrawals are taken to have come
-//! evenly. And what a caller cannot use is not saved: there is a window, and no balance.
+//! Source: the retry budgets of Finagle and Linkerd, which allow a share of the requests plus a
+//! reserve for clients with few requests. There are two differences. No clock is read when a
+//! request begins: requests are only counted, and those between two withdrawals are taken to have
+//! come evenly. And what a caller does not use is not saved: there is a window, and no balance.
 
 use std::error::Error;
 use std::fmt;
@@ -14,11 +16,12 @@ use crate::sync::AtomicU64;
 
 /// Allows retries up to a share of the requests of the last 10 seconds, plus a reserve.
 ///
-/// By default 20 % and 10 per second: a Service that fails every request gets a fifth more of them, not a multiple, and a client with
-/// few requests can still repeat each of them. The reserve of the whole window, 100 by default, may be used at once.
+/// The default is 20 % and 10 per second. A Service that fails every request gets a fifth more
+/// requests, not a multiple, and a client with few requests can still repeat each of them. The
+/// reserve of the whole window (100 by default) may be used at once.
 ///
-/// Seconds are counted whole and rounded against the caller: the allowance holds for the 10 seconds up to each retry, and not only for
-/// some that begin at a fixed time.
+/// Seconds are counted whole and rounded against the caller: the limit holds for the 10 seconds
+/// before each retry, not only for windows that begin at a fixed time.
 ///
 /// ```
 /// use headless_core::{RetryBudget, Timestamp};
@@ -32,77 +35,80 @@ use crate::sync::AtomicU64;
 /// assert!(!budget.withdraw(now));
 /// ```
 pub struct RetryBudget {
-    /// `None`: no limit.
-    terms: Option<Terms>,
+    /// `None` if there is no limit.
+    limits: Option<RetryLimits>,
     requests: Requests,
     window: Mutex<Window>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Terms {
+struct RetryLimits {
     percent: u32,
     per_second: u32,
 }
 
-/// WHY: alone on its cache lines. Every request of every core writes here, and must not slow down who reads the fields beside it.
-/// One relaxed addition is little beside what a request costs otherwise; a counter per core would need a second look at each.
+/// WHY: alone on its cache lines. Each request of each core writes here, and must not slow down the
+/// readers of the fields beside it. A counter per core would have to be summed up at each retry.
 #[repr(align(128))]
 struct Requests(AtomicU64);
 
 impl RetryBudget {
-    /// Retries up to `percent` of the requests, and `per_second` more. Both 0: none. Values that make no sense are found by
-    /// [`check`](Self::check).
+    /// Returns a budget of `percent` of the requests, plus `per_second` retries per second.
+    ///
+    /// With both 0, no retry is allowed. [`check`](Self::check) finds values that cannot be meant.
     #[must_use]
     pub fn new(percent: u32, per_second: u32) -> Self {
-        Self::with(Some(Terms { percent, per_second }))
+        Self::with(Some(RetryLimits { percent, per_second }))
     }
 
-    /// As many retries as anybody wants.
+    /// Returns a budget without a limit.
     #[must_use]
     pub fn unlimited() -> Self {
         Self::with(None)
     }
 
-    fn with(terms: Option<Terms>) -> Self {
+    fn with(limits: Option<RetryLimits>) -> Self {
         Self {
-            terms,
+            limits,
             requests: Requests(AtomicU64::new(0)),
             window: Mutex::default(),
         }
     }
 
-    /// Whether the settings make sense. Whoever takes a budget as a setting calls this.
+    /// Checks the settings. A builder that takes a budget calls this.
     ///
     /// # Errors
-    /// [`BudgetError`] names the field.
+    /// [`BudgetError`] if `percent` is above 1000: that is ten retries per request, which limits
+    /// nothing.
     pub fn check(&self) -> Result<(), BudgetError> {
-        match self.terms {
-            Some(Terms { percent, .. }) if percent > MOST_PERCENT => Err(BudgetError { percent }),
+        match self.limits {
+            Some(RetryLimits { percent, .. }) if percent > MAX_PERCENT => Err(BudgetError { percent }),
             _ => Ok(()),
         }
     }
 
-    /// A request begins: a first attempt, not a retry. One relaxed addition.
+    /// Counts a request: a first attempt, not a retry. This is one relaxed addition.
     #[inline]
     pub fn count_request(&self) {
-        if self.terms.is_some() {
-            // ORDERING: Relaxed, here and below. A number that grows; a request counted a moment late is allowed for a moment late.
+        if self.limits.is_some() {
+            // ORDERING: Relaxed, here and below. A request that is counted late is allowed for
+            // late.
             self.requests.0.fetch_add(1, Relaxed);
         }
     }
 
-    /// Whether a request may be sent again at `now`. If so, it is counted as sent.
+    /// Returns whether a request may be sent again at `now`. If so, it is counted as sent.
     #[must_use = "a retry that was allowed has been counted"]
     pub fn withdraw(&self, now: Timestamp) -> bool {
-        let Some(terms) = self.terms else { return true };
+        let Some(limits) = self.limits else { return true };
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         window.advance(now, self.requests.0.load(Relaxed));
-        window.take(terms)
+        window.take(limits)
     }
 }
 
 impl Default for RetryBudget {
-    /// 20 %, and 10 per second.
+    /// Returns a budget of 20 %, and 10 per second.
     fn default() -> Self {
         Self::new(20, 10)
     }
@@ -111,20 +117,20 @@ impl Default for RetryBudget {
 impl fmt::Debug for RetryBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryBudget")
-            .field("terms", &self.terms)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }
 
-/// What is remembered of the last seconds. Touched by retries only.
+/// The counts of the last seconds. Only retries touch them.
 #[derive(Debug, Default)]
 struct Window {
-    /// The second `s` is at `s % KEPT`.
-    seconds: [Second; KEPT as usize],
-    /// When somebody last looked.
-    seen_at: Timestamp,
-    /// How many requests there had been by then.
-    seen: u64,
+    /// Second `s` is at index `s % SECONDS_KEPT`.
+    seconds: [Second; SECONDS_KEPT as usize],
+    /// The time of the last call of `advance`.
+    counted_at: Timestamp,
+    /// The number of requests until then.
+    counted: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -136,17 +142,18 @@ struct Second {
 impl Window {
     /// Moves on to `now`, by which time `total` requests have come.
     fn advance(&mut self, now: Timestamp, total: u64) {
-        let (before, now) = (self.seen_at, self.seen_at.max(now));
+        let (before, now) = (self.counted_at, self.counted_at.max(now));
         let gap = now.as_nanos() - before.as_nanos();
-        let new = u128::from(total.saturating_sub(self.seen));
-        // How many of the new requests had come by the time `nanos`. Rounding down once per boundary, not per second, loses none.
+        let new = u128::from(total.saturating_sub(self.counted));
+        // The number of new requests by the time `nanos`. Rounding down once per boundary, and not
+        // per second, loses none.
         let by = |nanos: u64| match gap {
             0 => new,
             gap => new * u128::from(nanos - before.as_nanos()) / u128::from(gap),
         };
         let (first, last) = (before.as_nanos() / SECOND, now.as_nanos() / SECOND);
-        for second in first.max(last.saturating_sub(KEPT - 1))..=last {
-            let kept = &mut self.seconds[(second % KEPT) as usize];
+        for second in first.max(last.saturating_sub(SECONDS_KEPT - 1))..=last {
+            let kept = &mut self.seconds[(second % SECONDS_KEPT) as usize];
             if second > first {
                 *kept = Second::default();
             }
@@ -155,29 +162,29 @@ impl Window {
             let had_come = if gap == 0 { 0 } else { by(begin) };
             kept.requests += u64::try_from(by(end) - had_come).unwrap_or(u64::MAX);
         }
-        (self.seen_at, self.seen) = (now, total);
+        (self.counted_at, self.counted) = (now, total);
     }
 
-    /// Counts one retry, if the terms allow it.
-    fn take(&mut self, terms: Terms) -> bool {
-        let now = self.seen_at.as_nanos() / SECOND;
-        // The oldest second kept lies only partly in the window: its retries count, its requests do not.
-        let oldest = ((now + 1) % KEPT) as usize;
+    /// Counts one retry, if `limits` allow it.
+    fn take(&mut self, limits: RetryLimits) -> bool {
+        let now = self.counted_at.as_nanos() / SECOND;
+        // The oldest second lies only partly in the window: its retries count, its requests do not.
+        let oldest = ((now + 1) % SECONDS_KEPT) as usize;
         let requests = self.seconds.iter().map(|second| second.requests).sum::<u64>() - self.seconds[oldest].requests;
         let retries: u64 = self.seconds.iter().map(|second| second.retries).sum();
-        let share = u128::from(requests) * u128::from(terms.percent) / 100;
-        let reserve = u128::from(terms.per_second) * u128::from(KEPT - 1);
+        let share = u128::from(requests) * u128::from(limits.percent) / 100;
+        let reserve = u128::from(limits.per_second) * u128::from(SECONDS_KEPT - 1);
         let allowed = u128::from(retries) < share + reserve;
-        self.seconds[(now % KEPT) as usize].retries += u64::from(allowed);
+        self.seconds[(now % SECONDS_KEPT) as usize].retries += u64::from(allowed);
         allowed
     }
 }
 
-/// The settings of a [`RetryBudget`] make no sense.
+/// The settings of a [`RetryBudget`] cannot be meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BudgetError {
-    /// What was asked for.
+    /// The share that was given, in percent of the requests.
     pub percent: u32,
 }
 
@@ -185,7 +192,7 @@ impl fmt::Display for BudgetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "`percent` of the retry budget is {}; at most {MOST_PERCENT} (ten retries per request) limits anything, and \
+            "`percent` of the retry budget is {}; at most {MAX_PERCENT} (ten retries per request) limits anything, and \
              `RetryBudget::unlimited()` says that there is no limit",
             self.percent
         )
@@ -194,10 +201,10 @@ impl fmt::Display for BudgetError {
 
 impl Error for BudgetError {}
 
-/// The 10 whole seconds of the window, and the one that is passing.
-const KEPT: u64 = 11;
+/// The 10 whole seconds of the window, and the current one.
+const SECONDS_KEPT: u64 = 11;
 const SECOND: u64 = 1_000_000_000;
-const MOST_PERCENT: u32 = 1000;
+const MAX_PERCENT: u32 = 1000;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -215,7 +222,7 @@ mod tests {
         (0..count).for_each(|_| budget.count_request());
     }
 
-    /// How many retries are allowed at once.
+    /// Returns how many retries are allowed at once.
     fn drain(budget: &RetryBudget, millis: u64) -> usize {
         (0..100_000).take_while(|_| budget.withdraw(at(millis))).count()
     }
@@ -231,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_sends_little_has_the_reserve() {
+    fn a_client_with_few_requests_has_the_reserve() {
         let budget = RetryBudget::default();
         requests(&budget, 3);
         assert_eq!(drain(&budget, 5_000), 100);
@@ -251,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_between_two_looks_count_as_evenly_spread() {
+    fn requests_between_two_withdrawals_count_as_evenly_spread() {
         let budget = RetryBudget::new(100, 0);
         assert!(!budget.withdraw(at(0)));
         requests(&budget, 1_000);
@@ -265,9 +272,9 @@ mod tests {
     #[test]
     fn no_request_is_lost_between_seconds() {
         let budget = RetryBudget::new(100, 0);
-        for look in 0..10 {
+        for step in 0..10 {
             requests(&budget, 1);
-            assert!(budget.withdraw(at(300 + 700 * look)), "look {look}");
+            assert!(budget.withdraw(at(300 + 700 * step)), "step {step}");
         }
     }
 
@@ -318,8 +325,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes when: the retries of the 10 seconds up to any retry are a share of the requests that can have come in them,
-        /// and the reserve. Requests are known to lie between two looks, so the window reaches back to the look before it begins.
+        /// The retries of the 10 seconds before any retry are at most a share of the requests that
+        /// can have come in them, plus the reserve. Requests are only known to lie between two
+        /// withdrawals, so the window reaches back to the withdrawal before it begins.
         #[test]
         fn no_window_has_more_retries_than_the_formula_allows(
             percent in 0_u32..300,
@@ -328,25 +336,26 @@ mod tests {
         ) {
             let budget = RetryBudget::new(percent, per_second);
             let (mut now, mut log) = (0, Vec::new());
-            for (pause, came, wanted) in steps {
+            for (pause, came, asked) in steps {
                 now += pause;
                 requests(&budget, came);
-                let allowed = (0..wanted).filter(|_| budget.withdraw(at(now))).count();
-                // A step without a withdrawal is no look.
-                log.push((now, came, allowed, wanted > 0));
+                let allowed = (0..asked).filter(|_| budget.withdraw(at(now))).count();
+                // A step without a withdrawal does not read the count.
+                log.push((now, came, allowed, asked > 0));
             }
             for (last, &(end, ..)) in log.iter().enumerate().filter(|(_, (_, _, allowed, _))| *allowed > 0) {
                 let begin = end.saturating_sub(10_000);
                 let inside = log[..=last].iter().filter(|(when, ..)| *when > begin || end < 10_000);
                 let retries: usize = inside.map(|(_, _, allowed, _)| allowed).sum();
-                let look = log[..=last].iter().rposition(|(when, _, _, looked)| *looked && *when <= begin && end >= 10_000);
-                let can_have_come: usize = log[look.map_or(0, |look| look + 1)..=last].iter().map(|(_, came, ..)| came).sum();
+                let last_read = log[..=last].iter().rposition(|(when, _, _, was_read)| *was_read && *when <= begin && end >= 10_000);
+                let can_have_come: usize = log[last_read.map_or(0, |read| read + 1)..=last].iter().map(|(_, came, ..)| came).sum();
                 let most = can_have_come * percent as usize / 100 + per_second as usize * 10;
                 prop_assert!(retries <= most, "{retries} > {most} in the 10 s before {end} ms");
             }
         }
 
-        /// Who keeps an even pace, and asks for half of what the formula allows, gets it.
+        /// A client with an even pace that asks for half of what the formula allows is never
+        /// refused.
         #[test]
         fn a_modest_client_is_never_refused(
             pause in 10_u64..3_000,

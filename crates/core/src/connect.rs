@@ -1,94 +1,126 @@
-//! [`Connect`]: the port through which connections to a pod are opened. HTTP, MySQL, or your own protocol implement it;
-//! the pools of `headless` call it.
+//! [`Connect`]: the trait through which connections to an endpoint are opened. It is implemented
+//! for HTTP, for MySQL, or for a protocol of the application, and called by the pools of
+//! `headless`.
 
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::num::NonZeroUsize;
 
 use crate::{BoxFuture, Endpoint};
 
-/// Opens connections to one endpoint, and says how they may be used.
+/// Opens connections to one endpoint, and tells the pool how they may be used.
 ///
-/// A pool keeps what this opens. It never asks *which* pod to connect to, and it does not retry: another pod may be better.
+/// The pool keeps the connections. A connector neither chooses the endpoint nor retries, since
+/// another endpoint may be better.
 pub trait Connect: Send + Sync + 'static {
     /// An open connection, ready for use.
     type Conn: Send + 'static;
 
-    /// Why a connection could not be opened.
+    /// The reason why a connection could not be opened.
     type Error: Error + Send + Sync + 'static;
 
     /// Opens one connection to exactly this endpoint.
     ///
+    /// # Errors
+    /// The reason why there is no connection. The pool reports it, and the endpoint becomes
+    /// unhealthy.
+    ///
     /// # Cancel safety
-    /// The future is dropped when the dial timeout passes or the pod is removed; what it opened must close with it.
+    /// The future is dropped when the connect timeout passes or the endpoint is removed. What it
+    /// has opened must be closed with it.
     fn connect(&self, endpoint: &Endpoint) -> impl Future<Output = Result<Self::Conn, Self::Error>> + Send;
 
-    /// Whether a connection may serve another request. Called under the pool's lock, when a connection is lent and when it
-    /// comes back: it must only look at what is already known (a flag), never at a socket.
+    /// Returns whether a connection may serve another request. Default: `true`.
+    ///
+    /// The pool calls this under its lock, when a connection is checked out and when it is
+    /// returned. It must read state that is already known (a flag), and never a socket.
     fn is_reusable(&self, conn: &Self::Conn) -> bool {
         let _ = conn;
         true
     }
 
-    /// How many requests one connection carries at a time. Asked once, when the pool is made.
+    /// Returns how many requests one connection carries at a time. The pool asks once, when it is
+    /// created. Default: [`Multiplexing::Exclusive`].
     fn multiplexing(&self) -> Multiplexing {
         Multiplexing::Exclusive
     }
 
-    /// One more handle to the same connection, for [`Multiplexing::Streams`]; `None` when it takes no more now. Called under the
-    /// pool's lock. Exclusive connections have no second handle.
+    /// Returns another handle to the same connection, for [`Multiplexing::Streams`], or `None` if
+    /// the connection takes no more streams now. Default: `None`.
+    ///
+    /// The pool calls this under its lock. Exclusive connections have no second handle.
     fn share(&self, conn: &Self::Conn) -> Option<Self::Conn> {
         let _ = conn;
         None
     }
 
-    /// How many streams the peer allows on a shared connection now; the smaller of this and [`Multiplexing::Streams`] counts. Asked
-    /// under the pool's lock when a handle is wanted, so it must only look at what is already known (HTTP/2's last SETTINGS).
+    /// Returns the number of streams that the peer allows on a shared connection now. The smaller
+    /// of this and [`Multiplexing::Streams`] is the limit. Default: no limit.
+    ///
+    /// The pool calls this under its lock, when a handle is wanted. It must read state that is
+    /// already known (HTTP/2's last SETTINGS).
     fn stream_limit(&self, conn: &Self::Conn) -> usize {
         let _ = conn;
         usize::MAX
     }
 
-    /// Proves that an idle connection still answers, by an exchange with the pod (a ping). Asked only where the pool is told to:
-    /// after an idle time, before the connection is lent, and to keep the longest idle one alive. An error means that the connection
-    /// is dead, and with it the trust in all that were idle at the time.
+    /// Proves by an exchange with the peer (a ping) that an idle connection still works. Default:
+    /// nothing is sent, and the connection is taken to work.
     ///
-    /// The default is for protocols whose connections show their end by themselves ([`is_reusable`](Self::is_reusable)).
+    /// The pool calls this only if it is configured to: after an idle time, before the connection
+    /// is checked out, and to keep the connection that was idle for longest alive. The default
+    /// suits protocols whose connections show their end by themselves
+    /// ([`is_reusable`](Self::is_reusable)).
+    ///
+    /// # Errors
+    /// The connection is dead, and the other connections that were idle are suspect.
     ///
     /// # Cancel safety
-    /// The future is dropped when the dial timeout passes; the connection is then closed.
+    /// The future is dropped when the connect timeout passes; the connection is closed then.
     fn validate(&self, conn: &mut Self::Conn) -> impl Future<Output = Result<(), Self::Error>> + Send {
         let _ = conn;
         std::future::ready(Ok(()))
     }
 
-    /// A grip on the connection from outside, for the drain deadline: what a removed pod has not finished by then is cut.
-    /// Asked once, when the connection is opened. Without one, the default, late requests are reported and left alone.
+    /// Returns a handle that closes the connection from outside, for the drain deadline of a
+    /// removed endpoint. Default: `None`, which reports late requests and leaves them alone.
+    ///
+    /// The pool asks once, when the connection is opened.
     fn abort_handle(&self, conn: &Self::Conn) -> Option<Box<dyn AbortHandle>> {
         let _ = conn;
         None
     }
 }
 
-/// Ends a connection that somebody else is using.
+/// Closes a connection that another task uses.
 pub trait AbortHandle: Send + Sync + 'static {
-    /// Closes the connection; whoever uses it gets an error. More than once is as good as once.
+    /// Closes the connection; the request that uses it ends with an error. Further calls do
+    /// nothing.
     fn abort(&self);
 
-    /// Whether the connection is closed already, so that the handle can be forgotten.
+    /// Returns whether the connection is closed already, so that the handle can be dropped.
     fn is_finished(&self) -> bool;
 }
 
-/// Checks, each time a connection is opened, that the pod behind the address is still who DNS said.
+/// Verifies, each time a connection is opened, that the address still belongs to the endpoint that
+/// DNS named.
 ///
-/// Within the time an answer may be cached, an address can pass from one pod to another. Where that must not happen unseen (a
-/// database's pods), a check refuses the connection before it carries anything. `headless-dns` has one that asks DNS backwards; a
-/// protocol that tells a name of its own (a certificate, a handshake) can do better.
+/// While an answer is cached, an address can pass from one pod to another. Where this must not go
+/// unnoticed (the pods of a database), the verification refuses the connection before it carries a
+/// request. `headless-dns` has one that asks DNS for the name of the address; a protocol that names
+/// the peer itself (a certificate, a handshake) can do better.
 pub trait VerifyPeer: Send + Sync + 'static {
-    /// Whether `endpoint` is who it should be. Not being able to tell is no contradiction: that is `Ok`.
+    /// Verifies that `endpoint` is the expected peer.
+    ///
+    /// If this cannot be told, the result is `Ok`.
+    ///
+    /// # Errors
+    /// [`PeerMismatch`] if the address belongs to another peer.
     ///
     /// # Cancel safety
-    /// The future is dropped when the dial timeout passes, which the check shares with the connection.
+    /// The future is dropped when the connect timeout passes, which the verification shares with
+    /// the connection.
     fn verify_peer<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), PeerMismatch>>;
 }
 
@@ -98,16 +130,16 @@ impl VerifyPeer for Box<dyn VerifyPeer> {
     }
 }
 
-/// The address belongs to somebody else.
+/// The address belongs to another peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeerMismatch {
-    /// What was found, in the words of the check.
+    /// The peer that was found, in the words of the verification.
     pub found: String,
 }
 
 impl PeerMismatch {
-    /// What was found instead of the pod that was expected: `it belongs to web-2`.
+    /// Returns a mismatch; `found` says which peer was found instead: `it belongs to web-2`.
     pub fn new(found: impl Into<String>) -> Self {
         Self { found: found.into() }
     }
@@ -121,11 +153,13 @@ impl fmt::Display for PeerMismatch {
 
 impl Error for PeerMismatch {}
 
-/// How many requests one connection carries at a time.
+/// The number of requests that one connection carries at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a pool handles each kind in its own way")]
 pub enum Multiplexing {
-    /// One: HTTP/1.1, MySQL. The connection itself is lent.
+    /// One request (HTTP/1.1, MySQL). The connection itself is checked out.
     Exclusive,
-    /// Up to so many: HTTP/2 streams. A handle ([`Connect::share`]) is lent; when all are full, another connection is opened.
-    Streams(usize),
+    /// Up to this many requests (HTTP/2 streams). A handle ([`Connect::share`]) is checked out;
+    /// when all streams are taken, another connection is opened.
+    Streams(NonZeroUsize),
 }

@@ -1,15 +1,17 @@
-//! [`Endpoint`]: one address of one pod, a plain value. No connection, no load, no health: those belong to whoever uses it.
+//! [`Endpoint`]: one address of one pod, a plain value. Connections, load and health are kept
+//! elsewhere.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use crate::{Ordinal, PodName};
 
-/// Where one pod can be reached, and which pod it is, as far as DNS told.
+/// An address at which one pod can be reached, and the identity of the pod, as far as DNS tells it.
 ///
-/// Two endpoints are the same only if pod name, IP *and* port agree ([`EndpointKey`]). A pod that came back under a new IP
-/// is a new endpoint (new connections, no inherited latency, same ordinal); another pod on a reused IP is a new endpoint
-/// too, and must never receive what was meant for the old one.
+/// Two endpoints are the same only if pod name, IP *and* port agree ([`EndpointKey`]). A pod that
+/// returns under a new IP is a new endpoint: it gets new connections and inherits no latency, but
+/// it has the same ordinal. Another pod on a reused IP is a new endpoint, too, and must never
+/// receive what was meant for the old one.
 ///
 /// ```
 /// use headless_core::Endpoint;
@@ -26,7 +28,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint of which only the address is known.
+    /// Returns an endpoint of which only the address is known.
     #[must_use]
     pub const fn new(addr: SocketAddr) -> Self {
         Self {
@@ -35,10 +37,10 @@ impl Endpoint {
         }
     }
 
-    /// The same address, now known to be `pod`.
+    /// Returns the endpoint of `pod` at the same address.
     ///
-    /// The ordinal is read from the name, unless the name is merely the address written with dashes (`10-1-2-3` would
-    /// otherwise be ordinal 3 of a set named `10-1-2`).
+    /// The ordinal is read from the name, unless the name is the address written with dashes:
+    /// `10-1-2-3` would otherwise be ordinal 3 of a set named `10-1-2`.
     #[must_use]
     pub fn with_pod(mut self, pod: PodName) -> Self {
         self.ordinal = pod.ordinal().filter(|_| !pod.is_dashed(self.key.addr.ip()));
@@ -46,32 +48,33 @@ impl Endpoint {
         self
     }
 
-    /// The same endpoint without an ordinal: for a pod whose name only looks like a StatefulSet's.
+    /// Returns the same endpoint without an ordinal, for a pod whose name only looks like that of a
+    /// StatefulSet's pod.
     #[must_use]
     pub fn without_ordinal(mut self) -> Self {
         self.ordinal = None;
         self
     }
 
-    /// Where to connect.
+    /// Returns the address to connect to.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.key.addr
     }
 
-    /// The pod's name, if DNS told it.
+    /// Returns the pod's name, if DNS told it.
     #[must_use]
     pub fn pod(&self) -> Option<&PodName> {
         self.key.pod.as_ref()
     }
 
-    /// The pod's number in its StatefulSet, if it has one.
+    /// Returns the pod's number in its StatefulSet, if it has one.
     #[must_use]
     pub const fn ordinal(&self) -> Option<Ordinal> {
         self.ordinal
     }
 
-    /// What makes it this endpoint and no other.
+    /// Returns the identity of this endpoint.
     #[must_use]
     pub const fn key(&self) -> &EndpointKey {
         &self.key
@@ -86,7 +89,8 @@ impl fmt::Display for Endpoint {
 
 /// The identity of an [`Endpoint`]: pod name (if known), IP and port.
 ///
-/// Ordered by set, ordinal (as a number) and address; a [`Snapshot`](crate::Snapshot) is sorted by it.
+/// Keys are ordered by StatefulSet, ordinal (as a number) and address. A
+/// [`Snapshot`](crate::Snapshot) is sorted by key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointKey {
     pod: Option<PodName>,
@@ -94,13 +98,13 @@ pub struct EndpointKey {
 }
 
 impl EndpointKey {
-    /// The pod's name, if DNS told it.
+    /// Returns the pod's name, if DNS told it.
     #[must_use]
     pub fn pod(&self) -> Option<&PodName> {
         self.pod.as_ref()
     }
 
-    /// IP and port.
+    /// Returns the IP and port.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.addr

@@ -1,21 +1,18 @@
-//! The vocabulary and the pure logic of `headless`: client-side balancing for Kubernetes headless Services.
-//!
-//! Only the standard library: no async runtime, no clock, no randomness, no sockets (invariant I7). Time is a
-//! [`Timestamp`] that the caller passes, randomness is 64 bits that the caller passes; every decision can be replayed.
+#![doc = include_str!("../README.md")]
+//! ## Modules
 //!
 //! | question | module |
 //! |---|---|
-//! | what did the user ask for, which pod is this? | `name`: [`Target`], [`ServiceName`], [`PodName`], [`Ordinal`], [`Port`] |
-//! | what did one lookup say? | `answer`: [`Resolution`], [`Answer`], [`Negative`], [`Failure`] |
-//! | what do we believe, and when do we ask again? | `refresh`: [`Refresh`] |
-//! | who is there, and what changed? | `endpoint`, `snapshot`, `diff`: [`Endpoint`], [`Snapshot`], [`Diff`] |
-//! | who may take this request? | `role`, `route`: [`Role`], [`RoleRule`], [`Route`] |
-//! | who takes it? | [`policy`]: [`Policy`](policy::Policy), [`Picker`](policy::Picker) |
-//! | what does it cost? | `load`: [`Load`], [`InFlight`] |
-//! | may it be sent again? | `budget`: [`RetryBudget`] |
-//! | how is the world reached? | `resolve`, `connect`: the traits [`Resolve`] and [`Connect`] |
-//!
-//! Applications use the `headless` crate, which drives all this on tokio and re-exports what they need.
+//! | What is looked up, and which pod is this? | `name`: [`Target`], [`PodName`], [`Port`] |
+//! | What was the result of one lookup? | `answer`: [`Resolution`], [`Answer`], [`Failure`] |
+//! | Which endpoints are members, when to ask DNS? | `refresh`: [`Refresh`] |
+//! | Which endpoints are there, what changed? | `snapshot`, `diff`: [`Snapshot`], [`Diff`] |
+//! | Which endpoints may take this request? | `role`, `route`: [`RoleRule`], [`Route`] |
+//! | Which one takes it? | [`policy`]: [`Policy`](policy::Policy), [`Picker`](policy::Picker) |
+//! | How loaded is an endpoint? | `load`: [`Load`], [`InFlight`] |
+//! | May a request be sent again? | `budget`: [`RetryBudget`] |
+//! | How are endpoints found and connected to? | `resolve`, `connect`: [`Resolve`], [`Connect`] |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
 mod budget;
@@ -33,17 +30,14 @@ mod snapshot;
 mod sync;
 mod time;
 
-pub use answer::{
-    Answer, AnswerBuilder, Failure, FailureKind, FoundBy, IpFamily, Negative, NegativeKind, Resolution, can_be_a_pod,
-    named_endpoint, nameless_addresses,
-};
+pub use answer::{Answer, Failure, FailureKind, FoundBy, Negative, NegativeKind, Resolution};
 pub use budget::{BudgetError, RetryBudget};
 pub use connect::{AbortHandle, Connect, Multiplexing, PeerMismatch, VerifyPeer};
-pub use diff::Diff;
+pub use diff::{Diff, Hunk};
 pub use endpoint::{Endpoint, EndpointKey};
 pub use load::{HasLoad, InFlight, Latency, Load, Outcome};
 pub use name::{NameError, Ordinal, PodName, Port, ServiceName, Target};
-pub use refresh::{Event, Refresh, RefreshConfig, RefreshState, Step};
+pub use refresh::{Event, LastFailure, Refresh, RefreshConfig, RefreshState, Step};
 pub use resolve::{BoxFuture, Resolve, StaticList};
 pub use role::{Role, RoleFn, RoleRule};
 pub use route::Route;

@@ -1,11 +1,12 @@
-//! [`Load`]: what one endpoint costs right now, and [`InFlight`], the guard that counts one request on it.
+//! [`Load`]: the current load, health and latency of one endpoint. [`InFlight`]: the guard that
+//! counts one request.
 //!
-//! Atomics only; a pick reads them without a lock. Who decides *by* them is `policy/`; who decides *that* an endpoint is
-//! unhealthy is the pool, which saw it fail.
+//! There are atomics only, which a pick reads without a lock. `policy/` chooses by them; the pool,
+//! which sees connections fail, sets whether an endpoint is unhealthy.
 //!
-//! Source of the latency figure: Finagle's Peak-EWMA, with three changes. It never decays towards zero by itself (an idle
-//! slow pod would look free); what did not succeed can only raise it (failing fast is not being fast); reading it does not
-//! write it.
+//! Source of the latency figure: Finagle's Peak-EWMA, with three changes. The figure does not decay
+//! towards zero by itself (an idle slow endpoint would look free). A failed attempt can only raise
+//! it (failing fast is not being fast). Reading it does not write it.
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,23 +15,26 @@ use std::time::Duration;
 use crate::Timestamp;
 use crate::sync::{AtomicU32, AtomicU64};
 
-/// The cost cell of one endpoint.
+/// The load cell of one endpoint.
 ///
-/// Aligned to a cache line, because neighbours on one line slow each other down. In an `Arc`, the line before it has the reference
-/// counts, which no request touches: so two cells are never on a pair of lines either, which the prefetcher fetches together.
+/// It is aligned to a cache line, because neighbours on one line slow each other down. In an `Arc`,
+/// the line before it has the reference counts, which no request touches. So two cells are never on
+/// one pair of lines, which the prefetcher fetches together.
 #[repr(align(64))]
 pub struct Load {
-    /// Requests in flight, plus [`AVOIDED`] while the endpoint is unhealthy: one number, so that comparing two endpoints
-    /// compares health first and load second, in one load each.
+    /// Requests in flight, plus [`UNHEALTHY`] while the endpoint is unhealthy. It is one number, so
+    /// that comparing two endpoints compares health first and load second, with one load each.
     ///
-    /// ORDERING: Relaxed everywhere. The count is a hint for the next pick; nothing is published through it.
+    /// ORDERING: Relaxed everywhere. The count is a hint for the next pick; nothing is published
+    /// through it.
     state: AtomicU32,
-    /// [`Latency`], packed. ORDERING: Relaxed, as above; a lost race is repeated by compare-and-swap.
+    /// [`Latency`], packed. ORDERING: Relaxed, as above; a lost race is repeated by
+    /// compare-and-swap.
     latency: AtomicU64,
 }
 
 impl Load {
-    /// Nothing in flight, no latency known, not unhealthy.
+    /// Returns a healthy cell with no request in flight and no latency.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -39,49 +43,52 @@ impl Load {
         }
     }
 
-    /// Requests in flight, with a penalty larger than any number of requests while the endpoint is unhealthy.
+    /// Returns the requests in flight, plus a penalty that is larger than any number of requests
+    /// while the endpoint is unhealthy.
     ///
-    /// The value to compare when choosing the less loaded of two.
+    /// Of two endpoints, the one with the smaller value is the better choice.
     #[inline]
     #[must_use]
     pub fn cost(&self) -> u32 {
         self.state.load(Relaxed)
     }
 
-    /// Requests in flight.
+    /// Returns the number of requests in flight.
     #[inline]
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.cost() & !AVOIDED
+        self.cost() & !UNHEALTHY
     }
 
-    /// Whether the endpoint is unhealthy while others will do: it refused connections, and no probe has succeeded since.
+    /// Returns whether the endpoint is unhealthy: it could not be connected to, and no attempt has
+    /// succeeded since. It is picked only if no healthy endpoint is left.
     #[inline]
     #[must_use]
     pub fn is_unhealthy(&self) -> bool {
-        self.cost() & AVOIDED != 0
+        self.cost() & UNHEALTHY != 0
     }
 
-    /// Sets whether the endpoint is unhealthy; says whether that changed anything.
+    /// Sets whether the endpoint is unhealthy, and returns whether that was a change.
     pub fn set_unhealthy(&self, unhealthy: bool) -> bool {
         let before = if unhealthy {
-            self.state.fetch_or(AVOIDED, Relaxed)
+            self.state.fetch_or(UNHEALTHY, Relaxed)
         } else {
-            self.state.fetch_and(!AVOIDED, Relaxed)
+            self.state.fetch_and(!UNHEALTHY, Relaxed)
         };
-        (before & AVOIDED != 0) != unhealthy
+        (before & UNHEALTHY != 0) != unhealthy
     }
 
-    /// The latency figure, if anything was measured.
+    /// Returns the latency figure, if anything was measured.
     #[must_use]
     pub fn latency(&self) -> Option<Latency> {
         Latency::unpack(self.latency.load(Relaxed))
     }
 
-    /// Takes one finished attempt into the latency figure.
+    /// Includes one finished attempt in the latency figure.
     ///
-    /// A success above the figure replaces it at once (peak-sensitive); one below moves it, the more the longer ago the last
-    /// one was, with time constant `window`. A failure or a cancelled attempt can only raise it.
+    /// A success above the figure replaces it at once (peak-sensitive). A success below the figure
+    /// moves it, and the more the older the figure is; `window` is the time constant. A failed or
+    /// cancelled attempt can only raise the figure.
     pub fn observe(&self, elapsed: Duration, outcome: Outcome, now: Timestamp, window: Duration) {
         let seen = elapsed.as_secs_f32();
         let mut current = self.latency.load(Relaxed);
@@ -91,8 +98,8 @@ impl Load {
                     cost: seen,
                     stamp: Latency::millis(now),
                 },
-                // Nothing is known, and this attempt does not tell how fast the endpoint is: a first figure made of a fast
-                // failure would make it the fastest of all.
+                // A first figure made of a fast failure would make the endpoint look like the
+                // fastest of all.
                 None => return,
                 Some(before) if seen >= before.cost => Latency {
                     cost: seen,
@@ -123,7 +130,7 @@ impl Load {
 
     fn end(&self) {
         let before = self.state.fetch_sub(1, Relaxed);
-        debug_assert!(before & !AVOIDED != 0, "more ends than begins");
+        debug_assert!(before & !UNHEALTHY != 0, "more ends than begins");
     }
 }
 
@@ -143,7 +150,8 @@ impl fmt::Debug for Load {
     }
 }
 
-/// A latency figure: an exponentially weighted mean that jumps to every new peak, and when it was last fed.
+/// A latency figure: an exponentially weighted mean that jumps to each new peak, and the time of
+/// its last update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Latency {
     /// Seconds.
@@ -156,24 +164,26 @@ impl Latency {
     /// No finite latency has this bit pattern (it is a NaN).
     const UNKNOWN: u64 = u64::MAX;
 
-    /// The figure itself.
+    /// Returns the figure as a duration.
     #[must_use]
     pub fn cost(&self) -> Duration {
         Duration::from_secs_f32(self.cost)
     }
 
-    /// The figure in seconds.
+    /// Returns the figure in seconds.
     #[inline]
     #[must_use]
     pub const fn seconds(&self) -> f32 {
         self.cost
     }
 
-    /// How much the figure still says at `now`: 1 when fresh, `1/e` after `window`, towards 0.
+    /// Returns the weight of the figure at `now`: 1 when fresh, `1/e` after `window`, and towards 0
+    /// later.
     #[must_use]
     pub fn freshness(&self, now: Timestamp, window: Duration) -> f32 {
         let age = Self::millis(now).wrapping_sub(self.stamp);
-        // Two threads may finish in another order than they read the clock: an age "below zero" is no age.
+        // Two threads may finish in another order than they read the clock, so an age can be
+        // "negative".
         let age = if age > u32::MAX / 2 { 0 } else { age };
         if age == 0 {
             return 1.0;
@@ -207,21 +217,22 @@ impl Latency {
     }
 }
 
-/// How one attempt ended, as far as load is concerned.
+/// The result of one attempt, as far as load is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
     /// The endpoint did what was asked.
     Success,
-    /// It did not. However fast it failed, it must not look fast.
+    /// The endpoint failed. However fast that was, it must not look fast.
     Failure,
-    /// The caller gave up before it was known. The endpoint took *at least* this long.
+    /// The caller gave up before the result was known. The endpoint took *at least* this long.
     Cancelled,
 }
 
-/// Anything that has a [`Load`]: lets [`InFlight`] hold the object a program already shares, instead of a second `Arc`.
+/// A type that has a [`Load`]. [`InFlight`] can then hold the object that a program shares already,
+/// instead of a second `Arc`.
 pub trait HasLoad {
-    /// The cell to count on.
+    /// Returns the cell to count on.
     fn load(&self) -> &Load;
 }
 
@@ -237,9 +248,10 @@ impl<T: HasLoad + ?Sized> HasLoad for std::sync::Arc<T> {
     }
 }
 
-/// Counts one request on a [`Load`] from its creation to its drop.
+/// Counts one request on a [`Load`], from its creation to its drop.
 ///
-/// INVARIANT(I3): the only place that increments or decrements the count. Not `Clone`: one request, one guard.
+/// INVARIANT(I3): only this type increments or decrements the count. It is not `Clone`: one request
+/// has one guard.
 ///
 /// ```
 /// use headless_core::{InFlight, Load};
@@ -262,7 +274,7 @@ impl<L: HasLoad> InFlight<L> {
         Self(on)
     }
 
-    /// What the request is counted on.
+    /// Returns the object that the request is counted on.
     pub fn on(&self) -> &L {
         &self.0
     }
@@ -274,8 +286,8 @@ impl<L: HasLoad> Drop for InFlight<L> {
     }
 }
 
-/// The bit that stands for "unhealthy"; above any count of requests that fits into memory.
-const AVOIDED: u32 = 1 << 31;
+/// The bit for "unhealthy"; it is above any count of requests that fits into memory.
+const UNHEALTHY: u32 = 1 << 31;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -360,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn avoided_costs_more_than_any_load() {
+    fn unhealthy_costs_more_than_any_load() {
         let (busy, unhealthy) = (std::sync::Arc::new(Load::new()), Load::new());
         let guards: Vec<_> = (0..1000)
             .map(|_| InFlight::begin(std::sync::Arc::clone(&busy)))
@@ -380,9 +392,9 @@ mod tests {
 mod loom_tests {
     use super::*;
 
-    /// Two requests and one health change on one cell: whatever the interleaving, nothing is lost.
+    /// With two requests and one change of health on one cell, no interleaving loses anything.
     #[test]
-    fn counts_and_avoidance_do_not_disturb_each_other() {
+    fn counts_and_health_do_not_disturb_each_other() {
         loom::model(|| {
             let load = std::sync::Arc::new(Load::new());
             let threads: Vec<_> = (0..2)
@@ -403,7 +415,7 @@ mod loom_tests {
         });
     }
 
-    /// Two observations race: both are taken in, so the peak wins in either order.
+    /// If two observations race, both are included, so the peak wins in either order.
     #[test]
     fn concurrent_observations_are_both_taken() {
         loom::model(|| {

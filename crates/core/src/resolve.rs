@@ -1,4 +1,5 @@
-//! [`Resolve`]: the port through which a Service's pods are looked up. `headless-dns` implements it; so can a test, a file, an API.
+//! [`Resolve`]: the trait through which a Service's endpoints are looked up. `headless-dns`
+//! implements it; tests, files and APIs can, too.
 
 use std::fmt;
 use std::future::Future;
@@ -6,25 +7,26 @@ use std::pin::Pin;
 
 use crate::{Answer, Endpoint, FoundBy, Resolution};
 
-/// A boxed future, for traits that are used as objects. Not on the request path.
+/// A boxed future, for traits that are used as objects. It is not on the request path.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Looks up the pods of *one* Service, once per call.
+/// Looks up the endpoints of *one* Service, once per call.
 ///
-/// When to ask, and what to believe, is [`Refresh`](crate::Refresh)'s business: an implementation neither caches nor retries
-/// across calls, and tells failure and absence apart ([`Resolution`]).
+/// When to ask and what to keep is decided by [`Refresh`](crate::Refresh). An implementation
+/// neither caches nor retries across calls, and it tells a failure from a negative answer
+/// ([`Resolution`]).
 ///
 /// # Cancel safety
 /// The caller may drop the future at any time (a deadline passed); the next call must work.
 pub trait Resolve: Send + Sync + 'static {
-    /// Asks once.
+    /// Looks the endpoints up once.
     fn resolve(&self) -> BoxFuture<'_, Resolution>;
 
-    /// What is looked up, for people: `web.shop.svc.cluster.local:http`.
+    /// Returns what is looked up, for display: `web.shop.svc.cluster.local:http`.
     fn service(&self) -> String;
 }
 
-/// A fixed list of endpoints: for tests, and for running outside a cluster.
+/// A fixed list of endpoints, for tests and for programs outside a cluster.
 ///
 /// ```
 /// use headless_core::{Endpoint, Resolve, StaticList};
@@ -39,7 +41,7 @@ pub struct StaticList {
 }
 
 impl StaticList {
-    /// The list `endpoints`, shown to people as `service`.
+    /// Returns the list `endpoints`, displayed as `service`.
     pub fn new(service: impl Into<String>, endpoints: Vec<Endpoint>) -> Self {
         Self {
             service: service.into(),

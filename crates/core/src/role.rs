@@ -1,4 +1,5 @@
-//! [`Role`]: what a pod is in a replicated set. [`RoleRule`]: who says so. Which pod a request goes to is `policy/role_aware.rs`.
+//! [`Role`]: what an endpoint is in a replicated set. [`RoleRule`]: how roles are assigned. Which
+//! endpoint takes a request is decided in `policy/role_aware.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,12 +7,16 @@ use std::sync::Arc;
 
 use crate::{Endpoint, Ordinal, PodName};
 
-/// What a pod is in a replicated set.
+/// What an endpoint is in a replicated set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "callers match on the two roles of a replicated set"
+)]
 pub enum Role {
-    /// Takes the writes.
+    /// It takes writes.
     Primary,
-    /// Takes reads.
+    /// It takes reads.
     Replica,
 }
 
@@ -24,31 +29,37 @@ impl fmt::Display for Role {
     }
 }
 
-/// Decides which pod has which role.
+/// Assigns roles to endpoints.
 ///
-/// A pod without a role takes no request that asks for one.
+/// An endpoint without a role takes no request that asks for one.
 ///
 /// ```
 /// use headless_core::{Endpoint, Ordinal, Role, RoleRule};
 ///
-/// let pod = |k| Endpoint::new(([10, 0, 0, 1], 3306).into()).with_pod(format!("mysql-{k}").parse().unwrap());
-/// let rule = RoleRule::by_ordinal(); // ordinal 0 writes, the others read
+/// let pod = |k| {
+///     let endpoint = Endpoint::new(([10, 0, 0, 1], 3306).into());
+///     endpoint.with_pod(format!("mysql-{k}").parse().unwrap())
+/// };
+/// let rule = RoleRule::by_ordinal(); // ordinal 0 takes writes, the others take reads
 /// assert_eq!(rule.role_of(&pod(0)), Some(Role::Primary));
 /// assert_eq!(rule.role_of(&pod(2)), Some(Role::Replica));
-/// assert_eq!(RoleRule::primary_is(Ordinal::new(2)).role_of(&pod(2)), Some(Role::Primary));
-/// assert_eq!(rule.role_of(&Endpoint::new(([10, 0, 0, 9], 3306).into())), None, "no ordinal, no role");
+/// let promoted = RoleRule::primary_is(Ordinal::new(2));
+/// assert_eq!(promoted.role_of(&pod(2)), Some(Role::Primary));
+/// let nameless = Endpoint::new(([10, 0, 0, 9], 3306).into());
+/// assert_eq!(rule.role_of(&nameless), None, "no ordinal, no role");
 /// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum RoleRule {
-    /// The pod with this ordinal is the primary, every other ordinal a replica.
+    /// The pod with this ordinal is the primary, and every other ordinal is a replica.
     ByOrdinal {
-        /// The primary's ordinal: 0, or `spec.ordinals.start`, or the one you promoted.
+        /// The primary's ordinal: 0, `spec.ordinals.start`, or the pod that was promoted.
         primary: Ordinal,
     },
-    /// Exactly these pods have exactly these roles.
+    /// Exactly these pods have these roles.
     Explicit(BTreeMap<PodName, Role>),
-    /// Asked for each pod, each time the set changes: for roles that are verified elsewhere, as a database's are.
+    /// Asked for each endpoint, each time the membership changes. For roles that are verified
+    /// elsewhere, such as those of a database.
     External(RoleFn),
 }
 
@@ -56,24 +67,24 @@ pub enum RoleRule {
 pub type RoleFn = Arc<dyn Fn(&Endpoint) -> Option<Role> + Send + Sync>;
 
 impl RoleRule {
-    /// Ordinal 0 is the primary, the other ordinals are replicas.
+    /// Returns the rule that ordinal 0 is the primary and the other ordinals are replicas.
     #[must_use]
     pub const fn by_ordinal() -> Self {
         Self::primary_is(Ordinal::ZERO)
     }
 
-    /// `primary` is the primary, the other ordinals are replicas.
+    /// Returns the rule that `primary` is the primary and the other ordinals are replicas.
     #[must_use]
     pub const fn primary_is(primary: Ordinal) -> Self {
         Self::ByOrdinal { primary }
     }
 
-    /// A rule by function.
+    /// Returns a rule that asks the function `rule`.
     pub fn external(rule: impl Fn(&Endpoint) -> Option<Role> + Send + Sync + 'static) -> Self {
         Self::External(Arc::new(rule))
     }
 
-    /// The role of the pod behind `endpoint`.
+    /// Returns the role of `endpoint`, if it has one.
     #[must_use]
     pub fn role_of(&self, endpoint: &Endpoint) -> Option<Role> {
         match self {
@@ -90,7 +101,7 @@ impl RoleRule {
         }
     }
 
-    /// Whether the rule needs pods that have ordinals.
+    /// Returns whether the rule needs endpoints that have ordinals.
     #[must_use]
     pub const fn needs_ordinals(&self) -> bool {
         matches!(self, Self::ByOrdinal { .. })

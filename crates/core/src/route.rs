@@ -2,7 +2,7 @@
 
 use crate::Role;
 
-/// What one request asks for: any pod, or a pod of one role.
+/// What one request asks for: any endpoint, or an endpoint of one role.
 ///
 /// ```
 /// use headless_core::{Role, Route};
@@ -16,13 +16,14 @@ pub struct Route {
 }
 
 impl Route {
-    /// Any pod will do.
+    /// Returns the route to any endpoint. This is the default.
     #[must_use]
     pub const fn any() -> Self {
         Self { role: None }
     }
 
-    /// A replica. Whether the primary stands in when there is none is the policy's fallback rule.
+    /// Returns the route to a replica. Whether a primary takes the request if there is no replica
+    /// is decided by the policy's [`Fallback`](crate::policy::Fallback).
     #[must_use]
     pub const fn read() -> Self {
         Self {
@@ -30,7 +31,7 @@ impl Route {
         }
     }
 
-    /// The primary, and nothing else, ever (invariant I9).
+    /// Returns the route to a primary, and never to another endpoint (invariant I9).
     #[must_use]
     pub const fn write() -> Self {
         Self {
@@ -38,7 +39,7 @@ impl Route {
         }
     }
 
-    /// The role asked for.
+    /// Returns the role that is asked for, if any.
     #[must_use]
     pub const fn role(self) -> Option<Role> {
         self.role

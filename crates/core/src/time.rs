@@ -1,15 +1,15 @@
-//! [`Timestamp`]: a point on a monotonic clock, given as an argument.
+//! [`Timestamp`]: a point on a monotonic clock, passed as an argument.
 //!
-//! This crate never asks what time it is (invariant I7). Whoever drives it passes a `Timestamp`, so that every rule about time can be
-//! tested by writing the time down.
+//! This crate never reads a clock (invariant I7). Its caller passes a `Timestamp`, so each rule
+//! about time can be tested by writing the time down.
 
 use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
-/// Nanoseconds since a zero that the caller chose, on a clock that never goes back.
+/// A number of nanoseconds since a zero that the caller chose, on a clock that never goes back.
 ///
-/// The zero is usually the start of the program; a `u64` of nanoseconds lasts 584 years.
+/// The zero is usually the start of the program. A `u64` of nanoseconds lasts 584 years.
 ///
 /// ```
 /// use headless_core::Timestamp;
@@ -27,25 +27,25 @@ impl Timestamp {
     /// The zero of the clock.
     pub const ZERO: Self = Self(0);
 
-    /// The point `nanos` nanoseconds after the zero.
+    /// Returns the point `nanos` nanoseconds after the zero.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// The point that lies `elapsed` after the zero; saturates after 584 years.
+    /// Returns the point that lies `elapsed` after the zero. It saturates after 584 years.
     #[must_use]
     pub fn from_elapsed(elapsed: Duration) -> Self {
         Self(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// Nanoseconds since the zero.
+    /// Returns the nanoseconds since the zero.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// The time from `earlier` to here, or zero when `earlier` is later.
+    /// Returns the time from `earlier` to this, or zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -1,7 +1,8 @@
-//! A thousand clients and one DNS server, in simulated time: whatever happens to all of them at once, they do not ask at once.
+//! A thousand clients and one DNS server, in simulated time: what happens to all clients at once
+//! does not make them ask at once.
 //!
-//! Each client is a [`Refresh`] with random bits of its own, from a fixed seed. Queries are counted per second; the first look
-//! of a client that starts cannot be spread by the client and is left out.
+//! Each client is a [`Refresh`] with random bits of its own, from a fixed seed. Queries are counted
+//! per second, without the first query of each client, which the client cannot spread.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -12,6 +13,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use fastrand::Rng;
 use headless_core::{
     Answer, Endpoint, Failure, FailureKind, FoundBy, Negative, NegativeKind, Refresh, RefreshConfig, Resolution,
     Timestamp,
@@ -19,21 +21,8 @@ use headless_core::{
 
 const CLIENTS: usize = 1000;
 const SEED: u64 = 7;
-/// A peak of 1.5 times the mean is what we promise.
+/// The promise: the peak is at most this multiple of the mean.
 const PROMISED: f64 = 1.5;
-
-/// SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_elapsed(Duration::from_secs(seconds))
@@ -60,23 +49,25 @@ fn failed(kind: FailureKind) -> Resolution {
     Resolution::Failed(Failure::new(kind, "injected"))
 }
 
-/// Plays `until` seconds, in which all clients look early at the seconds in `evidence`. `dns` answers, and says how long that
-/// takes. Returns the queries of each second, first looks left out.
+/// Simulates `until` seconds, in which all clients request a lookup at the seconds in `evidence`.
+/// `dns` returns the answer and its latency. Returns the queries of each second, without the first
+/// query of each client.
 fn play(until: u64, evidence: &[u64], mut dns: impl FnMut(Timestamp) -> (Resolution, Duration)) -> Vec<u32> {
     let mut clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
             (
                 Refresh::new(RefreshConfig::default()),
-                Random(SEED ^ ((client as u64) << 32)),
+                Rng::with_seed(SEED ^ ((client as u64) << 32)),
             )
         })
         .collect();
     let mut queries = vec![0; usize::try_from(until).unwrap()];
     let mut first = true;
-    // When each client looks next, and how often that was brought forward; older entries of a client are void.
+    // The next lookup of each client. A request brings it forward, so all entries are computed
+    // again then.
     let mut due: BinaryHeap<_> = (0..CLIENTS).map(|client| Reverse((Timestamp::ZERO, client))).collect();
     let mut evidence = evidence.iter().map(|second| at(*second)).peekable();
-    let mut looked = 0;
+    let mut lookups = 0;
     while let Some(Reverse((now, client))) = due.pop() {
         if let Some(seen) = evidence.next_if(|seen| *seen <= now) {
             due = (0..CLIENTS)
@@ -93,11 +84,11 @@ fn play(until: u64, evidence: &[u64], mut dns: impl FnMut(Timestamp) -> (Resolut
         if !first {
             queries[usize::try_from(now.as_nanos() / 1_000_000_000).unwrap()] += 1;
         }
-        looked += 1;
-        first = looked < CLIENTS;
+        lookups += 1;
+        first = lookups < CLIENTS;
         let (resolution, takes) = dns(now);
         let (refresh, random) = &mut clients[client];
-        refresh.on(resolution, now + takes, random.next());
+        refresh.on(resolution, now + takes, random.u64(..));
         due.push(Reverse((refresh.next_poll(), client)));
     }
     queries
@@ -107,7 +98,7 @@ fn mean(queries: &[u32]) -> f64 {
     f64::from(queries.iter().sum::<u32>()) / queries.len() as f64
 }
 
-/// The peak of `queries` as a multiple of their mean.
+/// Returns the peak of `queries` as a multiple of their mean.
 fn peak(what: &str, queries: &[u32]) -> f64 {
     let highest = f64::from(*queries.iter().max().unwrap());
     let ratio = highest / mean(queries);
@@ -152,7 +143,8 @@ fn the_end_of_an_outage_is_no_herd() {
             peak(&format!("after 60 s of {name}"), &queries[90..]) <= PROMISED,
             "{queries:?}"
         );
-        // A failure is asked again at 0.25 s, 0.75 s, 1.75 s and 3.75 s: five times the queries of calm for a few seconds.
+        // A failure is asked again at 0.25 s, 0.75 s, 1.75 s and 3.75 s: five times the usual
+        // queries for a few seconds.
         let begins = f64::from(*queries[30..90].iter().max().unwrap());
         assert!(
             begins <= 5.5 * calm,
@@ -194,8 +186,8 @@ fn a_storm_of_nxdomain_costs_no_more_than_calm() {
 
 #[test]
 fn flapping_nxdomain_costs_no_more_than_calm() {
-    let mut random = Random(SEED);
-    let queries = play(120, &[], |_| match random.next() % 2 {
+    let mut random = Rng::with_seed(SEED);
+    let queries = play(120, &[], |_| match random.u8(0..2) {
         0 => (nxdomain(), AT_ONCE),
         _ => (found(Duration::from_secs(30)), AT_ONCE),
     });
@@ -203,12 +195,13 @@ fn flapping_nxdomain_costs_no_more_than_calm() {
 }
 
 #[test]
-fn after_one_pod_failed_everybody_at_once_the_looks_spread_again() {
+fn after_a_common_failure_the_lookups_spread_again() {
     let queries = play(120, &[60], |_| (found(Duration::from_secs(30)), AT_ONCE));
-    // The early look itself comes from what the pod did to all clients at once; each client makes one.
+    // The requested lookup itself is due to what happened to all clients at once; each client makes
+    // one.
     assert!(queries[60] <= u32::try_from(CLIENTS + 300).unwrap());
     assert!(
-        peak("after a common early look", &queries[61..]) <= PROMISED,
+        peak("after a common request", &queries[61..]) <= PROMISED,
         "{queries:?}"
     );
 }

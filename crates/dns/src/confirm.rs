@@ -1,10 +1,12 @@
-//! Names that are known, confirmed from time to time: an IP can go to another pod between two looks and never be missing.
+//! Confirms names that were found before: an IP can pass to another pod between two lookups without
+//! ever being missing from an answer.
 //!
-//! SRV tells names and addresses in one breath; addresses alone do not, so the name learnt for one may have become
-//! another pod's. At each look the names that were not confirmed for longest are asked for: at most sixteen, or a
-//! fiftieth of the Service, and none that was confirmed within the last half minute. At a look every five seconds that
-//! is each name of up to 96 pods every 30 s, and each of any number within about five minutes. How names are found in
-//! the first place is `naming.rs`.
+//! An SRV answer has names and addresses together. A and AAAA answers have addresses only, so the
+//! name learnt for an address may have become the name of another pod. Each lookup therefore
+//! confirms the names that were not confirmed for longest: at most sixteen of them, or a fiftieth
+//! of the Service, and none that was confirmed within the last 30 s. With a lookup every five
+//! seconds, each name of up to 96 pods is confirmed every 30 s, and each name of any number of pods
+//! within about five minutes. How names are found in the first place is `naming.rs`.
 
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -14,40 +16,43 @@ use futures_util::stream;
 use headless_core::{Failure, PodName};
 use tokio::time::Instant;
 
-use crate::address::{Wanted, refuse_foreign};
-use crate::ladder::NameBy;
-use crate::names::{Names, lock};
-use crate::naming::{Reverse, positive, reverse_name};
-use crate::records::{Ask, Data, PARALLEL, Question};
+use crate::address::refuse_foreign;
+use crate::names::Names;
+use crate::params::LookupParams;
+use crate::records::{Data, PARALLEL, Question, Transport, positive};
+use crate::reverse::{Reverse, reverse_name};
+use crate::strategy::NameSource;
+use crate::sync::lock;
 
-/// Asks whether `known` are still the names of these addresses; forgets in `names` those that are not.
+/// Asks whether each address of `to_confirm` still has its name, and removes from `names` those
+/// that do not.
 ///
 /// # Cancel safety
-/// What was learnt until then is kept.
+/// What was learnt before the future is dropped is kept.
 pub(crate) async fn confirm(
-    by: NameBy,
-    ask: &dyn Ask,
-    wanted: &Wanted,
-    known: Vec<(IpAddr, PodName)>,
+    source: NameSource,
+    transport: &dyn Transport,
+    params: &LookupParams,
+    to_confirm: Vec<(IpAddr, PodName)>,
     names: &Mutex<Names>,
     now: Instant,
 ) -> Result<(), Failure> {
-    let mut verdicts = stream::iter(known)
+    let mut checks = stream::iter(to_confirm)
         .map(|(ip, pod)| async move {
-            let verdict = verdict(by, ask, wanted, ip, &pod).await;
-            (ip, pod, verdict)
+            let check = check_name(source, transport, params, ip, &pod).await;
+            (ip, pod, check)
         })
         .buffered(PARALLEL);
-    while let Some((ip, pod, verdict)) = verdicts.next().await {
+    while let Some((ip, pod, check)) = checks.next().await {
         let mut names = lock(names);
-        match verdict? {
-            Verdict::Still => names.learn(ip, pod, now),
-            Verdict::Now(other) => names.learn(ip, other, now),
-            Verdict::Moved => names.forget(ip),
-            // WHY not at once: a name that is denied now and then is common, and without its name a pod is another
-            // endpoint.
-            Verdict::Denied => {
-                if names.doubt(ip) >= DENIALS {
+        match check? {
+            NameCheck::Confirmed => names.learn(ip, pod, now),
+            NameCheck::OtherPod(other) => names.learn(ip, other, now),
+            NameCheck::Moved => names.forget(ip),
+            // WHY not at once: DNS sometimes denies a name that exists, and a pod without its name
+            // is another endpoint.
+            NameCheck::Denied => {
+                if names.count_denial(ip) >= DENIALS {
                     names.forget(ip);
                 }
             }
@@ -56,45 +61,48 @@ pub(crate) async fn confirm(
     Ok(())
 }
 
-/// What became of a name and an address that belonged together.
-pub(crate) enum Verdict {
-    Still,
-    /// Another pod has the address.
-    Now(PodName),
-    /// The pod has another address.
+/// The result of comparing a name and an address with what DNS says now.
+pub(crate) enum NameCheck {
+    /// The name still leads to the address.
+    Confirmed,
+    /// The address has the name of another pod.
+    OtherPod(PodName),
+    /// The name leads to another address.
     Moved,
     /// The name does not exist, for now.
     Denied,
 }
 
-/// Asks forwards, and if that does not tell and `by` is the way names are found, backwards.
-pub(crate) async fn verdict(
-    by: NameBy,
-    ask: &dyn Ask,
-    wanted: &Wanted,
+/// Asks for the address of `pod`, and, if that is not conclusive and names come from PTR records,
+/// for the name of `ip`.
+pub(crate) async fn check_name(
+    source: NameSource,
+    transport: &dyn Transport,
+    params: &LookupParams,
     ip: IpAddr,
     pod: &PodName,
-) -> Result<Verdict, Failure> {
-    let question = Question::forward(ip, wanted.service.pod_fqdn(pod));
-    match positive(ask.ask(&question).await)? {
+) -> Result<NameCheck, Failure> {
+    let question = Question::forward(ip, params.service.pod_fqdn(pod));
+    match positive(transport.query(&question).await)? {
         Some(records) if refuse_foreign(&records, &question).is_ok() => {
-            let is_still = records.answers.iter().any(|record| record.data == Data::Ip(ip));
-            if is_still {
-                return Ok(Verdict::Still);
+            let is_listed = records.answers.iter().any(|record| record.data == Data::Ip(ip));
+            if is_listed {
+                return Ok(NameCheck::Confirmed);
             }
             if !records.truncated {
-                return Ok(Verdict::Moved);
+                return Ok(NameCheck::Moved);
             }
         }
         _ => {}
     }
-    if by == NameBy::Reverse
-        && let Reverse::Pod(other) = reverse_name(ask, wanted, ip).await?
+    if source == NameSource::Reverse
+        && let Reverse::Pod(other) = reverse_name(transport, params, ip).await?
     {
-        return Ok(Verdict::Now(other));
+        return Ok(NameCheck::OtherPod(other));
     }
-    Ok(Verdict::Denied)
+    Ok(NameCheck::Denied)
 }
 
-/// Denials of a name in a row after which it is forgotten, as many as it takes to believe that a Service has no pods.
+/// Denials of a name in a row after which it is forgotten: as many as negative answers in a row are
+/// needed to empty a set.
 const DENIALS: u32 = 3;

@@ -1,13 +1,13 @@
-//! The failures that only a person can end: what was asked, what was found, and what to do about it. Words only.
+//! The failures that only a person can resolve: what was asked, what was found, and what to do
+//! about it. There are only messages here.
 
 use std::collections::BTreeSet;
 
 use headless_core::{Endpoint, Failure, FailureKind};
 
-use crate::address::Wanted;
-use crate::naming::last_ordinal;
+use crate::params::LookupParams;
 
-pub(crate) fn no_such_port(wanted: &Wanted, name: &str, pods: usize, listed: &BTreeSet<u16>) -> Failure {
+pub(crate) fn no_such_port(params: &LookupParams, name: &str, pods: usize, listed: &BTreeSet<u16>) -> Failure {
     let published = if listed.iter().all(|port| *port == 0) {
         format!("DNS lists {pods} addresses for it")
     } else {
@@ -16,11 +16,11 @@ pub(crate) fn no_such_port(wanted: &Wanted, name: &str, pods: usize, listed: &BT
     misconfigured(format!(
         "Service {} has no port named `{name}`: {published}; name the port in the Service's spec.ports, or give the \
          container's port number (a Service that has just come up may be denied by a DNS cache for some seconds)",
-        wanted.service
+        params.service
     ))
 }
 
-pub(crate) fn port_unknown(wanted: &Wanted, listed: &BTreeSet<u16>) -> Failure {
+pub(crate) fn port_unknown(params: &LookupParams, listed: &BTreeSet<u16>) -> Failure {
     let found = if listed.iter().all(|port| *port == 0) {
         "DNS does not tell the port of its pods".to_owned()
     } else {
@@ -29,73 +29,74 @@ pub(crate) fn port_unknown(wanted: &Wanted, listed: &BTreeSet<u16>) -> Failure {
     misconfigured(format!(
         "no port was given for Service {}, and {found}; add :PORT, the name of the port in spec.ports or the \
          container's port number",
-        wanted.service
+        params.service
     ))
 }
 
-pub(crate) fn no_service_srv(wanted: &Wanted) -> Failure {
+pub(crate) fn no_service_srv(params: &LookupParams) -> Failure {
     misconfigured(format!(
         "Service {} has addresses but no SRV records at its own name: it has no ports, or the DNS server does not \
          offer them (Cloud DNS); use a named port, or Naming::Auto",
-        wanted.service
+        params.service
     ))
 }
 
-/// SPEC(k8s-dns 2.3.2): the SRV records of a Service with a cluster IP lead to the Service's own name.
-pub(crate) fn not_headless(wanted: &Wanted) -> Failure {
+/// SPEC(k8s-dns 2.3.2): the SRV records of a Service with a cluster IP lead to the Service's own
+/// name.
+pub(crate) fn not_headless(params: &LookupParams) -> Failure {
     misconfigured(format!(
         "Service {} is not headless: DNS gives its cluster IP, not its pods; set .spec.clusterIP to None, or use a \
          headless Service beside it",
-        wanted.service
+        params.service
     ))
 }
 
-pub(crate) fn no_such_set_asked(wanted: &Wanted, pods: usize) -> Failure {
-    let (set, first) = (wanted.set.as_deref().unwrap_or_default(), wanted.first_ordinal);
+pub(crate) fn no_such_set_asked(params: &LookupParams, pods: usize) -> Failure {
+    let (set, first) = (params.set.as_deref().unwrap_or_default(), params.first_ordinal);
     misconfigured(format!(
         "no pod of StatefulSet `{set}` found under Service {}: DNS lists {pods} addresses, `{set}-{first}` to \
          `{set}-{}` do not exist; check the StatefulSet's .metadata.name and .spec.serviceName (and \
          .spec.ordinals.start)",
-        wanted.service,
-        last_ordinal(wanted, pods)
+        params.service,
+        params.last_ordinal(pods)
     ))
 }
 
-pub(crate) fn no_such_set_listed(wanted: &Wanted, set: &str, endpoints: &[Endpoint]) -> Failure {
+pub(crate) fn no_such_set_listed(params: &LookupParams, set: &str, endpoints: &[Endpoint]) -> Failure {
     let pods: BTreeSet<_> = endpoints.iter().filter_map(Endpoint::pod).collect();
     let examples: Vec<&str> = pods.iter().take(3).map(|pod| pod.as_str()).collect();
     let more = if pods.len() > examples.len() { ", …" } else { "" };
     misconfigured(format!(
         "no pod of StatefulSet `{set}` found under Service {}: DNS lists {} pods ({}{more}), none of that set; check \
          the StatefulSet's .metadata.name and .spec.serviceName",
-        wanted.service,
+        params.service,
         pods.len(),
         examples.join(", ")
     ))
 }
 
-pub(crate) fn srv_too_large(wanted: &Wanted) -> Failure {
+pub(crate) fn srv_too_large(params: &LookupParams) -> Failure {
     too_large_because(
-        wanted,
+        params,
         "its SRV records do not fit (about 490 to 900 pods do); give the container's port number, then A records are \
          used (4,090 pods)",
     )
 }
 
-pub(crate) fn too_large(wanted: &Wanted) -> Failure {
+pub(crate) fn too_large(params: &LookupParams) -> Failure {
     too_large_because(
-        wanted,
+        params,
         "its addresses do not fit (4,090 A or 2,340 AAAA records do; SRV: about 490 to 900 pods); shard the Service, \
          or take its pods from another source, such as the Kubernetes API",
     )
 }
 
-fn too_large_because(wanted: &Wanted, why: &str) -> Failure {
+fn too_large_because(params: &LookupParams, why: &str) -> Failure {
     Failure::new(
         FailureKind::TooLarge,
         format!(
             "Service {} has more pods than a DNS message of 64 KiB can list: {why}",
-            wanted.service
+            params.service
         ),
     )
 }

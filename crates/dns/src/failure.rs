@@ -1,7 +1,7 @@
-//! The table of meanings: what each error of the DNS library says about the Service's pods.
+//! The meaning of each error of the DNS library for a Service's pods.
 //!
-//! One pure function. The distinction that everything above relies on: NXDOMAIN and NODATA are *answers*
-//! ([`Miss::Negative`]), the rest is the absence of one. Nothing here decides what to do about it.
+//! This is one pure function. The other modules rely on one distinction: NXDOMAIN and NODATA are
+//! *answers* ([`LookupError::Negative`]), everything else is the absence of an answer.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use headless_core::{FailureKind, Negative, NegativeKind};
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 
-use crate::records::{Miss, Question};
+use crate::records::{LookupError, Question};
 
-/// What `error`, the reply of `server` to `question`, means.
-pub(crate) fn meaning(error: &NetError, question: &Question, server: SocketAddr) -> Miss {
-    let failed = |kind, what: &str| Miss::failed(kind, format!("{server} was asked {question}: {what}"));
+/// Returns the meaning of `error`, the reply of `server` to `question`.
+pub(crate) fn meaning(error: &NetError, question: &Question, server: SocketAddr) -> LookupError {
+    let failed = |kind, what: &str| LookupError::failed(kind, format!("{server} was asked {question}: {what}"));
     match error {
-        // SPEC(k8s-dns 2.4.1): no ready endpoint is answered with NXDOMAIN. SPEC(RFC 2308 5): believed for min(SOA TTL,
-        // minimum).
+        // SPEC(k8s-dns 2.4.1): no ready endpoint is answered with NXDOMAIN. SPEC(RFC 2308 5): it
+        // may be cached for min(SOA TTL, minimum).
         NetError::Dns(DnsError::NoRecordsFound(none)) => {
             let kind = match none.response_code {
                 ResponseCode::NXDomain => NegativeKind::NoSuchName,
                 _ => NegativeKind::NoData,
             };
             let ttl = none.negative_ttl.map(|seconds| Duration::from_secs(u64::from(seconds)));
-            Miss::Negative(Negative::new(kind, ttl, question.to_string()))
+            LookupError::Negative(Negative::new(kind, ttl, question.to_string()))
         }
         NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => failed(
             FailureKind::ServFail,
@@ -33,9 +33,9 @@ pub(crate) fn meaning(error: &NetError, question: &Question, server: SocketAddr)
         ),
         NetError::Dns(DnsError::ResponseCode(code)) => failed(FailureKind::Refused, &format!("it answered `{code}`")),
         NetError::Timeout => failed(FailureKind::Timeout, "no answer in time"),
-        NetError::Truncated => Miss::Truncated,
+        NetError::Truncated => LookupError::Truncated,
         NetError::Io(_) | NetError::NoConnections | NetError::Busy => failed(FailureKind::Io, &error.to_string()),
-        // The library's enums grow; whatever is new is not an answer.
+        // The library may add errors; a new one is not an answer.
         _ => failed(FailureKind::Malformed, &error.to_string()),
     }
 }
@@ -47,7 +47,7 @@ mod tests {
     use hickory_resolver::net::NoRecords;
     use hickory_resolver::proto::op::Query;
 
-    fn meant(error: NetError) -> Miss {
+    fn meant(error: NetError) -> LookupError {
         meaning(
             &error,
             &Question::new(Kind::A, "web.shop.svc."),
@@ -57,7 +57,7 @@ mod tests {
 
     fn kind(error: NetError) -> FailureKind {
         match meant(error) {
-            Miss::Failed(failure) => {
+            LookupError::Failed(failure) => {
                 assert!(
                     failure.detail.starts_with("10.96.0.10:53 was asked A web.shop.svc.: "),
                     "{failure}"
@@ -74,8 +74,8 @@ mod tests {
         none.into()
     }
 
-    fn negative(kind: NegativeKind, seconds: Option<u64>) -> Miss {
-        Miss::Negative(Negative::new(kind, seconds.map(Duration::from_secs), "A web.shop.svc."))
+    fn negative(kind: NegativeKind, seconds: Option<u64>) -> LookupError {
+        LookupError::Negative(Negative::new(kind, seconds.map(Duration::from_secs), "A web.shop.svc."))
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn truncation_over_tcp_is_kept_apart() {
-        assert_eq!(meant(NetError::Truncated), Miss::Truncated);
+        assert_eq!(meant(NetError::Truncated), LookupError::Truncated);
     }
 
     #[test]

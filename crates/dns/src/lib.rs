@@ -1,85 +1,75 @@
-//! Finds the pods of a Kubernetes headless Service over DNS, with their StatefulSet ordinals wherever DNS can tell
-//! them.
-//!
-//! [`DnsResolver`] implements [`headless_core::Resolve`] for one Service. It asks once per call; when to ask again and
-//! what to believe meanwhile is decided by [`headless_core::Refresh`]. This is the only crate that knows a DNS library,
-//! and none of its types are public.
-//!
-//! ```no_run
-//! use headless_core::{Resolution, Resolve};
-//! use headless_dns::DnsResolver;
-//!
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let resolver = DnsResolver::builder("web.shop.svc:http".parse()?).build()?;
-//! match resolver.resolve().await {
-//!     Resolution::Found(answer) => {
-//!         for pod in &answer.endpoints {
-//!             println!("{pod}"); // web-0 (10.1.4.7:8080)
-//!         }
-//!     }
-//!     Resolution::NoEndpoints(negative) => println!("no ready pods: {negative}"),
-//!     Resolution::Failed(failure) => println!("DNS did not say: {failure}"),
-//!     _ => {}
-//! }
-//! # Ok(())
-//! # }
-//! ```
-//!
+#![doc = include_str!("../README.md")]
 //! # Which port
-//! Write the port's *name* from the Service's `spec.ports` if it has one: one SRV query then tells names, addresses and
-//! ports of all pods, on every DNS server. A port *number* is the container's port (`targetPort`), not the Service's: a
-//! headless Service has no virtual IP, so nobody translates the one into the other.
+//! Write the port's *name* from the Service's `spec.ports`, if it has one: one SRV query then gives
+//! names, addresses and ports of all pods, on every DNS server. A port *number* is the container's
+//! port (`targetPort`), not the Service's: a headless Service has no virtual IP, so the port is not
+//! translated.
 //!
 //! # How pods get their names
-//! The ladder, best rung first ([`Naming`] forces one):
+//! These are the strategies, in order ([`Naming`] forces one of them):
 //!
-//! | asked | when | gives |
-//! |---|---|---|
-//! | SRV `_port._tcp.<service>` | the port has a name | names, addresses, ports |
-//! | SRV `<service>` | a port number, or none; CoreDNS and kube-dns answer it, Cloud DNS does not | names, addresses (and the port, if there is one only) |
-//! | A/AAAA, then `<set>-<k>.<service>` | the StatefulSet is known ([`DnsResolverBuilder::stateful_set`]) | addresses, names of that set |
-//! | A/AAAA, then PTR with a forward check | else | addresses, names |
-//! | A/AAAA | no name was found | addresses |
+//! | | question | used if | gives |
+//! |---|---|---|---|
+//! | 1 | SRV `_port._tcp.<service>` | the port has a name | names, addresses, ports |
+//! | 2 | SRV `<service>` | the port is a number, or missing | names, addresses |
+//! | 3 | A/AAAA, then `<set>-<k>.<service>` | the StatefulSet is given | addresses, its names |
+//! | 4 | A/AAAA, then PTR with a forward check | it is not given | addresses, names |
+//! | 5 | A/AAAA | no name was found | addresses |
 //!
-//! What was learnt is remembered. Better rungs are tried again every five minutes; so are names that were not found.
-//! Where SRV does not tell them, names are confirmed one by one, since an IP can go to another pod between two looks: 16
-//! at a look (more beyond 800 pods), none twice within 30 s. So a look costs at most 16 small questions more, and in a
-//! Service of up to 96 pods no name is older than about half a minute.
+//! CoreDNS and kube-dns answer question 2, Cloud DNS does not. The answer also gives the port, if
+//! the Service has only one. The StatefulSet is set by [`DnsResolverBuilder::stateful_set`].
 //!
-//! A rung that fails twice in a row, while the addresses are answered, is left for five minutes.
+//! The resolver remembers which strategy works. It tries better ones again every five minutes, and
+//! so it does with names that were not found. A strategy that fails twice in a row, while addresses
+//! are answered, is not used for five minutes.
+//!
+//! Names that do not come from SRV records are confirmed one by one, since an IP can pass to
+//! another pod between two lookups: 16 names per lookup (more beyond 800 pods), and no name twice
+//! within 30 s. So a lookup costs at most 16 small questions more, and in a Service of up to 96
+//! pods no name is older than about half a minute.
 //!
 //! # Limits
-//! A DNS message holds 64 KiB: about 490 to 900 pods as SRV, depending on the length of their names, and 4,090 as A
-//! records. With a port number the resolver goes from SRV to A by itself. Beyond that it takes what the server sends of
-//! the answer, marks it as [truncated](headless_core::Answer::truncated) (which adds pods and removes none) and warns
-//! once; where nothing is sent, it reports [`FailureKind::TooLarge`](headless_core::FailureKind::TooLarge).
+//! A DNS message holds 64 KiB: about 490 to 900 pods as SRV records, depending on the length of
+//! their names, and 4,090 pods as A records. With a port number the resolver changes from SRV to A
+//! records by itself. Beyond that it uses what the server sends of the answer, marks it as
+//! [truncated](headless_core::Answer::truncated) (which adds endpoints and removes none) and warns
+//! once. If the server sends nothing, it reports
+//! [`FailureKind::TooLarge`](headless_core::FailureKind::TooLarge).
 //!
-//! An answer that did not fit into UDP is asked for over TCP at once the next time, until it has shrunk to half of what
-//! UDP takes. Of an answer, at most 8,192 records are read, and at most as many endpoints are made of it.
+//! If an answer did not fit into UDP, the next one is asked for over TCP at once, until it has
+//! shrunk to half of what UDP takes. At most 8,192 records of an answer are read, and at most as
+//! many endpoints are made of it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
-mod config;
+mod answer;
+mod builder;
 mod confirm;
 mod error;
 mod explain;
 mod failure;
-mod identity;
-mod ladder;
+mod family;
 mod lookup;
+mod name_servers;
 mod names;
 mod naming;
+mod params;
 mod records;
 mod resolv_conf;
 mod resolver;
+mod reverse;
 mod srv;
+mod strategy;
+mod sync;
 mod tcp;
 #[cfg(test)]
 mod tests;
-mod transport;
+mod verifier;
 mod wire;
 
-pub use config::DnsResolverBuilder;
+pub use builder::DnsResolverBuilder;
 pub use error::ConfigError;
-pub use identity::PtrVerifier;
-pub use ladder::Naming;
+pub use family::IpFamily;
 pub use resolver::DnsResolver;
+pub use strategy::Naming;
+pub use verifier::PtrVerifier;

@@ -1,138 +1,143 @@
-//! One lookup of a Service: climbs down the ladder from the best rung, remembers where it held, and explains what
-//! cannot work.
+//! One lookup of a Service: follows the strategies in order, remembers which of them works, and
+//! explains what cannot work.
 //!
-//! Nothing here knows the wire (`transport.rs`), and nothing here waits: each question is bounded below. Which answers
-//! are believed, and for how long, is [`headless_core::Refresh`]'s business.
+//! Neither the wire (`name_servers.rs`) nor waiting belongs here: each question is bounded by the
+//! transport. Which answers take effect, and for how long, is decided by
+//! [`Refresh`](headless_core::Refresh).
 //!
-//! Source: the algorithm follows the tables of the CoreDNS kubernetes plugin 1.14 and the Kubernetes DNS specification
-//! 1.1.0.
+//! Source: the algorithm follows the tables of the CoreDNS kubernetes plugin 1.14 and the
+//! Kubernetes DNS specification 1.1.0.
 
 use std::collections::BTreeSet;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use headless_core::{
-    Answer, Endpoint, Failure, FailureKind, FoundBy, Negative, NegativeKind, Resolution, named_endpoint,
-    nameless_addresses,
-};
+use headless_core::{Answer, Endpoint, Failure, FailureKind, FoundBy, Negative, NegativeKind, Resolution};
 use tokio::time::Instant;
 
-use crate::address::{Addresses, Wanted, addresses, refuse_foreign, refuse_too_many};
-use crate::ladder::{NameBy, Plan};
-use crate::names::{Names, lock};
+use crate::address::{Addresses, addresses, refuse_foreign, refuse_too_many};
+use crate::answer::named_endpoint;
+use crate::family::nameless_addresses;
+use crate::names::Names;
 use crate::naming::find_names;
-use crate::records::{Ask, Kind, Miss, Question, Records, Reply};
+use crate::params::LookupParams;
+use crate::records::{Kind, LookupError, Question, Records, Reply, Transport};
+use crate::strategy::{NameSource, Plan};
+use crate::sync::lock;
 use crate::{explain, srv};
 
-/// Looks up one Service, again and again.
+/// Looks up one Service repeatedly.
 pub(crate) struct Lookup {
-    pub(crate) wanted: Wanted,
+    pub(crate) params: LookupParams,
     plan: Plan,
-    pub(crate) ask: Box<dyn Ask>,
+    pub(crate) transport: Box<dyn Transport>,
     names: Mutex<Names>,
     memory: Mutex<Memory>,
 }
 
-/// What earlier lookups taught, apart from the names.
+/// What earlier lookups have shown, apart from the names.
 #[derive(Debug, Default)]
 struct Memory {
-    /// SRV did not help: A/AAAA are asked alone until then.
+    /// Until then only A/AAAA are asked for, as SRV did not help.
     skip_srv_until: Option<Instant>,
-    /// How often in a row SRV has failed.
+    /// The number of failures of SRV in a row.
     srv_failures: u32,
-    /// How many SRV answers have been read.
+    /// The number of SRV answers that were read.
     turn: usize,
-    /// It has been said that only a part of the pods is known.
-    part_told: bool,
-    /// A pod of the wanted StatefulSet was seen, so its name is right.
+    /// Whether a warning was logged that only a part of the pods is known.
+    part_reported: bool,
+    /// Whether a pod of the StatefulSet was found, so that its name is right.
     set_seen: bool,
-    /// The number given and the ports listed, once the contradiction was reported.
+    /// The ports of the last warning that the given port is not one of them.
     warned: Option<BTreeSet<u16>>,
 }
 
 impl Lookup {
-    pub(crate) fn new(wanted: Wanted, plan: Plan, ask: Box<dyn Ask>) -> Self {
+    pub(crate) fn new(params: LookupParams, plan: Plan, transport: Box<dyn Transport>) -> Self {
         Self {
-            wanted,
+            params,
             plan,
-            ask,
+            transport,
             names: Mutex::default(),
             memory: Mutex::default(),
         }
     }
 
-    /// Asks once.
+    /// Looks the pods up once.
     ///
     /// # Cancel safety
-    /// Dropped at any await, it has learnt what it has learnt; the next call works.
+    /// If the future is dropped, what was learnt until then is kept, and the next call works.
     pub(crate) async fn resolve(&self) -> Resolution {
         let answer = match &self.plan {
             Plan::NamedPort(name) => self.named_port(name).await,
             Plan::OnlyPort => self.only_port().await,
-            Plan::ServiceSrv { port, below } => self.service_srv(*port, *below).await,
+            Plan::ServiceSrv { port, fallback } => self.service_srv(*port, *fallback).await,
             Plan::Addresses { port, names } => self.addresses(*port, *names).await,
         };
         let resolution = match answer.and_then(|answer| self.check_set(answer)) {
             Ok(answer) => Resolution::Found(answer),
-            Err(Miss::Negative(negative)) => Resolution::NoEndpoints(negative),
-            Err(Miss::Failed(failure)) => Resolution::Failed(failure),
-            Err(Miss::Truncated) => Resolution::Failed(explain::too_large(&self.wanted)),
+            Err(LookupError::Negative(negative)) => Resolution::NoEndpoints(negative),
+            Err(LookupError::Failed(failure)) => Resolution::Failed(failure),
+            Err(LookupError::Truncated) => Resolution::Failed(explain::too_large(&self.params)),
         };
         self.trace(&resolution);
         resolution
     }
 
-    async fn named_port(&self, name: &str) -> Result<Answer, Miss> {
-        let question = Question::new(Kind::Srv, self.wanted.service.srv_fqdn(name));
+    async fn named_port(&self, name: &str) -> Result<Answer, LookupError> {
+        let question = Question::new(Kind::Srv, self.params.service.srv_fqdn(name));
         match self.srv(&question).await {
             Ok(records) => self.listed(&question, &records, None, FoundBy::NamedPort).await,
-            // No pods, or no such port? The addresses tell.
-            Err(Miss::Negative(_)) => {
+            // The addresses tell whether there are no pods, or no such port.
+            Err(LookupError::Negative(_)) => {
                 let count = self.addresses_of_service().await?.ips.len();
                 let bare = self.srv(&self.bare_question()).await.unwrap_or_default();
-                Err(Miss::Failed(explain::no_such_port(
-                    &self.wanted,
+                Err(LookupError::Failed(explain::no_such_port(
+                    &self.params,
                     name,
                     count,
                     &srv::ports(&bare),
                 )))
             }
-            Err(Miss::Truncated) => Err(Miss::Failed(explain::srv_too_large(&self.wanted))),
-            Err(failed @ Miss::Failed(_)) => Err(failed),
+            Err(LookupError::Truncated) => Err(LookupError::Failed(explain::srv_too_large(&self.params))),
+            Err(failed @ LookupError::Failed(_)) => Err(failed),
         }
     }
 
-    async fn only_port(&self) -> Result<Answer, Miss> {
+    async fn only_port(&self) -> Result<Answer, LookupError> {
         let question = self.bare_question();
         let records = match self.srv(&question).await {
             Ok(records) => records,
-            Err(Miss::Negative(_)) => {
+            Err(LookupError::Negative(_)) => {
                 self.addresses_of_service().await?;
-                return Err(Miss::Failed(explain::port_unknown(&self.wanted, &BTreeSet::new())));
+                return Err(LookupError::Failed(explain::port_unknown(
+                    &self.params,
+                    &BTreeSet::new(),
+                )));
             }
-            Err(Miss::Truncated) => return Err(Miss::Failed(explain::srv_too_large(&self.wanted))),
-            Err(failed @ Miss::Failed(_)) => return Err(failed),
+            Err(LookupError::Truncated) => return Err(LookupError::Failed(explain::srv_too_large(&self.params))),
+            Err(failed @ LookupError::Failed(_)) => return Err(failed),
         };
         let ports = srv::ports(&records);
         if ports.len() != 1 || ports.contains(&0) {
-            return Err(Miss::Failed(explain::port_unknown(&self.wanted, &ports)));
+            return Err(LookupError::Failed(explain::port_unknown(&self.params, &ports)));
         }
         self.listed(&question, &records, None, FoundBy::ServiceSrv).await
     }
 
-    async fn service_srv(&self, port: NonZeroU16, below: Option<NameBy>) -> Result<Answer, Miss> {
+    async fn service_srv(&self, port: NonZeroU16, fallback: Option<NameSource>) -> Result<Answer, LookupError> {
         let now = Instant::now();
         let skipped = self.memory().skip_srv_until;
-        if let (Some(names), true) = (below, skipped.is_some_and(|until| now < until)) {
+        if let (Some(names), true) = (fallback, skipped.is_some_and(|until| now < until)) {
             return self.addresses(port, names).await;
         }
         let question = self.bare_question();
-        let miss = match self.srv(&question).await {
-            // Of addresses, about five times as many fit.
-            Ok(records) if records.truncated && below.is_some() => Miss::Truncated,
+        let error = match self.srv(&question).await {
+            // About five times as many pods fit as addresses.
+            Ok(records) if records.truncated && fallback.is_some() => LookupError::Truncated,
             Ok(records) => {
                 let number = Some(port.get());
                 let answer = self.listed(&question, &records, number, FoundBy::ServiceSrv).await?;
@@ -140,29 +145,29 @@ impl Lookup {
                 self.remember_pods(&answer, now);
                 return Ok(answer);
             }
-            Err(miss) => miss,
+            Err(error) => error,
         };
-        let Some(names) = below else {
-            return Err(match miss {
-                Miss::Negative(_) => {
+        let Some(names) = fallback else {
+            return Err(match error {
+                LookupError::Negative(_) => {
                     self.addresses_of_service().await?;
-                    Miss::Failed(explain::no_service_srv(&self.wanted))
+                    LookupError::Failed(explain::no_service_srv(&self.params))
                 }
-                Miss::Truncated => Miss::Failed(explain::srv_too_large(&self.wanted)),
-                failed @ Miss::Failed(_) => failed,
+                LookupError::Truncated => LookupError::Failed(explain::srv_too_large(&self.params)),
+                failed @ LookupError::Failed(_) => failed,
             });
         };
-        match miss {
-            // A server that refuses SRV may still answer A; one that is down answers nothing. Where SRV was merely
-            // tried again, A has been answering.
-            Miss::Failed(failure) if failure.kind != FailureKind::Refused && skipped.is_none() => {
+        match error {
+            // A server that refuses SRV may still answer A; one that is down answers nothing. If
+            // SRV was only tried again, A has been answering.
+            LookupError::Failed(failure) if failure.kind != FailureKind::Refused && skipped.is_none() => {
                 self.without_srv(failure, port, names, now).await
             }
-            Miss::Negative(_) | Miss::Truncated | Miss::Failed(_) => {
+            LookupError::Negative(_) | LookupError::Truncated | LookupError::Failed(_) => {
                 lock(&self.names).distrust(now);
                 let answer = self.addresses(port, names).await;
                 // Without pods, nothing was learnt about SRV; with pods, or with too many, it was.
-                if answer.is_ok() || miss == Miss::Truncated {
+                if answer.is_ok() || error == LookupError::Truncated {
                     self.skip_srv(now);
                 }
                 answer
@@ -170,38 +175,39 @@ impl Lookup {
         }
     }
 
-    /// SRV has failed: once, or for good while the addresses can be had?
+    /// Decides after a failure of SRV whether to ask for addresses from now on.
     ///
-    /// WHY: a server whose SRV answer has outgrown a message may say SERVFAIL, and a firewall may drop what it does not
-    /// know. One failure is too little to tell: all pods would change their way of being found over one lost packet.
+    /// WHY: a server whose SRV answer has outgrown a message may answer SERVFAIL, and a firewall
+    /// may drop unknown types. One failure is not enough: a single lost packet would change how
+    /// each pod is found.
     async fn without_srv(
         &self,
         failure: Failure,
         port: NonZeroU16,
-        names: NameBy,
+        names: NameSource,
         now: Instant,
-    ) -> Result<Answer, Miss> {
+    ) -> Result<Answer, LookupError> {
         let failures = {
             let mut memory = self.memory();
             memory.srv_failures = memory.srv_failures.saturating_add(1);
             memory.srv_failures
         };
         if failures < SRV_FAILURES {
-            return Err(Miss::Failed(failure));
+            return Err(LookupError::Failed(failure));
         }
         lock(&self.names).distrust(now);
         match self.addresses(port, names).await {
             Ok(answer) => {
                 tracing::info!(
-                    service = %self.wanted.service, %failure, failures,
+                    service = %self.params.service, %failure, failures,
                     "SRV keeps failing while addresses are answered: names are found in another way"
                 );
                 self.skip_srv(now);
                 Ok(answer)
             }
-            // DNS as a whole is down: what it said to the first question tells as much.
-            Err(Miss::Failed(_)) => Err(Miss::Failed(failure)),
-            Err(miss) => Err(miss),
+            // DNS as a whole is down: the failure of the first question tells as much.
+            Err(LookupError::Failed(_)) => Err(LookupError::Failed(failure)),
+            Err(error) => Err(error),
         }
     }
 
@@ -211,14 +217,14 @@ impl Lookup {
         memory.srv_failures = 0;
     }
 
-    /// The pods of an SRV answer.
+    /// Returns the pods of an SRV answer.
     async fn listed(
         &self,
         question: &Question,
         records: &Records,
         number: Option<u16>,
         found_by: FoundBy,
-    ) -> Result<Answer, Miss> {
+    ) -> Result<Answer, LookupError> {
         let turn = {
             let mut memory = self.memory();
             memory.turn = memory.turn.wrapping_add(1);
@@ -231,37 +237,38 @@ impl Lookup {
             found_by,
             turn,
         };
-        match srv::pods(&*self.ask, &self.wanted, listing).await {
-            Err(Miss::Truncated) => Err(Miss::Failed(explain::srv_too_large(&self.wanted))),
+        match srv::pods(&*self.transport, &self.params, listing).await {
+            Err(LookupError::Truncated) => Err(LookupError::Failed(explain::srv_too_large(&self.params))),
             answer => {
-                self.tell_part(records.truncated, explain::srv_too_large);
+                self.report_part(records.truncated, explain::srv_too_large);
                 answer
             }
         }
     }
 
-    /// Whether the last answer was cut off.
+    /// Returns whether the last answer was truncated.
     #[cfg(test)]
-    pub(crate) fn says_part(&self) -> bool {
-        self.memory().part_told
+    pub(crate) fn has_reported_part(&self) -> bool {
+        self.memory().part_reported
     }
 
-    /// Says once that only a part of the pods is known, and once more after it was whole.
-    fn tell_part(&self, is_part: bool, why: fn(&Wanted) -> Failure) {
-        let told = mem::replace(&mut self.memory().part_told, is_part);
-        if is_part && !told {
-            let why = why(&self.wanted).detail;
+    /// Warns once that only a part of the pods is known, and once more after the answer was
+    /// complete.
+    fn report_part(&self, is_part: bool, why: fn(&LookupParams) -> Failure) {
+        let was_reported = mem::replace(&mut self.memory().part_reported, is_part);
+        if is_part && !was_reported {
+            let why = why(&self.params).detail;
             tracing::warn!(
-                service = %self.wanted.service, why,
+                service = %self.params.service, why,
                 "only a part of the pods can be seen: what is seen is used, and nothing is removed"
             );
         }
     }
 
-    async fn addresses(&self, port: NonZeroU16, by: NameBy) -> Result<Answer, Miss> {
+    async fn addresses(&self, port: NonZeroU16, source: NameSource) -> Result<Answer, LookupError> {
         let found = self.addresses_of_service().await?;
-        self.tell_part(found.truncated, explain::too_large);
-        find_names(by, &*self.ask, &self.wanted, &found, &self.names).await;
+        self.report_part(found.truncated, explain::too_large);
+        find_names(source, &*self.transport, &self.params, &found, &self.names).await;
         let Addresses { ips, ttl, truncated } = found;
         let names = lock(&self.names);
         let endpoints: Vec<Endpoint> = ips
@@ -269,31 +276,31 @@ impl Lookup {
             .map(|ip| {
                 let addr = SocketAddr::new(*ip, port.get());
                 match names.pod(*ip) {
-                    Some(pod) => named_endpoint(addr, pod.clone(), self.wanted.set.as_deref()),
+                    Some(pod) => named_endpoint(addr, pod.clone(), self.params.set.as_deref()),
                     None => Endpoint::new(addr),
                 }
             })
             .collect();
         let named = endpoints.iter().any(|endpoint| endpoint.pod().is_some());
-        if by == NameBy::PodNames && !named && names.covers(&ips) && !self.memory().set_seen {
-            return Err(Miss::Failed(explain::no_such_set_asked(&self.wanted, ips.len())));
+        if source == NameSource::PodNames && !named && names.covers(&ips) && !self.memory().set_seen {
+            return Err(LookupError::Failed(explain::no_such_set_asked(&self.params, ips.len())));
         }
-        let found_by = if named { by.found_by() } else { FoundBy::Addresses };
+        let found_by = if named { source.found_by() } else { FoundBy::Addresses };
         let answer = Answer::new(endpoints, ttl, found_by);
         Ok(if truncated { answer.truncated() } else { answer })
     }
 
-    /// The addresses of the Service, sorted, of one family.
-    async fn addresses_of_service(&self) -> Result<Addresses, Miss> {
-        let name = self.wanted.service.fqdn();
-        let found = addresses(&*self.ask, &name, &self.wanted).await?;
-        let ips = nameless_addresses(&found.ips, self.wanted.family);
+    /// Returns the addresses of the Service, sorted, of one family.
+    async fn addresses_of_service(&self) -> Result<Addresses, LookupError> {
+        let name = self.params.service.fqdn();
+        let found = addresses(&*self.transport, &name, &self.params).await?;
+        let ips = nameless_addresses(&found.ips, self.params.family);
         if ips.is_empty() && found.truncated {
-            return Err(Miss::Truncated);
+            return Err(LookupError::Truncated);
         }
         if ips.is_empty() {
             let asked = format!("A, AAAA {name} (not counting addresses that no pod can have)");
-            return Err(Miss::Negative(Negative::new(
+            return Err(LookupError::Negative(Negative::new(
                 NegativeKind::NoData,
                 Some(found.ttl),
                 asked,
@@ -302,25 +309,26 @@ impl Lookup {
         Ok(Addresses { ips, ..found })
     }
 
-    /// SRV records of the name asked for. An alias is refused, or, where it is allowed, leaves no SRV records.
+    /// Returns the SRV records of the name in the question. An alias is refused; if aliases are
+    /// allowed, it leaves no SRV records.
     async fn srv(&self, question: &Question) -> Reply {
-        let records = self.ask.ask(question).await?;
+        let records = self.transport.query(question).await?;
         refuse_too_many(&records, question)?;
-        if !self.wanted.external_name {
+        if !self.params.external_name {
             refuse_foreign(&records, question)?;
         } else if !srv::has_targets(&records) {
             let none = Negative::new(NegativeKind::NoData, None, question.to_string());
-            return Err(Miss::Negative(none));
+            return Err(LookupError::Negative(none));
         }
         Ok(records)
     }
 
     fn bare_question(&self) -> Question {
-        Question::new(Kind::Srv, self.wanted.service.fqdn())
+        Question::new(Kind::Srv, self.params.service.fqdn())
     }
 
-    /// Says once that the number given is none of the ports listed: it is likely the Service's port, not the
-    /// container's.
+    /// Warns once if the given port is none of the listed ports: it is likely the Service's port,
+    /// and not the container's.
     fn compare_ports(&self, port: NonZeroU16, records: &Records) {
         let mut listed = srv::ports(records);
         listed.remove(&0);
@@ -329,15 +337,15 @@ impl Lookup {
             return;
         }
         tracing::warn!(
-            service = %self.wanted.service, given = port.get(), listed = ?listed,
+            service = %self.params.service, given = port.get(), listed = ?listed,
             "the port given is none of those that the pods publish; a headless Service needs the container's port \
              (targetPort)"
         );
         memory.warned = Some(listed);
     }
 
-    /// Keeps the names that SRV gave. WHY: should SRV fail to help next time, the same pods must not turn into nameless
-    /// endpoints.
+    /// Keeps the names that SRV gave. WHY: should SRV fail the next time, the same pods must not
+    /// turn into nameless endpoints.
     fn remember_pods(&self, answer: &Answer, now: Instant) {
         let mut ips: Vec<IpAddr> = answer.endpoints.iter().map(|endpoint| endpoint.addr().ip()).collect();
         ips.sort_unstable();
@@ -353,17 +361,17 @@ impl Lookup {
         memory.srv_failures = 0;
     }
 
-    /// Refuses an answer in which every pod has a name and none belongs to the wanted StatefulSet, unless one did
-    /// before.
-    fn check_set(&self, answer: Answer) -> Result<Answer, Miss> {
-        let Some(set) = self.wanted.set.as_deref() else {
+    /// Refuses an answer in which each pod has a name and none belongs to the StatefulSet, unless
+    /// one did before.
+    fn check_set(&self, answer: Answer) -> Result<Answer, LookupError> {
+        let Some(set) = self.params.set.as_deref() else {
             return Ok(answer);
         };
         let mut memory = self.memory();
         memory.set_seen |= answer.endpoints.iter().any(|e| e.ordinal().is_some());
         if !memory.set_seen && !answer.truncated && answer.endpoints.iter().all(|endpoint| endpoint.pod().is_some()) {
-            return Err(Miss::Failed(explain::no_such_set_listed(
-                &self.wanted,
+            return Err(LookupError::Failed(explain::no_such_set_listed(
+                &self.params,
                 set,
                 &answer.endpoints,
             )));
@@ -372,7 +380,7 @@ impl Lookup {
     }
 
     fn trace(&self, resolution: &Resolution) {
-        let service = &self.wanted.service;
+        let service = &self.params.service;
         match resolution {
             Resolution::Found(Answer {
                 endpoints,
@@ -390,13 +398,15 @@ impl Lookup {
         }
     }
 
-    /// Never held across an await. A poisoned lock is taken all the same: each field stands for itself.
+    /// Never held across an await.
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.memory)
     }
 }
 
-/// SRV is tried again after this: the Service may have got a port, or the DNS server been replaced.
+/// The time after which SRV is tried again: the Service may have got a port, or the DNS server may
+/// have been replaced.
 const TRY_SRV_AGAIN: Duration = Duration::from_secs(300);
-/// Failures of SRV in a row after which the addresses are asked. Each is two attempts already.
+/// The number of failures of SRV in a row after which the addresses are asked for. Each is two
+/// attempts already.
 const SRV_FAILURES: u32 = 2;

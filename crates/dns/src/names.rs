@@ -1,8 +1,8 @@
-//! [`Names`]: what is known of who is behind an address, and until when. No lookup here; those are in `naming.rs`.
+//! [`Names`]: the name of each address, and until when it holds. Names are looked up in
+//! `naming.rs`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headless_core::PodName;
@@ -11,51 +11,51 @@ use tokio::time::Instant;
 /// The names of the addresses that are in the Service now.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    known: BTreeMap<IpAddr, Known>,
-    /// No name is asked for before: asking has just failed.
+    entries: BTreeMap<IpAddr, Entry>,
+    /// Until then no name is asked for, because that has just failed.
     pause: Option<Instant>,
-    /// What was learnt before this is confirmed without delay.
-    distrusted: Option<Instant>,
+    /// Names that were learnt before this are confirmed without delay.
+    confirm_before: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
-struct Known {
+struct Entry {
     pod: Option<PodName>,
-    /// How often no name was found.
+    /// How often in a row no name was found.
     misses: u32,
     ask_again: Instant,
     /// When the name was last learnt or confirmed.
     confirmed: Instant,
-    /// How often since then it was denied.
+    /// How often it was denied since then.
     denials: u32,
 }
 
 impl Names {
-    /// The pod behind `ip`, as far as it is known.
+    /// Returns the pod of `ip`, if its name is known.
     pub(crate) fn pod(&self, ip: IpAddr) -> Option<&PodName> {
-        self.known.get(&ip)?.pod.as_ref()
+        self.entries.get(&ip)?.pod.as_ref()
     }
 
-    /// Of how many addresses something is known.
+    /// Returns the number of addresses that were looked up.
     pub(crate) fn len(&self) -> usize {
-        self.known.len()
+        self.entries.len()
     }
 
-    /// Whether a name was looked for, and an answer (of whatever kind) came, for each of `ips`.
+    /// Returns whether the name of each of `ips` was looked up, with whatever result.
     pub(crate) fn covers(&self, ips: &[IpAddr]) -> bool {
-        ips.iter().all(|ip| self.known.contains_key(ip))
+        ips.iter().all(|ip| self.entries.contains_key(ip))
     }
 
-    /// Forgets the addresses that are no longer in the Service: whoever comes back under one is asked for anew.
+    /// Forgets the addresses that are not in `ips`: if one returns, its name is looked up again.
     pub(crate) fn keep_only(&mut self, ips: &[IpAddr]) {
-        self.known.retain(|ip, _| ips.binary_search(ip).is_ok());
+        self.entries.retain(|ip, _| ips.binary_search(ip).is_ok());
     }
 
-    /// `ip` is `pod`.
+    /// Records that `ip` belongs to `pod`.
     pub(crate) fn learn(&mut self, ip: IpAddr, pod: PodName, now: Instant) {
-        self.known.insert(
+        self.entries.insert(
             ip,
-            Known {
+            Entry {
                 pod: Some(pod),
                 misses: 0,
                 ask_again: now + REMEMBER,
@@ -65,12 +65,12 @@ impl Names {
         );
     }
 
-    /// `ip` has no name, and need not be asked for before `ask_again`.
-    pub(crate) fn learn_nothing(&mut self, ip: IpAddr, ask_again: Instant) {
+    /// Records that `ip` has no name. It is not looked up again before `ask_again`.
+    pub(crate) fn learn_unnamed(&mut self, ip: IpAddr, ask_again: Instant) {
         let misses = self.misses(ip) + 1;
-        self.known.insert(
+        self.entries.insert(
             ip,
-            Known {
+            Entry {
                 pod: None,
                 misses,
                 ask_again,
@@ -80,25 +80,27 @@ impl Names {
         );
     }
 
-    /// The name of `ip` is not true any more: it is asked for anew.
+    /// Forgets the name of `ip`, so that it is looked up again.
     pub(crate) fn forget(&mut self, ip: IpAddr) {
-        self.known.remove(&ip);
+        self.entries.remove(&ip);
     }
 
-    /// What is known comes from a source that has gone silent at `now`: since its last word an address may have passed on.
+    /// Records that the source of the names is silent since `now`: an address may have passed to
+    /// another pod.
     pub(crate) fn distrust(&mut self, now: Instant) {
-        self.distrusted = Some(now);
+        self.confirm_before = Some(now);
     }
 
-    /// The name of `ip` was denied; how often in a row by now.
-    pub(crate) fn doubt(&mut self, ip: IpAddr) -> u32 {
-        self.known.get_mut(&ip).map_or(0, |known| {
-            known.denials += 1;
-            known.denials
+    /// Counts a denial of the name of `ip`, and returns how many there were in a row.
+    pub(crate) fn count_denial(&mut self, ip: IpAddr) -> u32 {
+        self.entries.get_mut(&ip).map_or(0, |entry| {
+            entry.denials += 1;
+            entry.denials
         })
     }
 
-    /// The names of `ips` to confirm, at `now`: few at a time, those first that have waited for longest.
+    /// Returns the names of `ips` to confirm at `now`: a few, those first that were not confirmed
+    /// for longest.
     pub(crate) fn to_confirm(&self, ips: &[IpAddr], now: Instant) -> Vec<(IpAddr, PodName)> {
         if self.pause.is_some_and(|until| now < until) {
             return Vec::new();
@@ -106,12 +108,12 @@ impl Names {
         let mut waiting: Vec<(Instant, IpAddr, &PodName)> = ips
             .iter()
             .filter_map(|ip| {
-                let known = self.known.get(ip)?;
-                let pod = known.pod.as_ref()?;
-                let is_time = known.denials > 0
-                    || known.confirmed + CONFIRM_AFTER <= now
-                    || self.distrusted.is_some_and(|since| known.confirmed < since);
-                (is_time && now < known.ask_again).then_some((known.confirmed, *ip, pod))
+                let entry = self.entries.get(ip)?;
+                let pod = entry.pod.as_ref()?;
+                let is_time = entry.denials > 0
+                    || entry.confirmed + CONFIRM_AFTER <= now
+                    || self.confirm_before.is_some_and(|since| entry.confirmed < since);
+                (is_time && now < entry.ask_again).then_some((entry.confirmed, *ip, pod))
             })
             .collect();
         waiting.sort_unstable();
@@ -119,38 +121,34 @@ impl Names {
         waiting.into_iter().map(|(_, ip, pod)| (ip, pod.clone())).collect()
     }
 
-    /// How often in a row no name was found for `ip`.
+    /// Returns how often in a row no name was found for `ip`.
     pub(crate) fn misses(&self, ip: IpAddr) -> u32 {
-        self.known.get(&ip).map_or(0, |known| known.misses)
+        self.entries.get(&ip).map_or(0, |entry| entry.misses)
     }
 
-    /// Nothing is due before `until`.
+    /// Lets no name be looked up before `until`.
     pub(crate) fn pause_until(&mut self, until: Instant) {
         self.pause = Some(until);
     }
 
-    /// The addresses to ask names for, at `now`.
+    /// Returns the addresses whose names are to be looked up at `now`.
     pub(crate) fn due(&self, ips: &[IpAddr], now: Instant) -> Vec<IpAddr> {
         if self.pause.is_some_and(|until| now < until) {
             return Vec::new();
         }
         ips.iter()
             .copied()
-            .filter(|ip| self.known.get(ip).is_none_or(|known| known.ask_again <= now))
+            .filter(|ip| self.entries.get(ip).is_none_or(|entry| entry.ask_again <= now))
             .collect()
     }
 }
 
-/// A poisoned lock is taken all the same: each change here is a single insertion.
-pub(crate) fn lock(names: &Mutex<Names>) -> MutexGuard<'_, Names> {
-    names.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How long a name, or its absence in the reverse zone, is believed.
+/// How long a name, or its absence in the reverse zone, is kept.
 pub(crate) const REMEMBER: Duration = Duration::from_secs(300);
-/// How long a name is not asked for once it has been confirmed.
+/// How long a confirmed name is not confirmed again.
 const CONFIRM_AFTER: Duration = Duration::from_secs(30);
-/// Names confirmed at one look, unless the Service is so large that the round would take longer than [`REMEMBER`].
+/// The number of names confirmed at one lookup, unless the Service is so large that the round would
+/// take longer than [`REMEMBER`].
 const CONFIRM_AT_ONCE: usize = 16;
-/// Looks for one round, at most: 250 s at a look every 5 s.
+/// The largest number of lookups for one round: 250 s with a lookup every 5 s.
 const CONFIRM_WITHIN: usize = 50;

@@ -1,8 +1,9 @@
-//! Names for addresses that came without: from `<set>-<k>` below the Service, or from PTR with a forward check.
+//! Names for addresses that came without: from `<set>-<k>` below the Service, or from PTR records
+//! with a forward check.
 //!
-//! What is learnt is kept per address in `names.rs` as it arrives, so a lookup that is dropped half-way has not worked
-//! in vain. IPs are reused, so names are confirmed (`confirm.rs`), and what was never confirmed is asked again after five
-//! minutes. Which addresses exist is not decided here.
+//! Each name is stored in `names.rs` as it arrives, so a lookup that is dropped halfway keeps its
+//! results. IPs are reused, so names are confirmed (`confirm.rs`), and a name that was never
+//! confirmed is looked up again after five minutes.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,59 +15,70 @@ use futures_util::stream;
 use headless_core::{Failure, Ordinal, PodName};
 use tokio::time::Instant;
 
-use crate::address::{Addresses, Wanted, addresses, refuse_foreign};
+use crate::address::{Addresses, addresses};
 use crate::confirm::confirm;
-use crate::ladder::NameBy;
-use crate::names::{Names, REMEMBER, lock};
-use crate::records::{Ask, Data, MAX_RECORDS, Miss, PARALLEL, Question, Records, Reply};
+use crate::names::{Names, REMEMBER};
+use crate::params::LookupParams;
+use crate::records::{LookupError, MAX_RECORDS, PARALLEL, Transport};
+use crate::reverse::{Reverse, reverse_name};
+use crate::strategy::NameSource;
+use crate::sync::lock;
 
-/// Finds names for those of the addresses `found` (sorted) that need one, and keeps them in `names`.
+/// Finds names for those addresses of `found` (sorted) that need one, and stores them in `names`.
 ///
 /// # Cancel safety
-/// What was learnt until then is kept.
-pub(crate) async fn find_names(by: NameBy, ask: &dyn Ask, wanted: &Wanted, found: &Addresses, names: &Mutex<Names>) {
+/// What was learnt before the future is dropped is kept.
+pub(crate) async fn find_names(
+    source: NameSource,
+    transport: &dyn Transport,
+    params: &LookupParams,
+    found: &Addresses,
+    names: &Mutex<Names>,
+) {
     let now = Instant::now();
     let ips = &found.ips;
-    let known = {
+    let to_confirm = {
         let mut names = lock(names);
-        // An answer that is cut off has a random part of the addresses: those it lacks may be in the next one.
+        // A truncated answer has a random part of the addresses: the others may be in the next one.
         if !found.truncated || names.len() > MAX_RECORDS {
             names.keep_only(ips);
         }
         names.to_confirm(ips, now)
     };
     let asked = async {
-        if by != NameBy::Nothing {
-            confirm(by, ask, wanted, known, names, now).await?;
+        if source != NameSource::None {
+            confirm(source, transport, params, to_confirm, names, now).await?;
         }
         let due = lock(names).due(ips, now);
-        match by {
+        match source {
             _ if due.is_empty() => Ok(()),
-            NameBy::PodNames => by_pod_names(ask, wanted, ips, due, names, now).await,
-            NameBy::Reverse => by_reverse(ask, wanted, due, names, now).await,
-            NameBy::Nothing => Ok(()),
+            NameSource::PodNames => by_pod_names(transport, params, ips, due, names, now).await,
+            NameSource::Reverse => by_reverse(transport, params, due, names, now).await,
+            NameSource::None => Ok(()),
         }
     };
-    // INVARIANT(I8): thousands of pods are named in waves, over several lookups if need be.
+    // INVARIANT(I8): thousands of pods are named in waves, over several lookups if necessary.
     let failure = match tokio::time::timeout(BUDGET, asked).await {
         Ok(Ok(())) | Err(_) => return,
         Ok(Err(failure)) => failure,
     };
-    // WHY: a server that does not answer one of these questions would not answer the next thousand, each for seconds.
-    tracing::debug!(service = %wanted.service, %failure, "pod names not found this time");
+    // WHY: a server that does not answer one of these questions would not answer the next thousand,
+    // each for seconds.
+    tracing::debug!(service = %params.service, %failure, "pod names not found this time");
     lock(names).pause_until(now + PAUSE);
 }
 
-/// `<set>-<k>` for each ordinal without an address, then for those with one, until each address in `due` has a name.
+/// Asks for `<set>-<k>`: first for the ordinals without an address, then for those with one, until
+/// each address in `due` has a name.
 async fn by_pod_names(
-    ask: &dyn Ask,
-    wanted: &Wanted,
+    transport: &dyn Transport,
+    params: &LookupParams,
     ips: &[IpAddr],
     due: Vec<IpAddr>,
     names: &Mutex<Names>,
     now: Instant,
 ) -> Result<(), Failure> {
-    let Some(set) = &wanted.set else { return Ok(()) };
+    let Some(set) = &params.set else { return Ok(()) };
     let mut due: BTreeSet<IpAddr> = due.into_iter().collect();
     let held: BTreeSet<u32> = {
         let names = lock(names);
@@ -79,16 +91,16 @@ async fn by_pod_names(
             .filter_map(|pod| pod.ordinal().map(Ordinal::get))
             .collect()
     };
-    let candidates = last_ordinal(wanted, ips.len());
-    let free = (wanted.first_ordinal..=candidates).filter(|k| !held.contains(k));
+    let candidates = params.last_ordinal(ips.len());
+    let free = (params.first_ordinal..=candidates).filter(|k| !held.contains(k));
     let pods = free
         .chain(held.iter().copied())
         .filter_map(|k| format!("{set}-{k}").parse::<PodName>().ok());
-    // Little is asked in vain when a single pod is new, many at once when all are.
+    // Few questions are wasted if a single pod is new, and many are sent at once if all are.
     let parallel = due.len().clamp(4, PARALLEL);
     let mut replies = stream::iter(pods)
         .map(|pod| async {
-            let reply = addresses(ask, &wanted.service.pod_fqdn(&pod), wanted).await;
+            let reply = addresses(transport, &params.service.pod_fqdn(&pod), params).await;
             (pod, reply)
         })
         .buffered(parallel);
@@ -100,8 +112,8 @@ async fn by_pod_names(
                     due.remove(&ip);
                 }
             }
-            Err(Miss::Negative(_) | Miss::Truncated) => {}
-            Err(Miss::Failed(failure)) => return Err(failure),
+            Err(LookupError::Negative(_) | LookupError::Truncated) => {}
+            Err(LookupError::Failed(failure)) => return Err(failure),
         }
         if due.is_empty() {
             return Ok(());
@@ -109,33 +121,24 @@ async fn by_pod_names(
     }
     let mut names = lock(names);
     for ip in due {
-        // Another set's pod, perhaps for ever; or a name that a cache still denies, for half a minute.
+        // The pod of another set, perhaps for ever; or a name that a cache still denies, for half a
+        // minute.
         let pause = FIRST_RETRY * 2_u32.pow(names.misses(ip).min(5));
-        names.learn_nothing(ip, now + pause.min(REMEMBER));
+        names.learn_unnamed(ip, now + pause.min(REMEMBER));
     }
     Ok(())
 }
 
-/// The highest ordinal worth asking for when the Service has `count` addresses.
-///
-/// Pods that are not ready have no record, so the ordinals may have gaps; DNS does not tell how many.
-pub(crate) fn last_ordinal(wanted: &Wanted, count: usize) -> u32 {
-    wanted
-        .first_ordinal
-        .saturating_add(u32::try_from(count).unwrap_or(u32::MAX))
-        .saturating_add(GAPS)
-}
-
 async fn by_reverse(
-    ask: &dyn Ask,
-    wanted: &Wanted,
+    transport: &dyn Transport,
+    params: &LookupParams,
     due: Vec<IpAddr>,
     names: &Mutex<Names>,
     now: Instant,
 ) -> Result<(), Failure> {
     let mut replies = stream::iter(due)
         .map(|ip| async move {
-            let name = reverse_name(ask, wanted, ip).await;
+            let name = reverse_name(transport, params, ip).await;
             (ip, name)
         })
         .buffered(PARALLEL);
@@ -143,70 +146,18 @@ async fn by_reverse(
         let mut names = lock(names);
         match name? {
             Reverse::Pod(pod) => names.learn(ip, pod, now),
-            Reverse::Unconfirmed => names.learn_nothing(ip, now + STALE_PTR),
-            Reverse::Nobody => names.learn_nothing(ip, now + REMEMBER),
+            Reverse::Unconfirmed => names.learn_unnamed(ip, now + STALE_PTR),
+            Reverse::Unknown => names.learn_unnamed(ip, now + REMEMBER),
         }
     }
     Ok(())
 }
 
-/// Whom PTR names.
-pub(crate) enum Reverse {
-    Pod(PodName),
-    /// A name below our Service, but it leads elsewhere: the reverse zone is cached longer than the rest.
-    Unconfirmed,
-    /// No name below our Service.
-    Nobody,
-}
-
-/// The name of `ip` below the Service. A pod has one PTR for each Service that selects it.
-pub(crate) async fn reverse_name(ask: &dyn Ask, wanted: &Wanted, ip: IpAddr) -> Result<Reverse, Failure> {
-    let Some(records) = positive(ask.ask(&Question::reverse(ip)).await)? else {
-        return Ok(Reverse::Nobody);
-    };
-    let pods: BTreeSet<PodName> = records
-        .answers
-        .iter()
-        .take(MAX_RECORDS)
-        .filter_map(|record| match &record.data {
-            Data::Name(name) => wanted.service.pod_of(name),
-            Data::Ip(_) | Data::Srv { .. } | Data::Alias(_) => None,
-        })
-        .collect();
-    if pods.is_empty() {
-        return Ok(Reverse::Nobody);
-    }
-    for pod in pods.into_iter().take(MAX_NAMES) {
-        let forward = Question::forward(ip, wanted.service.pod_fqdn(&pod));
-        let Some(records) = positive(ask.ask(&forward).await)? else {
-            continue;
-        };
-        if refuse_foreign(&records, &forward).is_ok()
-            && records.answers.iter().any(|record| record.data == Data::Ip(ip))
-        {
-            return Ok(Reverse::Pod(pod));
-        }
-    }
-    Ok(Reverse::Unconfirmed)
-}
-
-pub(crate) fn positive(reply: Reply) -> Result<Option<Records>, Failure> {
-    match reply {
-        Ok(records) => Ok(Some(records)),
-        Err(Miss::Negative(_) | Miss::Truncated) => Ok(None),
-        Err(Miss::Failed(failure)) => Err(failure),
-    }
-}
-
-/// Names below one Service that one address is checked for. A pod has one.
-const MAX_NAMES: usize = 4;
 /// NodeLocal DNSCache keeps the reverse zone for 30 s.
 const STALE_PTR: Duration = Duration::from_secs(30);
-/// Doubled with each time that no `<set>-<k>` had the address.
+/// Doubled each time that no `<set>-<k>` had the address.
 const FIRST_RETRY: Duration = Duration::from_secs(15);
-/// After a failure.
+/// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(30);
-/// For all names of one lookup.
+/// The time for all names of one lookup.
 const BUDGET: Duration = Duration::from_secs(5);
-/// Ordinals asked for beyond the number of addresses.
-const GAPS: u32 = 64;

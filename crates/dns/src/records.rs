@@ -1,7 +1,8 @@
-//! What is asked and what comes back, as plain values, and the trait [`Ask`] between the ladder and the wire.
+//! Questions and answers as plain values, and the trait [`Transport`] between the lookup and the
+//! wire.
 //!
-//! No DNS library here (that is `transport.rs` and `failure.rs`) and no decision (that is `lookup.rs`). The tests put a
-//! scripted DNS behind [`Ask`].
+//! The DNS library is used in `wire.rs` and `failure.rs` only, and decisions are made in
+//! `lookup.rs`. The tests implement [`Transport`] with a scripted DNS.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use headless_core::{BoxFuture, Failure, FailureKind, Negative};
 
-/// The record types this crate asks for.
+/// The record types that this crate asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     A,
@@ -18,7 +19,7 @@ pub(crate) enum Kind {
     Ptr,
 }
 
-/// One question: an absolute name in lower case, with its trailing dot, and a type.
+/// One question: a type, and an absolute name in lower case with its trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Question {
     pub(crate) kind: Kind,
@@ -33,7 +34,7 @@ impl Question {
         }
     }
 
-    /// The address question that can be answered with `ip`.
+    /// Returns the question for the addresses of `name` that `ip` would answer.
     pub(crate) fn forward(ip: IpAddr, name: String) -> Self {
         Self {
             kind: if ip.is_ipv4() { Kind::A } else { Kind::Aaaa },
@@ -41,7 +42,8 @@ impl Question {
         }
     }
 
-    /// The PTR question for `ip`. SPEC(RFC 1035 3.5, RFC 3596 2.5): octets, or nibbles, in reverse.
+    /// Returns the PTR question for `ip`. SPEC(RFC 1035 3.5, RFC 3596 2.5): octets, or nibbles, in
+    /// reverse.
     pub(crate) fn reverse(ip: IpAddr) -> Self {
         let name = match ip {
             IpAddr::V4(ip) => {
@@ -73,7 +75,7 @@ impl fmt::Display for Question {
     }
 }
 
-/// A record as far as this crate reads it. Names are in lower case, with their trailing dot.
+/// A record, as far as this crate reads it. Names are in lower case, with their trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) owner: String,
@@ -84,14 +86,14 @@ pub(crate) struct Record {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Data {
     Ip(IpAddr),
-    /// Priority and weight are left out: Kubernetes gives them no meaning.
+    /// Priority and weight are left out, as Kubernetes gives them no meaning.
     Srv {
         target: String,
         port: u16,
     },
-    /// PTR.
+    /// The name in a PTR record.
     Name(String),
-    /// CNAME.
+    /// The target of a CNAME record.
     Alias(String),
 }
 
@@ -100,42 +102,51 @@ pub(crate) enum Data {
 pub(crate) struct Records {
     pub(crate) answers: Vec<Record>,
     pub(crate) additionals: Vec<Record>,
-    /// Not all of them: the answer did not fit, not even over TCP.
+    /// Whether some records did not fit, not even over TCP.
     pub(crate) truncated: bool,
 }
 
-/// An answer without records to use.
+/// The reasons why a question has no records as its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Miss {
-    /// NXDOMAIN or NODATA: an answer, and a fact.
+pub(crate) enum LookupError {
+    /// NXDOMAIN or NODATA: an answer, which says that there are none.
     Negative(Negative),
-    /// It did not fit, not even over TCP, and no record came.
+    /// The answer did not fit, not even over TCP, and came without records.
     Truncated,
-    /// DNS did not say.
+    /// There was no answer.
     Failed(Failure),
 }
 
-impl Miss {
+impl LookupError {
     pub(crate) fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
         Self::Failed(Failure::new(kind, detail))
     }
 }
 
-pub(crate) type Reply = Result<Records, Miss>;
+pub(crate) type Reply = Result<Records, LookupError>;
 
-/// Puts one question to DNS. Every wait is bounded by the implementation; dropping the future loses nothing but this
-/// answer.
-pub(crate) trait Ask: Send + Sync + 'static {
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply>;
+pub(crate) fn positive(reply: Reply) -> Result<Option<Records>, Failure> {
+    match reply {
+        Ok(records) => Ok(Some(records)),
+        Err(LookupError::Negative(_) | LookupError::Truncated) => Ok(None),
+        Err(LookupError::Failed(failure)) => Err(failure),
+    }
 }
 
-/// Questions under way at the same time when there is one per pod.
+/// Sends one question to DNS. The implementation bounds each wait. Dropping the future loses only
+/// this answer.
+pub(crate) trait Transport: Send + Sync + 'static {
+    fn query<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply>;
+}
+
+/// The number of questions under way at the same time, if there is one per pod.
 ///
-/// Enough to name 1,000 pods in about 63 round trips; few enough that a DNS server does not notice a client that
-/// starts.
+/// It is enough to name 1,000 pods in about 63 round trips, and so few that a DNS server does not
+/// notice a client that starts.
 pub(crate) const PARALLEL: usize = 16;
 
-/// Records read of one answer, and endpoints made of it. More than a message holds (64 KiB, at least 12 bytes each).
+/// The largest number of records that are read of one answer, and of endpoints that are made of it.
+/// It is more than a message holds (64 KiB, with at least 12 bytes per record).
 pub(crate) const MAX_RECORDS: usize = 8192;
 
 #[cfg(test)]

@@ -1,23 +1,25 @@
-//! `/etc/resolv.conf` as Kubernetes writes it into a pod: the name servers, and what the search list tells about the
-//! cluster.
+//! `/etc/resolv.conf` as Kubernetes writes it into a pod: the name servers, and what the search
+//! list tells about the cluster.
 //!
-//! The search list is read for the namespace and the zone only; it is never searched, since queries are absolute names.
-//! Options are ignored: the ones that suit a shell (`ndots:5`, no EDNS, 5 s) do not suit a client that polls.
+//! The search list is read for the namespace and the zone only. It is never searched, since all
+//! queries are for absolute names. Options are ignored: those that suit a shell (`ndots:5`, no
+//! EDNS, 5 s) do not suit a client that polls.
 //!
-//! Source: resolv.conf(5); Kubernetes "DNS for Services and Pods": `search <ns>.svc.<zone> svc.<zone> <zone>`.
+//! Source: resolv.conf(5); Kubernetes "DNS for Services and Pods": `search <ns>.svc.<zone>
+//! svc.<zone> <zone>`.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// What one `resolv.conf` says.
+/// The contents of one `resolv.conf`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ResolvConf {
-    /// At most three, like glibc (`MAXNS`).
+    /// At most three, as in glibc (`MAXNS`).
     pub(crate) nameservers: Vec<SocketAddr>,
     search: Vec<String>,
 }
 
 impl ResolvConf {
-    /// Reads the text of the file. Lines that make no sense are passed over, as every resolver does.
+    /// Parses the text of the file. Invalid lines are skipped, as in every resolver.
     pub(crate) fn parse(text: &str) -> Self {
         let mut conf = Self::default();
         for line in text.lines() {
@@ -39,14 +41,14 @@ impl ResolvConf {
         conf
     }
 
-    /// The cluster's zone, from the entry `svc.<zone>`, or else from `<ns>.svc.<zone>`.
+    /// Returns the cluster's zone, from the entry `svc.<zone>`, or else from `<ns>.svc.<zone>`.
     pub(crate) fn zone(&self) -> Option<&str> {
         let bare = self.search.iter().find_map(|entry| entry.strip_prefix("svc."));
         bare.or_else(|| self.pod_entry().map(|(_, zone)| zone))
             .filter(|zone| !zone.is_empty())
     }
 
-    /// The pod's own namespace, from the entry `<ns>.svc.<zone>`.
+    /// Returns the pod's own namespace, from the entry `<ns>.svc.<zone>`.
     pub(crate) fn namespace(&self) -> Option<&str> {
         self.pod_entry().map(|(namespace, _)| namespace)
     }

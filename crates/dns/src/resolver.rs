@@ -1,18 +1,17 @@
-//! [`DnsResolver`]: the public face of `lookup.rs`.
+//! [`DnsResolver`]: the public interface of `lookup.rs`.
 
 use std::fmt;
 use std::sync::Arc;
 
-use headless_core::{BoxFuture, Port, Resolution, Resolve, ServiceName, Target};
+use headless_core::{BoxFuture, Port, Resolution, Resolve, ServiceName};
 
-use crate::DnsResolverBuilder;
-use crate::identity::PtrVerifier;
 use crate::lookup::Lookup;
+use crate::verifier::PtrVerifier;
 
 /// Looks up the pods of one headless Service over DNS.
 ///
-/// It neither caches answers nor repeats lookups; it remembers how names are found (see the [crate's
-/// documentation](crate)).
+/// It neither caches answers nor repeats lookups. It remembers how names are found (see the
+/// [crate's documentation](crate)).
 ///
 /// # Cancel safety
 /// A lookup may be dropped at any time.
@@ -22,11 +21,6 @@ pub struct DnsResolver {
 }
 
 impl DnsResolver {
-    /// Settings for looking up `target`.
-    pub fn builder(target: Target) -> DnsResolverBuilder {
-        DnsResolverBuilder::new(target)
-    }
-
     pub(crate) fn new(lookup: Lookup, port: Option<Port>) -> Self {
         Self {
             lookup: Arc::new(lookup),
@@ -34,23 +28,27 @@ impl DnsResolver {
         }
     }
 
-    /// A check that asks DNS whether an address still belongs to the pod that is to be connected to; asks the same name servers
-    /// as this resolver. For `BalancerBuilder::identify` of the `headless` crate.
+    /// Returns a verification that asks DNS, when a connection is opened, whether the address still
+    /// belongs to its pod. It asks the same name servers as this resolver.
+    ///
+    /// Pass it to `BalancerBuilder::verify_peer` of the `headless` crate.
     #[must_use]
     pub fn ptr_verifier(&self) -> PtrVerifier {
         PtrVerifier::new(Arc::clone(&self.lookup))
     }
 
-    /// The full name of the Service, as it is asked.
+    /// Returns the full name of the Service that is looked up.
     #[must_use]
     pub fn service_name(&self) -> &ServiceName {
-        &self.lookup.wanted.service
+        &self.lookup.params.service
     }
 }
 
 impl Resolve for DnsResolver {
-    /// Asks once. A question waits at most three times the timeout for each name server; finding names adds at most 5
-    /// s, since those that are missing then are found at the next lookups.
+    /// Looks the pods up once.
+    ///
+    /// A question waits at most three times the timeout for each name server. Finding names adds at
+    /// most 5 s; names that are missing then are found by the next lookups.
     fn resolve(&self) -> BoxFuture<'_, Resolution> {
         Box::pin(self.lookup.resolve())
     }

@@ -1,7 +1,7 @@
-//! SRV answers: targets joined with their addresses, and what they say about ports.
+//! SRV answers: targets are joined with their addresses, and ports are read.
 //!
-//! [`AnswerBuilder`] does the joining, by owner name; addresses that the server left out are looked up here. What the
-//! ports *mean* for the user's question is decided in `lookup.rs`.
+//! [`AnswerBuilder`] joins by owner name; addresses that the server left out are looked up here.
+//! What the ports *mean* for the target is decided in `lookup.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use headless_core::{Answer, AnswerBuilder, Failure, FailureKind, FoundBy, Negative, NegativeKind};
+use headless_core::{Answer, Failure, FailureKind, FoundBy, Negative, NegativeKind};
 
-use crate::address::{Wanted, addresses};
+use crate::address::addresses;
+use crate::answer::AnswerBuilder;
 use crate::explain;
-use crate::records::{Ask, Data, MAX_RECORDS, Miss, PARALLEL, Question, Records};
+use crate::params::LookupParams;
+use crate::records::{Data, LookupError, MAX_RECORDS, PARALLEL, Question, Records, Transport};
 
-/// The ports that SRV records name, each once, sorted; `0` is kube-dns's way to say that it does not know.
+/// Returns the ports of the SRV records, each once, sorted. kube-dns uses `0` if it does not know
+/// the port.
 pub(crate) fn ports(records: &Records) -> BTreeSet<u16> {
     let port = |data: &Data| {
         if let Data::Srv { port, .. } = data {
@@ -27,7 +30,7 @@ pub(crate) fn ports(records: &Records) -> BTreeSet<u16> {
     records.answers.iter().filter_map(|record| port(&record.data)).collect()
 }
 
-/// Whether the answer has SRV records at all: one that is merely an alias has none.
+/// Returns whether the answer has SRV records: an answer with an alias only has none.
 pub(crate) fn has_targets(records: &Records) -> bool {
     records
         .answers
@@ -40,15 +43,20 @@ pub(crate) fn has_targets(records: &Records) -> bool {
 pub(crate) struct Listing<'a> {
     pub(crate) question: &'a Question,
     pub(crate) records: &'a Records,
-    /// The port of every pod, whatever the records say.
+    /// The port of each pod, if it does not depend on the records.
     pub(crate) number: Option<u16>,
     pub(crate) found_by: FoundBy,
-    /// An answer that is cut off has many more targets than addresses: this chooses which of them are asked for.
+    /// The number of SRV answers so far. A truncated answer has many more targets than addresses;
+    /// this chooses which of them are looked up.
     pub(crate) turn: usize,
 }
 
-/// The pods of an SRV answer.
-pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -> Result<Answer, Miss> {
+/// Returns the pods of an SRV answer.
+pub(crate) async fn pods(
+    transport: &dyn Transport,
+    params: &LookupParams,
+    listing: Listing<'_>,
+) -> Result<Answer, LookupError> {
     let Listing {
         question,
         records,
@@ -57,7 +65,7 @@ pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -
         turn,
     } = listing;
     refuse_too_many_endpoints(&listing)?;
-    let mut pods = AnswerBuilder::new(&wanted.service, wanted.family).only_set(wanted.set.as_deref());
+    let mut pods = AnswerBuilder::new(&params.service, params.family).only_set(params.set.as_deref());
     let mut ttl = Duration::MAX;
     let mut targets = BTreeSet::new();
     for record in &records.answers {
@@ -81,7 +89,8 @@ pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -
     let mut failure = None;
     let mut missing = pods.targets_without_address();
     if records.truncated && missing.len() > MAX_OF_PART {
-        // What is left out now has its turn at one of the next looks: such an answer only adds.
+        // The targets that are left out now are looked up by later lookups: such an answer only
+        // adds.
         let first = turn.wrapping_mul(MAX_OF_PART) % missing.len();
         missing.rotate_left(first);
         missing.truncate(MAX_OF_PART);
@@ -90,7 +99,7 @@ pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -
     let mut replies = stream::iter(missing)
         .map(|target| async move {
             let owner = format!("{target}.");
-            let reply = addresses(ask, &owner, wanted).await;
+            let reply = addresses(transport, &owner, params).await;
             (owner, reply)
         })
         .buffered(PARALLEL);
@@ -101,13 +110,13 @@ pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -
                 ttl = ttl.min(found.ttl);
                 incomplete |= found.truncated;
             }
-            Err(Miss::Negative(_)) => {}
-            Err(Miss::Truncated) => {
+            Err(LookupError::Negative(_)) => {}
+            Err(LookupError::Truncated) => {
                 failure = Some(Failure::new(FailureKind::TooLarge, format!("the addresses of {owner}")))
             }
-            Err(Miss::Failed(failed)) => failure = Some(failed),
+            Err(LookupError::Failed(failed)) => failure = Some(failed),
         }
-        // One that does not answer would not answer the others.
+        // A server that does not answer one question would not answer the others.
         if failure.is_some() {
             break;
         }
@@ -115,31 +124,32 @@ pub(crate) async fn pods(ask: &dyn Ask, wanted: &Wanted, listing: Listing<'_>) -
     drop(replies);
     let refused = pods.refused();
     if refused > 0 {
-        let service = &wanted.service;
+        let service = &params.service;
         tracing::debug!(%service, %question, refused, "records refused: names, addresses or ports that no pod has");
     }
     let answer = pods.finish(ttl, found_by);
     match (failure, answer.endpoints.is_empty()) {
         (None, false) if !incomplete => Ok(answer),
-        // INVARIANT(I5): a pod whose address could not be asked for must not be missed for that.
+        // INVARIANT(I5): a pod whose address could not be looked up must not be removed for that.
         (_, false) => Ok(answer.truncated()),
-        (Some(failure), true) => Err(Miss::Failed(failure)),
-        (None, true) if incomplete => Err(Miss::Truncated),
-        (None, true) if refused > 0 => Err(foreign(wanted, question, &targets)),
+        (Some(failure), true) => Err(LookupError::Failed(failure)),
+        (None, true) if incomplete => Err(LookupError::Truncated),
+        (None, true) if refused > 0 => Err(foreign(params, question, &targets)),
         (None, true) => {
             let asked = format!(
                 "{question} has {} targets, each of which, asked for its address,",
                 targets.len()
             );
-            Err(Miss::Negative(Negative::new(NegativeKind::NoData, None, asked)))
+            Err(LookupError::Negative(Negative::new(NegativeKind::NoData, None, asked)))
         }
     }
 }
 
 /// Refuses an answer whose ports and addresses multiply to more endpoints than DNS can list pods.
 ///
-/// WHY: a few hundred ports and a few thousand addresses of one name fit into a message and make a million endpoints.
-fn refuse_too_many_endpoints(listing: &Listing<'_>) -> Result<(), Miss> {
+/// WHY: a few hundred ports and a few thousand addresses of one name fit into a message, and make a
+/// million endpoints.
+fn refuse_too_many_endpoints(listing: &Listing<'_>) -> Result<(), LookupError> {
     let mut targets: BTreeMap<&str, (BTreeSet<u16>, BTreeSet<IpAddr>)> = BTreeMap::new();
     for record in listing.records.answers.iter().chain(&listing.records.additionals) {
         match &record.data {
@@ -161,21 +171,21 @@ fn refuse_too_many_endpoints(listing: &Listing<'_>) -> Result<(), Miss> {
         "{} was answered with {endpoints} endpoints, at most {MAX_RECORDS} are read",
         listing.question
     );
-    Err(Miss::failed(FailureKind::Malformed, detail))
+    Err(LookupError::failed(FailureKind::Malformed, detail))
 }
 
-fn foreign(wanted: &Wanted, question: &Question, targets: &BTreeSet<&str>) -> Miss {
-    if targets.contains(wanted.service.fqdn().as_str()) {
-        return Miss::Failed(explain::not_headless(wanted));
+fn foreign(params: &LookupParams, question: &Question, targets: &BTreeSet<&str>) -> LookupError {
+    if targets.contains(params.service.fqdn().as_str()) {
+        return LookupError::Failed(explain::not_headless(params));
     }
     let example = targets.first().copied().unwrap_or_default();
     let detail = format!(
         "{question} lists {} targets, none of them a usable pod of {}: `{example}`",
         targets.len(),
-        wanted.service
+        params.service
     );
-    Miss::failed(FailureKind::Foreign, detail)
+    LookupError::failed(FailureKind::Foreign, detail)
 }
 
-/// Addresses asked for at one look where the SRV answer is cut off: eight waves.
+/// The number of addresses looked up at once for a truncated SRV answer: eight waves.
 const MAX_OF_PART: usize = 8 * PARALLEL;

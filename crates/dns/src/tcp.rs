@@ -1,17 +1,20 @@
-//! DNS over TCP to one name server, for answers that do not fit into a datagram. Bytes in, bytes out.
+//! DNS over TCP to one name server, for answers that do not fit into a datagram: bytes in, bytes
+//! out.
 //!
-//! Our own, because the DNS library throws the records of an answer away that is cut off over TCP too, and hides which
-//! transport an answer came by. No task runs in the background: a connection is used by one exchange at a time and lies
-//! idle between two. What the bytes mean is read in `wire.rs`.
+//! The DNS library is not used, because it drops the records of an answer that is truncated over
+//! TCP, too, and hides the transport of an answer. There is no background task: a connection is
+//! used by one exchange at a time and is idle in between. The bytes are parsed in `wire.rs`.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+
+use crate::sync::lock;
 
 /// The connections to one name server.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ struct Connection {
 }
 
 impl Tcp {
-    /// Opens no socket yet.
+    /// Returns a client without connections. It opens no socket yet.
     pub(crate) fn new(addr: SocketAddr) -> Self {
         Self {
             addr,
@@ -44,10 +47,12 @@ impl Tcp {
     /// Sends `query` and returns the message that comes back. The caller limits the time.
     ///
     /// # Cancel safety
-    /// Dropped half-way, it closes the connection it used: a late answer cannot be taken for another question's.
+    /// If the future is dropped, the connection that it used is closed, so that a late answer
+    /// cannot be taken for that of another question.
     pub(crate) async fn exchange(&self, query: &[u8]) -> io::Result<Vec<u8>> {
         if let Some(connection) = self.take() {
-            // WHY: a server may close an idle connection at any time; only a new one tells whether it is there.
+            // WHY: a server may close an idle connection at any time. Only a new connection tells
+            // whether the server is there.
             if let Ok(answer) = self.on(connection, query).await {
                 return Ok(answer);
             }
@@ -61,7 +66,7 @@ impl Tcp {
     /// SPEC(RFC 1035 4.2.2): each message is preceded by its length, in two bytes.
     async fn on(&self, mut connection: Connection, query: &[u8]) -> io::Result<Vec<u8>> {
         let length = u16::try_from(query.len()).map_err(io::Error::other)?;
-        // In one piece: some servers take the first segment for the whole (RFC 7766 8).
+        // One write: some servers take the first segment for the whole message (RFC 7766 8).
         let message = [&length.to_be_bytes(), query].concat();
         let stream = &mut connection.stream;
         stream.write_all(&message).await?;
@@ -73,7 +78,7 @@ impl Tcp {
     }
 
     fn take(&self) -> Option<Connection> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         let now = Instant::now();
         idle.retain(|idle| {
             now.duration_since(idle.since) < KEEP && now.duration_since(idle.connection.opened) < MAX_AGE
@@ -82,8 +87,8 @@ impl Tcp {
     }
 
     fn keep(&self, connection: Connection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // The others of a burst are closed; two are what A and AAAA of one name take.
+        let mut idle = lock(&self.idle);
+        // The other connections of a burst are closed; A and AAAA of one name need two.
         if idle.len() < MAX_IDLE {
             idle.push(Idle {
                 connection,
@@ -96,6 +101,6 @@ impl Tcp {
 const MAX_IDLE: usize = 2;
 /// CoreDNS closes an idle connection after 10 s.
 const KEEP: Duration = Duration::from_secs(9);
-/// WHY an age at all: dnsmasq answers each connection from a process of its own, which knows what was true when the
-/// connection was opened. This is how stale it can be; other servers lose a handshake at every sixth look.
+/// WHY: dnsmasq answers each connection from a process of its own, whose data is as old as the
+/// connection. This bounds the age; other servers lose a handshake at every sixth lookup.
 const MAX_AGE: Duration = Duration::from_secs(30);

@@ -1,12 +1,13 @@
-//! The wire: one question, put to one name server. With `failure.rs`, the only file that knows the DNS library.
+//! One question to one name server. Only this file and `failure.rs` use the DNS library.
 //!
-//! UDP is the library's, TCP is `tcp.rs`. The library's pool of connections is used without its `Resolver` around it: that adds a cache (we poll to see
-//! changes), search lists (they hide failures), the hosts file (it would answer for our own pod for ever) and answers
-//! of its own for reserved zones. Which server is asked is decided in `transport.rs`.
+//! UDP is the library's, TCP is `tcp.rs`. The library's connection pool is used without its
+//! `Resolver`, which adds a cache (a poll would see no changes), search lists (they hide failures),
+//! the hosts file (it would always answer for this pod itself) and its own answers for reserved
+//! zones. Which server is asked is decided in `name_servers.rs`.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use headless_core::FailureKind;
@@ -21,7 +22,8 @@ use hickory_resolver::proto::rr::{self, RData, RecordType};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 
 use crate::failure;
-use crate::records::{Data, Kind, Miss, Question, Record, Records, Reply};
+use crate::records::{Data, Kind, LookupError, Question, Record, Records, Reply};
+use crate::sync::lock;
 use crate::tcp::Tcp;
 
 /// One name server, and the connections to it.
@@ -30,12 +32,12 @@ pub(crate) struct NameServer {
     udp: NameServerPool<TokioRuntimeProvider>,
     tcp: Tcp,
     timeout: Duration,
-    /// Questions whose answers did not fit into UDP: they go over TCP at once.
+    /// Questions whose answers did not fit into UDP: they are sent over TCP at once.
     large: Mutex<BTreeSet<Question>>,
 }
 
 impl NameServer {
-    /// A server that is given `timeout` for each attempt. Opens no socket yet.
+    /// Returns a client with `timeout` for each attempt. It opens no socket yet.
     pub(crate) fn new(addr: SocketAddr, timeout: Duration) -> Result<Self, String> {
         let tls = TlsConfig::new().map_err(|error| error.to_string())?;
         let context = Arc::new(PoolContext::new(options(addr.ip(), timeout), tls));
@@ -53,16 +55,16 @@ impl NameServer {
     }
 
     /// Asks over UDP, and over TCP if the answer does not fit.
-    pub(crate) async fn ask(&self, question: &Question) -> Reply {
+    pub(crate) async fn query(&self, question: &Question) -> Reply {
         let name = rr::Name::from_ascii(&question.name);
-        let name = name.map_err(|error| Miss::failed(FailureKind::Malformed, format!("{question}: {error}")))?;
+        let name = name.map_err(|error| LookupError::failed(FailureKind::Malformed, format!("{question}: {error}")))?;
         let query = Query::query(name, record_type(question.kind));
         // INVARIANT(I8): the library checks its own deadline between rounds only.
         let reply = tokio::time::timeout(self.timeout * ROUNDS, self.send(question, &query))
             .await
             .unwrap_or(Err(NetError::Timeout));
         match reply.and_then(|response| DnsError::from_response(response).map_err(NetError::from)) {
-            Ok(response) if response.truncation && response.answers.is_empty() => Err(Miss::Truncated),
+            Ok(response) if response.truncation && response.answers.is_empty() => Err(LookupError::Truncated),
             Ok(response) => Ok(Records {
                 answers: response.answers.iter().filter_map(record).collect(),
                 additionals: response.additionals.iter().filter_map(record).collect(),
@@ -72,7 +74,8 @@ impl NameServer {
         }
     }
 
-    /// The way of a question: TCP at once where UDP was too small the last time, which saves a round trip per look.
+    /// Sends the question over UDP, or over TCP at once if UDP was too small for the last answer,
+    /// which saves a round trip per lookup.
     async fn send(&self, question: &Question, query: &Query) -> Result<DnsResponse, NetError> {
         if self.large().contains(question) {
             let reply = self.over_tcp(query).await;
@@ -80,7 +83,7 @@ impl NameServer {
             if !stays {
                 self.large().remove(question);
             }
-            // Whatever is the matter with TCP, UDP may still get through, or get a smaller answer.
+            // If TCP fails, UDP may still work, or the answer may have become smaller.
             if matches!(reply, Ok(_) | Err(NetError::Dns(DnsError::NoRecordsFound(_)))) {
                 return reply;
             }
@@ -109,7 +112,7 @@ impl NameServer {
 
     async fn over_tcp(&self, query: &Query) -> Result<DnsResponse, NetError> {
         let mut request = DnsRequest::from_query(query.clone(), self.request());
-        // A connection carries one question at a time, so any number tells it from the others.
+        // A connection carries one question at a time, so any number will do.
         request.metadata.id = 1;
         let bytes = request.to_vec()?;
         let exchange = tokio::time::timeout(self.timeout, self.tcp.exchange(&bytes)).await;
@@ -132,20 +135,23 @@ impl NameServer {
         request
     }
 
-    /// Whether to expect that this answer, come over TCP, would not fit into UDP the next time.
+    /// Returns whether this answer, which came over TCP, is expected not to fit into UDP the next
+    /// time.
     ///
-    /// WHY half the limit: a set that grows and shrinks by a pod around the limit must not take both ways each time.
+    /// WHY half the limit: a set that varies by one pod around the limit must not use both
+    /// transports each time.
     fn is_large(&self, response: &DnsResponse) -> bool {
         response.truncation || response.as_buffer().len() > usize::from(payload(self.addr.ip()) / 2)
     }
 
-    /// Never held across an await. A poisoned lock is taken all the same: each change is a single insertion or removal.
+    /// Never held across an await.
     fn large(&self) -> MutexGuard<'_, BTreeSet<Question>> {
-        self.large.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.large)
     }
 }
 
-/// Whether the same question may be answered a moment later. Each negative answer, and one cut off, is an answer.
+/// Returns whether the same question may be answered a moment later. A negative answer and a
+/// truncated one are answers.
 fn may_be_a_lost_packet(error: &NetError) -> bool {
     !matches!(
         error,
@@ -175,8 +181,9 @@ fn options(server: IpAddr, timeout: Duration) -> ResolverOpts {
     options
 }
 
-/// How large a UDP answer may be: 1232 bytes pass every network unfragmented (RFC 9715); to a server on this very node
-/// (NodeLocal DNSCache listens on a link-local address) nothing is fragmented, and 4096 is all the library receives.
+/// Returns the largest UDP answer: 1232 bytes pass each network unfragmented (RFC 9715). To a
+/// server on this node (NodeLocal DNSCache listens on a link-local address) nothing is fragmented,
+/// and 4096 is all that the library receives.
 fn payload(server: IpAddr) -> u16 {
     let on_this_node = match server {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local(),
@@ -215,11 +222,14 @@ fn record(record: &rr::Record) -> Option<Record> {
     })
 }
 
-/// Repetitions after the first attempt. One: `Refresh` asks again anyway, with pauses that the library does not make.
+/// Repetitions after the first attempt. One suffices: `Refresh` asks again anyway, with pauses that
+/// the library does not make.
 const RETRIES: usize = 1;
-/// Two attempts over UDP and one exchange over TCP, in units of the timeout: the bound for one server.
+/// Two attempts over UDP and one exchange over TCP, in units of the timeout: the bound for one
+/// server.
 const ROUNDS: u32 = 3;
-/// Questions remembered as large: those of one Service are three, and each of its pods' answers fits.
+/// The number of questions that are remembered as large. One Service has three, and the answers for
+/// its pods fit.
 const MAX_LARGE: usize = 64;
 
 #[cfg(test)]

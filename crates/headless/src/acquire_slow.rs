@@ -1,163 +1,162 @@
-//! Everything in [`Balancer::acquire`] that waits: for a pool, for other pods, for pods at all. The way without a wait is
-//! `balancer.rs`.
+//! Everything in [`Balancer::acquire`] that waits: for a pool, for other endpoints, for any
+//! endpoint. The way without a wait is `acquire.rs`.
 //!
-//! A *round* tries each pod of the view that fits, once. Between rounds it waits for a change, until the deadline.
+//! A *round* tries each endpoint of the view that fits, once. Between rounds it waits for a change,
+//! until the deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use headless_core::policy::Excluded;
-use headless_core::{Connect, Endpoint, EndpointKey, Route};
+use headless_core::{Connect, EndpointKey, Route};
 use tokio::time::{Instant, timeout_at};
 
 use crate::balancer::{Balancer, Choice};
-use crate::error::AcquireError;
+use crate::error::{AcquireError, Attempts, Circumstances, TimedOut};
 use crate::lease::Lease;
-use crate::pool::{ConnectError, Counts, Refusal, Stage};
+use crate::pool::{Refusal, Stage};
+use crate::view::View;
+
+/// Which endpoints a caller accepts.
+#[derive(Clone, Copy)]
+pub(crate) enum EndpointFilter<'a> {
+    Any,
+    /// Others than these; these if no other fits.
+    RatherNot(&'a [EndpointKey]),
+    /// These only.
+    Only(&'a [EndpointKey]),
+}
 
 impl<C: Connect> Balancer<C> {
-    /// Everything that waits.
+    /// Waits for a connection. `first` is an endpoint that was chosen already.
     #[cold]
     pub(crate) async fn acquire_slow(
         &self,
         route: Route,
         mut first: Option<Choice<C>>,
-        wanted: Wanted<'_>,
+        filter: EndpointFilter<'_>,
     ) -> Result<Lease<C>, AcquireError> {
         let start = Instant::now();
-        let deadline = start + self.shared.acquire_timeout;
-        if let Some(role) = route.role().filter(|_| !self.shared.role_aware) {
-            return Err(AcquireError::RolesNotConfigured {
-                service: Arc::clone(&self.shared.env.service),
-                role,
-            });
+        let deadline = start + self.state.acquire_timeout;
+        let context = &self.state.context;
+        if let Some(role) = route.role().filter(|_| !self.state.role_aware) {
+            let service = Arc::clone(&context.pools.service);
+            return Err(AcquireError::RolesNotConfigured { service, role });
         }
-        let mut round = Round::default();
+        let mut attempts = Attempts::default();
         loop {
-            // Made before the view is read: what `notify_waiters` announces from now on is not missed.
-            let changed = self.shared.env.changed.notified();
-            round = match self.round(route, first.take(), wanted, deadline).await {
+            // Made before the view is read: a change from now on is not missed.
+            let changed = context.changed.notified();
+            attempts = match self.round(route, first.take(), filter, deadline).await {
                 Ok(lease) => return Ok(lease),
-                Err(next) => next.after(round),
+                Err(next) => next.after(attempts),
             };
-            if round.is_final() || self.shared.is_shut_down() || Instant::now() >= deadline {
-                return Err(self.shared.explain(route, round, start.elapsed()));
+            let closed = self.state.reconciler.is_closed();
+            if attempts.is_final() || closed || Instant::now() >= deadline {
+                return Err(self.explain(attempts, route, start.elapsed()));
             }
-            // Nobody fits, or nobody can be reached: DNS is asked, and the next round comes with a change or in a while.
-            self.shared.env.evidence.request_reresolution();
+            // No endpoint fits, or none can be reached: DNS is asked, and the next round comes with
+            // a change or after a while.
+            context.evidence.request_reresolution();
             let _changed = timeout_at(deadline.min(Instant::now() + NEXT_ROUND), changed).await;
         }
     }
 
-    /// Tries each pod of the current view that fits, once.
+    /// Tries each endpoint of the current view that fits, once.
     async fn round(
         &self,
         route: Route,
         first: Option<Choice<C>>,
-        wanted: Wanted<'_>,
+        filter: EndpointFilter<'_>,
         deadline: Instant,
-    ) -> Result<Lease<C>, Round> {
-        let view = self.shared.view.load_full();
-        let listed = |key: &EndpointKey| view.backends.iter().position(|backend| backend.endpoint.key() == key);
-        let mut tried: Vec<usize> = match wanted {
-            Wanted::Any => Vec::new(),
-            Wanted::RatherNot(pods) => pods.iter().filter_map(listed).collect(),
-            Wanted::Only(pods) => {
-                let listed: Vec<usize> = pods.iter().filter_map(listed).collect();
-                (0..view.backends.len())
-                    .filter(|index| !listed.contains(index))
-                    .collect()
-            }
-        };
-        let second_choice = matches!(wanted, Wanted::RatherNot(_)) && !tried.is_empty();
-        let mut round = Round {
-            asked: match wanted {
-                Wanted::Only(pods) => Some(pods.len()),
-                Wanted::Any | Wanted::RatherNot(_) => None,
+    ) -> Result<Lease<C>, Attempts> {
+        let view = self.state.reconciler.view_full();
+        let mut excluded = filter.excluded_from(&view);
+        let mut attempts = Attempts {
+            requested: match filter {
+                EndpointFilter::Only(endpoints) => Some(endpoints.len()),
+                EndpointFilter::Any | EndpointFilter::RatherNot(_) => None,
             },
-            ..Round::default()
+            ..Attempts::default()
         };
-        // The view may have changed since the first choice: its index is that of the pod now, or of nobody.
+        // The view may have changed since the first choice: the index is that of the endpoint now.
         let mut first = first.map(|choice| (choice.index_in(&view), choice));
         loop {
             let choice = first.take().or_else(|| {
-                let choice = self.choose_in(&view, route, Excluded::of(&tried))?;
+                let choice = self.choose_in(&view, route, Excluded::of(&excluded))?;
                 Some((Some(choice.index), choice))
             });
             let Some((index, choice)) = choice else {
-                // Nobody else fits. Those to be unhealthy are better than nobody, once.
-                if second_choice && round.tried == 0 && !tried.is_empty() {
-                    tried.clear();
+                // No other fits: those that were to be avoided are better than none, once.
+                let may_fall_back = matches!(filter, EndpointFilter::RatherNot(_));
+                if may_fall_back && attempts.tried == 0 && !excluded.is_empty() {
+                    excluded.clear();
                     continue;
                 }
-                return Err(round);
+                return Err(attempts);
             };
-            round.tried += 1;
+            attempts.tried += 1;
             let mut stage = Stage::default();
-            match timeout_at(deadline, choice.in_flight.on().checkout(&mut stage)).await {
-                Ok(Ok((conn, slot))) => return Ok(choice.lend(conn, slot)),
+            let pool = &choice.in_flight.on().pool;
+            match timeout_at(deadline, pool.checkout(&mut stage)).await {
+                Ok(Ok((conn, slot))) => return Ok(choice.lease(conn, slot)),
                 Ok(Err(Refusal::Removed)) => {}
-                Ok(Err(Refusal::Full)) => round.full += 1,
-                Ok(Err(Refusal::Dial(error))) => round.last_connect_error = Some(error),
+                Ok(Err(Refusal::Full)) => attempts.full += 1,
+                Ok(Err(Refusal::Connect(error))) => attempts.last_connect_error = Some(error),
                 Err(_elapsed) => {
                     let backend = choice.in_flight.on();
-                    round.timed_out = Some(Late {
+                    attempts.timed_out = Some(TimedOut {
                         endpoint: Arc::clone(&backend.endpoint),
                         stage,
-                        counts: backend.counts(),
+                        counts: backend.pool.counts(),
                         last_failure: backend.last_failure(),
                     });
-                    return Err(round);
+                    return Err(attempts);
                 }
             }
-            tried.extend(index);
+            excluded.extend(index);
+        }
+    }
+
+    fn explain(&self, attempts: Attempts, route: Route, waited: Duration) -> AcquireError {
+        let pools = &self.state.context.pools;
+        let service = &pools.service;
+        if self.state.reconciler.is_closed() {
+            let service = Arc::clone(service);
+            return AcquireError::ShutDown { service };
+        }
+        let status = self.state.discovery.status();
+        let failure = status.last_failure.filter(|_| status.failures > 0);
+        let dns_said = status.last_negative.or(failure.map(|last| last.failure.to_string()));
+        attempts.explain(Circumstances {
+            service,
+            role: route.role(),
+            endpoints: self.state.reconciler.view().backends.len(),
+            max_connections: pools.config.max_connections_per_endpoint,
+            max_waiters: pools.config.max_waiters_per_endpoint,
+            last_good_age: status.last_good_age,
+            dns_said,
+            waited,
+        })
+    }
+}
+
+impl EndpointFilter<'_> {
+    /// The indices of the endpoints of `view` that it excludes.
+    fn excluded_from<C: Connect>(self, view: &View<C>) -> Vec<usize> {
+        let index_of = |key: &EndpointKey| view.backends.iter().position(|backend| backend.endpoint.key() == key);
+        match self {
+            Self::Any => Vec::new(),
+            Self::RatherNot(endpoints) => endpoints.iter().filter_map(index_of).collect(),
+            Self::Only(endpoints) => {
+                let accepted: Vec<usize> = endpoints.iter().filter_map(index_of).collect();
+                let all = 0..view.backends.len();
+                all.filter(|index| !accepted.contains(index)).collect()
+            }
         }
     }
 }
 
-/// Which pods a caller wants.
-#[derive(Clone, Copy)]
-pub(crate) enum Wanted<'a> {
-    Any,
-    /// Others than these; these if no other fits.
-    RatherNot(&'a [EndpointKey]),
-    /// These, or nobody.
-    Only(&'a [EndpointKey]),
-}
-
-/// What one round over all fitting pods came to.
-#[derive(Debug, Default)]
-pub(crate) struct Round {
-    /// How many pods the caller named, if no other will do.
-    pub(crate) asked: Option<usize>,
-    pub(crate) tried: usize,
-    pub(crate) full: usize,
-    pub(crate) last_connect_error: Option<ConnectError>,
-    pub(crate) timed_out: Option<Late>,
-}
-
-/// The pod that was being waited for when the time was up.
-#[derive(Debug)]
-pub(crate) struct Late {
-    pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) stage: Stage,
-    pub(crate) counts: Counts,
-    pub(crate) last_failure: Option<ConnectError>,
-}
-
-impl Round {
-    /// This round, with what the one before had learnt: the deadline may cut the last round short.
-    fn after(mut self, before: Self) -> Self {
-        self.tried = self.tried.max(before.tried);
-        self.last_connect_error = self.last_connect_error.or(before.last_connect_error);
-        self
-    }
-
-    /// Whether waiting for a change is pointless: the time is up, or every pod that fits has a full queue.
-    fn is_final(&self) -> bool {
-        self.timed_out.is_some() || (self.tried > 0 && self.full == self.tried)
-    }
-}
-
-/// How long a caller that found nobody waits before it tries everybody again, unless something changes sooner.
+/// How long a caller without an endpoint waits before it tries again, unless something changes
+/// sooner.
 const NEXT_ROUND: Duration = Duration::from_secs(1);

@@ -1,128 +1,165 @@
-//! [`Backend`]: one endpoint with its pool, its load and its state. It lives as long as the endpoint is listed, then drains.
+//! [`Backend`]: one endpoint in use, with its load and its pool. It lives as long as the endpoint
+//! is in the set, then drains.
+//!
+//! It decides whether its endpoint is healthy. A failed connection attempt makes it unhealthy and
+//! asks the discovery to resolve again; from then on one probe at a time, with back-off, finds out
+//! when it is back. Callers are sent there meanwhile only if nothing better is left.
 
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use headless_core::{AbortHandle, Connect, Endpoint, HasLoad, Load, Outcome, Timestamp, VerifyPeer};
-use tokio::runtime::Handle;
+use headless_core::{Connect, Endpoint, HasLoad, Load, Outcome, Timestamp};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::sleep;
+use tracing::{debug, info};
 
-use crate::clock::Clock;
-use crate::driver::Evidence;
-use crate::histogram::Recorder;
-use crate::pool::{self, Cap, ConnectError, PoolConfig, PoolState};
+use crate::entropy::entropy;
+use crate::evidence::Evidence;
+use crate::pool::{ConnectError, Pool, PoolContext, PoolObserver};
 
 /// One endpoint, in use.
 pub(crate) struct Backend<C: Connect> {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) load: Arc<Load>,
-    /// Touched by `pool/` only, twice a request. WHY: of the mutexes there are, the one that costs least, with and without rivals.
-    pub(crate) state: parking_lot::Mutex<PoolState<C>>,
-    /// Grips on the connections that may be open, for the drain deadline. Touched when one is opened, never by a request.
-    aborts: Mutex<Vec<Box<dyn AbortHandle>>>,
-    /// Tells dials and probes that the pod is gone.
-    pub(crate) closing: Notify,
-    /// New, and unhealthy until it has been connected to. ORDERING: Relaxed; it only tells apart two reasons to be unhealthy.
-    pub(crate) warming: AtomicBool,
-    /// Why it could not be connected to, if the last dial failed.
+    pub(crate) pool: Arc<Pool<C>>,
+    /// New, and unhealthy until it has been connected to.
+    ///
+    /// ORDERING: Relaxed; it only tells apart two reasons to be unhealthy.
+    warming: AtomicBool,
+    /// Why it could not be connected to, if the last attempt failed.
     last_failure: Mutex<Option<ConnectError>>,
-    /// How long callers waited that found no idle connection.
-    pub(crate) waited: Recorder,
-    /// How long dials took.
-    pub(crate) dialled: Recorder,
-    env: Arc<Env<C>>,
+    context: Arc<BackendContext<C>>,
 }
 
-/// What all backends of a balancer share.
-pub(crate) struct Env<C: Connect> {
-    pub(crate) service: Arc<str>,
-    pub(crate) connector: C,
-    pub(crate) identify: Option<Box<dyn VerifyPeer>>,
-    pub(crate) pool: PoolConfig,
-    pub(crate) cap: Option<Cap<C>>,
+/// What all backends of a balancer have in common.
+pub(crate) struct BackendContext<C: Connect> {
+    pub(crate) pools: Arc<PoolContext<C>>,
     pub(crate) latency_window: Option<Duration>,
-    pub(crate) clock: Arc<Clock>,
     pub(crate) evidence: Arc<Evidence>,
-    /// Connections end in `Drop`, which may run outside a runtime, and may have to start a dial for a waiter.
-    pub(crate) runtime: Handle,
-    /// Something a waiting `acquire` should look at: a new view, a pod reachable again, the end.
+    /// A waiting `acquire` should try again: a new view, an endpoint reachable again, the end.
     pub(crate) changed: Notify,
-    /// A connection of a removed pod came back.
+    /// A connection to a removed endpoint was returned.
     pub(crate) drained: Notify,
 }
 
 impl<C: Connect> Backend<C> {
-    pub(crate) fn new(endpoint: Arc<Endpoint>, env: Arc<Env<C>>) -> Arc<Self> {
-        let state = parking_lot::Mutex::new(pool::new_state(&env));
-        let backend = Arc::new(Self {
-            endpoint,
-            load: Arc::new(Load::new()),
-            state,
-            aborts: Mutex::default(),
-            closing: Notify::new(),
-            warming: AtomicBool::new(false),
-            last_failure: Mutex::default(),
-            waited: Recorder::default(),
-            dialled: Recorder::default(),
-            env,
-        });
-        if let Some(cap) = &backend.env.cap {
-            cap.join(&backend);
-        }
-        backend
+    pub(crate) fn new(endpoint: Arc<Endpoint>, context: Arc<BackendContext<C>>) -> Arc<Self> {
+        Arc::new_cyclic(|this: &Weak<Self>| {
+            let observer: Weak<dyn PoolObserver> = this.clone();
+            Self {
+                load: Arc::new(Load::new()),
+                pool: Pool::new(Arc::clone(&endpoint), Arc::clone(&context.pools), observer),
+                warming: AtomicBool::new(false),
+                last_failure: Mutex::default(),
+                endpoint,
+                context,
+            }
+        })
     }
 
-    /// Avoids the new pod until it has been connected to ([`warm_up`](Self::warm_up)).
+    /// Makes the new endpoint unhealthy until it has been connected to
+    /// ([`warm_up`](Self::warm_up)).
     pub(crate) fn hold_back(&self) {
         self.warming.store(true, Relaxed);
         self.load.set_unhealthy(true);
     }
 
-    #[inline]
-    pub(crate) fn env(&self) -> &Env<C> {
-        &self.env
+    /// Opens the first connections of a new endpoint.
+    pub(crate) fn warm_up(&self) {
+        let connecting = self.pool.warm_up(self.load.is_unhealthy());
+        if !connecting {
+            // No permit is left: the endpoint takes requests as it is, and its first caller waits
+            // for one.
+            self.became_reachable();
+        }
+    }
+
+    pub(crate) fn is_warming(&self) -> bool {
+        self.warming.load(Relaxed)
+    }
+
+    pub(crate) fn last_failure(&self) -> Option<ConnectError> {
+        self.last_failure.lock().clone()
     }
 
     /// Takes what a request saw into the latency figure, if the policy goes by latency.
     #[inline]
     pub(crate) fn observe(&self, started: Timestamp, outcome: Outcome) {
-        if let Some(window) = self.env.latency_window {
+        if let Some(window) = self.context.latency_window {
             self.observe_latency(started, outcome, window);
         }
     }
 
-    // Out of line, so that a request pays for it only if its policy wants it.
+    // Out of line, so that a request pays for it only if its policy goes by latency.
     #[inline(never)]
     fn observe_latency(&self, started: Timestamp, outcome: Outcome, window: Duration) {
-        let now = self.env.clock.now();
+        let now = self.context.pools.clock.now();
         self.load.observe(now.since(started), outcome, now, window);
     }
 
-    pub(crate) fn last_failure(&self) -> Option<ConnectError> {
-        let failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.clone()
+    /// A connection broke in use: the idle ones are not trusted, and DNS may know more by now.
+    pub(crate) fn connection_broke(&self) {
+        self.pool.invalidate_idle();
+        self.context.evidence.request_reresolution();
     }
 
-    /// What the last dial came to.
-    pub(crate) fn set_last_failure(&self, failure: Option<ConnectError>) {
-        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-    }
-
-    /// A connection was opened; it can be cut by `handle`.
-    pub(crate) fn opened(&self, handle: Box<dyn AbortHandle>) {
-        let mut aborts = self.aborts.lock().unwrap_or_else(PoisonError::into_inner);
-        aborts.retain(|handle| !handle.is_finished());
-        aborts.push(handle);
-    }
-
-    /// Closes every connection, whoever is using it.
-    pub(crate) fn cut(&self) {
-        for handle in self.aborts.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            handle.abort();
+    /// A connection was opened, or nothing is known against the endpoint: it is healthy.
+    fn became_reachable(&self) {
+        *self.last_failure.lock() = None;
+        let was_warming = self.warming.swap(false, Relaxed);
+        if self.load.set_unhealthy(false) {
+            let (service, endpoint) = (&self.context.pools.service, &self.endpoint);
+            match was_warming {
+                true => debug!(%service, %endpoint, "new pod connected: takes requests"),
+                false => info!(%service, %endpoint, "pod reachable again"),
+            }
+            self.context.changed.notify_waiters();
         }
+    }
+
+    /// Connects, one attempt at a time, until the endpoint answers or is removed.
+    async fn probe(self: Arc<Self>) {
+        for attempt in 0.. {
+            if !self.load.is_unhealthy() {
+                return;
+            }
+            let wait = sleep(probe_wait(attempt, entropy()));
+            let waited = self.pool.unless_closed(wait).await;
+            if waited.is_none() || !self.load.is_unhealthy() {
+                return;
+            }
+            self.pool.probe().await;
+        }
+    }
+}
+
+impl<C: Connect> PoolObserver for Backend<C> {
+    fn connected(&self) {
+        self.context.evidence.connected(self.endpoint.key());
+        self.became_reachable();
+    }
+
+    fn connect_failed(self: Arc<Self>, error: &ConnectError) {
+        self.context.evidence.request_reresolution();
+        *self.last_failure.lock() = Some(error.clone());
+        let newly = self.load.set_unhealthy(true);
+        if newly || self.warming.swap(false, Relaxed) {
+            let pools = &self.context.pools;
+            info!(service = %pools.service, endpoint = %self.endpoint, error = %error, "pod unhealthy: unreachable");
+            pools.runtime.spawn(Arc::clone(&self).probe());
+        }
+    }
+
+    fn connection_lost(&self) {
+        self.context.evidence.request_reresolution();
+    }
+
+    fn returned_after_close(&self) {
+        self.context.drained.notify_waiters();
     }
 }
 
@@ -138,5 +175,27 @@ impl<C: Connect> fmt::Debug for Backend<C> {
             .field("endpoint", &self.endpoint)
             .field("load", &self.load)
             .finish_non_exhaustive()
+    }
+}
+
+/// 200 ms, growing by 1.6 up to 5 s, ±20 % (gRPC's connection back-off, with a cap that fits a poll
+/// interval).
+fn probe_wait(attempt: u32, entropy: u64) -> Duration {
+    let grown = 0.2 * 1.6_f64.powi(attempt.min(20).cast_signed());
+    let jitter = 0.8 + 0.4 * (f64::from((entropy >> 32) as u32) / f64::from(u32::MAX));
+    Duration::from_secs_f64(grown.min(5.0) * jitter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_back_off_to_five_seconds_with_jitter() {
+        assert_eq!(probe_wait(0, 0), Duration::from_millis(160));
+        assert_eq!(probe_wait(0, u64::MAX), Duration::from_millis(240));
+        assert_eq!(probe_wait(1, 0), Duration::from_millis(256));
+        assert_eq!(probe_wait(1000, 0), Duration::from_secs(4));
+        assert_eq!(probe_wait(1000, u64::MAX), Duration::from_secs(6));
     }
 }

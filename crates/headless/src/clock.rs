@@ -1,4 +1,5 @@
-//! [`Clock`]: the only place of this crate that asks what time it is; tokio's clock, so that paused-time tests hold.
+//! [`Clock`]: the only place of this crate that reads the time; tokio's clock, so that it can be
+//! paused in tests.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -6,11 +7,12 @@ use std::time::Duration;
 use headless_core::Timestamp;
 use tokio::time::Instant;
 
-/// The time of one discovery and everything that hangs on it; its zero is the discovery's start.
+/// The time of one discovery and everything that hangs on it. Its zero is the discovery's start.
 #[derive(Debug)]
 pub(crate) struct Clock {
     zero: Instant,
-    /// The time of the last [`Clock::advance`]. ORDERING: Relaxed; a number that ages connections, nothing hangs on it.
+    /// The time of the last [`Clock::advance`]. ORDERING: Relaxed; connections age by it, and
+    /// nothing is published through it.
     coarse: AtomicU64,
 }
 
@@ -22,19 +24,20 @@ impl Clock {
         }
     }
 
-    /// The time now. Costs about as much as a pick and a checkout together, so the request path avoids it.
-    // Out of line: the request path only passes it by.
+    /// The time now. Costs about as much as a pick and a checkout together, so the request path
+    /// reads [`coarse`](Self::coarse).
+    // Out of line: seldom called on the request path.
     #[inline(never)]
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_elapsed(self.zero.elapsed())
     }
 
-    /// The time when the driver last woke: seconds old at most. Free.
+    /// The time when the driver last woke, at most seconds ago. Free.
     pub(crate) fn coarse(&self) -> Timestamp {
         Timestamp::from_nanos(self.coarse.load(Relaxed))
     }
 
-    /// Moves the coarse time on; the driver does, each time it wakes.
+    /// Advances the coarse time. Called by the driver each time it wakes.
     pub(crate) fn advance(&self) -> Timestamp {
         let now = self.now();
         self.coarse.store(now.as_nanos(), Relaxed);

@@ -1,17 +1,19 @@
-//! The only source of randomness of this crate: a small fast generator per thread, seeded by the operating system's.
+//! The only source of randomness of this crate: a small fast generator per thread, seeded by the
+//! operating system.
 
 use std::cell::Cell;
 
 thread_local! {
-    // Per thread: no lock, and no two clones of a balancer that draw the same numbers.
-    // 0 until the first draw: a constant can be read without asking whether it is there yet.
+    // Per thread: no lock, and no two clones of a balancer draw the same numbers.
+    // 0 until the first draw: a constant initial value needs no check whether it is there yet.
     static STATE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// 64 random bits. Not for secrets.
 ///
-/// wyrand (Wang Yi, 2019; in Go's runtime and in nanorand): a Weyl sequence, and one multiplication to 128 bits folded in half. It passes
-/// the tests that matter for drawing two pods of many, in a quarter of the instructions of `rand`'s small generator, at each request.
+/// wyrand (Wang Yi, 2019; in Go's runtime and in nanorand): a Weyl sequence, and one multiplication
+/// to 128 bits folded in half. It passes the tests that matter for drawing two endpoints of many,
+/// in a quarter of the instructions of `rand`'s small generator.
 #[inline]
 pub(crate) fn entropy() -> u64 {
     let mut state = STATE.get();

@@ -1,14 +1,15 @@
-//! [`Histogram`]: how often something took how long; [`Recorder`], which counts without a lock. Neither reads a clock.
+//! [`Histogram`]: a distribution of times; [`Recorder`], which counts without a lock. Neither reads
+//! a clock.
 //!
-//! Buckets grow by a quarter of a power of two, from 1 µs to two minutes: a quantile is at most 25 % above the truth, whatever
-//! its size (the layout of HdrHistogram with two significant bits).
+//! Buckets grow by a quarter of a power of two, from 1 µs to two minutes: a quantile is at most 25
+//! % above the true value (the layout of HdrHistogram with two significant bits).
 
 use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// How often something took how long, read at one time.
+/// A distribution of times, read at one time.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Histogram {
     /// Empty, or one count per bucket.
@@ -18,26 +19,26 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// How many there were.
+    /// Returns the number of recorded times.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// All of them together.
+    /// Returns the sum of the recorded times.
     #[must_use]
     pub fn sum(&self) -> Duration {
         self.sum
     }
 
-    /// The longest.
+    /// Returns the longest recorded time.
     #[must_use]
     pub fn max(&self) -> Duration {
         self.max
     }
 
-    /// The time within which the part `q` of them (0 to 1) stayed: the upper edge of its bucket, but never more than the longest.
-    /// `None` if there were none.
+    /// Returns the quantile `q` (0 to 1): the upper edge of its bucket, but never more than the
+    /// longest time. `None` if nothing was recorded.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<Duration> {
         let wanted = (self.count() as f64 * q.clamp(0.0, 1.0)).ceil().max(1.0) as u64;
@@ -50,15 +51,15 @@ impl Histogram {
             .map(|(edge, _)| edge.min(self.max))
     }
 
-    /// The buckets that are not empty, shortest first: the upper edge, and how many fell between it and the edge before. For
-    /// exporting.
+    /// Returns the buckets that are not empty, shortest first: the upper edge, and how many times
+    /// fell between it and the edge before. For exporting.
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         let all = self.counts.iter().enumerate();
         all.filter(|(_, count)| **count > 0)
             .map(|(index, count)| (upper_edge(index), *count))
     }
 
-    /// Adds what `other` counted.
+    /// Adds the counts of `other`.
     pub fn add(&mut self, other: &Self) {
         self.counts.resize(self.counts.len().max(other.counts.len()), 0);
         for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
@@ -80,9 +81,9 @@ impl fmt::Debug for Histogram {
     }
 }
 
-/// Counts from any thread. Most pods never wait for anything: the buckets are made with the first record.
+/// Counts from any thread. The buckets are made with the first record, as most pools never wait.
 ///
-/// ORDERING: all Relaxed; counters that are read for show, and nothing hangs on them.
+/// ORDERING: all Relaxed; counters for display, and nothing is published through them.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder(OnceLock<Box<Counts>>);
 

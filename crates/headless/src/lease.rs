@@ -1,4 +1,4 @@
-//! [`Lease`]: a borrowed connection that reports back.
+//! [`Lease`]: a connection that was checked out, and reports back.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -7,16 +7,20 @@ use std::sync::Arc;
 use headless_core::{Connect, Endpoint, InFlight, Outcome, Timestamp};
 
 use crate::backend::Backend;
-use crate::pool::{self, CloseReason, End, Slot};
+use crate::pool::{CloseReason, End, Slot};
 
-/// A connection to one pod, borrowed for one request.
+/// A connection to one endpoint, checked out for one request.
 ///
-/// The request counts as load on its pod from the pick until the lease ends. It ends in one of three ways:
+/// The request counts as load on its endpoint from the pick until the lease ends. It ends in one of
+/// three ways:
 ///
-/// * [`finish`](Self::finish): the exchange is complete. The connection goes back to the pool if the connector agrees.
-/// * [`broken`](Self::broken): the connection died. It is closed, with every idle one of this pod, and DNS is asked soon.
-/// * dropped: cancelled somewhere in the middle. An exclusive connection is closed, since nobody knows what it still carries;
-///   of a shared one only the stream ends. The pod does not look fast for it.
+/// * [`finish`](Self::finish): the exchange is complete. The connection returns to the pool if the
+///   connector agrees.
+/// * [`broken`](Self::broken): the connection died. It is closed, with every idle one of this
+///   endpoint, and the discovery is asked to resolve again.
+/// * dropped: cancelled in the middle. An exclusive connection is closed, since it may still carry
+///   parts of the exchange; of a multiplexed one only the stream ends. The endpoint does not look
+///   fast for it.
 ///
 /// Dereferences to the connection.
 #[must_use = "dropping a lease closes its connection; call `finish`"]
@@ -39,41 +43,39 @@ impl<C: Connect> Lease<C> {
         }
     }
 
-    /// The pod it is connected to.
+    /// Returns the endpoint that it is connected to.
     #[must_use]
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.in_flight.on().endpoint
     }
 
-    /// The exchange is complete, and `outcome` tells how the pod did. Synchronous and cheap.
+    /// Ends the lease after a complete exchange. `outcome` says how the endpoint did. Synchronous
+    /// and cheap.
     #[inline(always)]
     pub fn finish(mut self, outcome: Outcome) {
-        self.end(outcome, End::Keep);
-    }
-
-    /// The connection died in use. Closes it and the pod's idle ones, and asks the discovery for an early look.
-    pub fn broken(mut self) {
-        let backend = self.in_flight.on();
-        backend.sweep();
-        backend.env().evidence.request_reresolution();
-        self.end(Outcome::Failure, End::Close(CloseReason::Broken));
-    }
-
-    #[inline(always)]
-    fn end(&mut self, outcome: Outcome, end: End) {
         let Some(conn) = self.conn.take() else { return };
         let backend = self.in_flight.on();
         backend.observe(self.started, outcome);
-        let end = match end {
-            End::Keep if !pool::is_reusable(&backend.env().connector, &conn) => End::Close(CloseReason::Ended),
-            end => end,
-        };
-        backend.put_back(conn, self.slot, end);
+        backend.pool.finish(conn, self.slot);
+    }
+
+    /// Ends the lease of a connection that died in use. Closes it and the endpoint's idle ones, and
+    /// asks the discovery to resolve again soon.
+    pub fn broken(mut self) {
+        self.in_flight.on().connection_broke();
+        self.close(Outcome::Failure, CloseReason::Broken);
+    }
+
+    fn close(&mut self, outcome: Outcome, reason: CloseReason) {
+        let Some(conn) = self.conn.take() else { return };
+        let backend = self.in_flight.on();
+        backend.observe(self.started, outcome);
+        backend.pool.return_conn(conn, self.slot, End::Close(reason));
     }
 
     #[cold]
     fn cancel(&mut self) {
-        self.end(Outcome::Cancelled, End::Close(CloseReason::Cancelled));
+        self.close(Outcome::Cancelled, CloseReason::Cancelled);
     }
 }
 

@@ -1,4 +1,5 @@
-//! [`Pick`]: a pod chosen and counted, without a connection. What a [`Lease`](crate::Lease) is without its pool.
+//! [`Pick`]: an endpoint chosen and counted, without a connection. What a [`Lease`](crate::Lease)
+//! is without its pool.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +8,13 @@ use headless_core::{Connect, Endpoint, InFlight, Outcome, Timestamp};
 
 use crate::backend::Backend;
 
-/// A pod chosen for one request whose connection lives elsewhere: a channel per pod, a datagram, another library's pool.
+/// An endpoint chosen for one request whose connection lives elsewhere: a channel per endpoint, a
+/// datagram, another library's pool.
 ///
-/// The request counts as load on its pod from the pick until this ends:
+/// The request counts as load on its endpoint from the pick until this ends:
 ///
 /// * [`finish`](Self::finish): the exchange is over.
-/// * dropped: cancelled somewhere in the middle. The pod does not look fast for it.
+/// * dropped: cancelled in the middle. The endpoint does not look fast for it.
 #[must_use = "the request counts only while the pick lives"]
 pub struct Pick<C: Connect> {
     in_flight: InFlight<Arc<Backend<C>>>,
@@ -30,13 +32,14 @@ impl<C: Connect> Pick<C> {
         }
     }
 
-    /// The pod.
+    /// Returns the endpoint.
     #[must_use]
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.in_flight.on().endpoint
     }
 
-    /// The exchange is over, and `outcome` tells how the pod did. Synchronous and cheap.
+    /// Ends the pick after the exchange. `outcome` says how the endpoint did. Synchronous and
+    /// cheap.
     #[inline]
     pub fn finish(mut self, outcome: Outcome) {
         self.outcome = outcome;

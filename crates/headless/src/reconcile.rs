@@ -1,65 +1,61 @@
-//! The only writer of a balancer (invariant I1): a new snapshot, or a new rule of roles, becomes backends, a picker and one
-//! [`View`].
+//! The only writer of a balancer (invariant I1): a new snapshot, or a new rule of roles, becomes
+//! backends, a picker and one [`View`].
 //!
-//! Order of an update: backends for the new pods are made, the policy prepares a picker, the view is published; only then do the
-//! pods that left begin to drain. So additions are usable before removals act, and a draining backend is in no later view (I4).
-//! What was replaced is freed here, too, and never by a request ([`Retired`]).
+//! Order of an update: backends for the new endpoints are made, the policy prepares a picker, the
+//! view is published; only then do the endpoints that left begin to drain. So additions are usable
+//! before removals act, and a draining backend is in no later view (I4). What was replaced is freed
+//! here, too, and never by a request ([`Retired`]).
 //!
-//! A pod that stays costs a few comparisons of pointers, and a count in the picker.
+//! An endpoint that stays is moved twice, and counted once in the picker.
 
-use std::cmp::Ordering;
-use std::iter;
+mod cell;
+mod members;
+mod retired;
+mod roles;
+
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use headless_core::policy::{Candidate, Policy};
-use headless_core::{Connect, Endpoint, Generation, RoleRule, Route, Snapshot, Timestamp};
+use headless_core::{Connect, Diff, Endpoint, Generation, RoleRule, Snapshot, Timestamp};
+use parking_lot::Mutex;
 use tracing::{info, warn};
 
-use crate::acquire_slow::Round;
-use crate::backend::{Backend, Env};
-use crate::discovery::Discovery;
-use crate::drain::Draining;
-use crate::driver::Subscriber;
+use self::cell::ViewCell;
+pub(crate) use self::cell::ViewGuard;
+use self::members::{Changed, Members, catch_up};
+use self::retired::Retired;
+use self::roles::Roles;
+use crate::backend::{Backend, BackendContext};
+use crate::drain::{Draining, DrainingEndpoint};
 use crate::entropy::entropy;
-use crate::error::AcquireError;
-use crate::view::{Backends, Retired, View, ViewCell};
+use crate::view::View;
 
-/// What all clones of a balancer share.
-pub(crate) struct Shared<C: Connect> {
-    pub(crate) view: ViewCell<C>,
-    pub(crate) env: Arc<Env<C>>,
-    pub(crate) role_aware: bool,
-    pub(crate) acquire_timeout: Duration,
-    /// Keeps the watch alive.
-    pub(crate) discovery: Discovery,
+/// Makes views of snapshots, and has the current one.
+pub(crate) struct Reconciler<C: Connect> {
+    view: ViewCell<C>,
+    context: Arc<BackendContext<C>>,
     writer: Mutex<Writer<C>>,
-    /// ORDERING: Release on set, Acquire on read: who sees it set sees the empty view stored before.
-    shut_down: AtomicBool,
+    /// ORDERING: Release on set, Acquire on read: a reader that sees it set sees the empty view
+    /// stored before. Set under the writer's lock.
+    closed: AtomicBool,
 }
 
-/// What only the writer touches.
+/// What only the writer touches. No reader takes its lock.
 struct Writer<C: Connect> {
     policy: Box<dyn Policy>,
-    rule: Option<RoleRule>,
-    generation: Generation,
-    /// The pods of the view, for the next one. Empty while a rule or the policy is asked, which may panic.
-    pods: Pods<C>,
+    roles: Roles,
+    /// Those of the view, for the next one. Empty while a rule or the policy is asked, which may
+    /// panic.
+    members: Members<C>,
     draining: Draining<C>,
     retired: Retired<C>,
-    next_upkeep: Timestamp,
 }
 
-impl<C: Connect> Shared<C> {
-    pub(crate) fn new(
-        mut policy: Box<dyn Policy>,
-        rule: Option<RoleRule>,
-        env: Arc<Env<C>>,
-        acquire_timeout: Duration,
-        discovery: Discovery,
-    ) -> Self {
+impl<C: Connect> Reconciler<C> {
+    /// Begins with an empty view.
+    pub(crate) fn new(mut policy: Box<dyn Policy>, rule: Option<RoleRule>, context: Arc<BackendContext<C>>) -> Self {
         let picker = policy.prepare(&[], entropy());
         let empty = View {
             generation: Generation::default(),
@@ -70,40 +66,111 @@ impl<C: Connect> Shared<C> {
         };
         Self {
             view: ViewCell::new(empty),
-            role_aware: policy.is_role_aware(),
-            acquire_timeout,
-            discovery,
+            context,
             writer: Mutex::new(Writer {
                 policy,
-                rule,
-                generation: Generation::default(),
-                pods: Pods::default(),
+                roles: Roles::new(rule),
+                members: Members::default(),
                 draining: Draining::default(),
                 retired: Retired::default(),
-                next_upkeep: Timestamp::ZERO,
             }),
-            shut_down: AtomicBool::new(false),
-            env,
+            closed: AtomicBool::new(false),
         }
     }
 
-    /// Makes `snapshot` the set in force.
-    fn reconcile(&self, writer: &mut Writer<C>, snapshot: &Snapshot) {
-        let Merged {
-            pods,
+    /// The current view, for a moment: not to be held across an await.
+    #[inline]
+    pub(crate) fn view(&self) -> ViewGuard<C> {
+        self.view.load()
+    }
+
+    /// The current view, to keep.
+    pub(crate) fn view_full(&self) -> Arc<View<C>> {
+        self.view.load_full()
+    }
+
+    /// Puts `snapshot` into force. `diff` turns the snapshot before into it.
+    pub(crate) fn apply(&self, snapshot: &Snapshot, diff: &Diff) {
+        let mut writer = self.writer.lock();
+        if self.is_closed() {
+            return;
+        }
+        let view = self.view.load_full();
+        if diff.base() == view.generation {
+            drop(view);
+            self.reconcile(&mut writer, snapshot.generation(), diff);
+        } else {
+            // A policy panicked when it was given the snapshot before.
+            let own = Diff::between(&Members::snapshot_of(&view), snapshot);
+            drop(view);
+            self.reconcile(&mut writer, snapshot.generation(), &own);
+        }
+    }
+
+    /// Replaces the rule of roles, and publishes the consequences before it returns.
+    pub(crate) fn set_roles(&self, rule: RoleRule) {
+        let mut writer = self.writer.lock();
+        let view = self.view.load_full();
+        let (mut members, generation) = (writer.take_members(&view), view.generation);
+        drop(view);
+        writer.roles.replace(rule, &mut members.candidates);
+        self.publish(&mut writer, generation, members, &Diff::default());
+        writer.retired.free();
+    }
+
+    /// Removes all endpoints, for good. They begin to drain.
+    pub(crate) fn close(&self) {
+        let mut writer = self.writer.lock();
+        let view = self.view.load_full();
+        let (generation, all) = (view.generation, Members::snapshot_of(&view));
+        drop(view);
+        self.reconcile(&mut writer, generation, &Diff::between(&all, &Snapshot::default()));
+        self.closed.store(true, Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Acquire)
+    }
+
+    /// The endpoints that left and still have requests.
+    pub(crate) fn draining(&self) -> Vec<DrainingEndpoint> {
+        self.writer.lock().draining.remaining()
+    }
+
+    /// Aborts what still drains, and returns what it was.
+    pub(crate) fn abort_draining(&self) -> Vec<DrainingEndpoint> {
+        self.writer.lock().draining.expire(Timestamp::from_nanos(u64::MAX))
+    }
+
+    /// Ends the drains whose deadline has passed, and frees what was replaced. Returns the next
+    /// deadline.
+    pub(crate) fn maintain(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut writer = self.writer.lock();
+        for late in writer.draining.expire(now) {
+            let DrainingEndpoint { endpoint, requests } = late;
+            warn!(service = %self.context.pools.service, %endpoint, requests, "drain deadline passed: cut");
+        }
+        writer.retired.free();
+        writer.draining.next_deadline()
+    }
+
+    fn reconcile(&self, writer: &mut Writer<C>, generation: Generation, diff: &Diff) {
+        let Changed {
+            mut members,
             added,
             removed,
-            others_take_requests,
-        } = writer.merge(&self.view.load_full(), snapshot, &self.env);
-        self.log(snapshot, &added, &removed);
-        writer.generation = snapshot.generation();
-        // A new pod is connected to before it takes requests, unless there is nobody else to take them.
-        if others_take_requests {
+            any_kept_healthy,
+        } = writer.change(&self.view.load_full(), diff, &self.context);
+        writer.roles.refresh(&mut members.candidates);
+        self.log(generation, diff);
+        // A new endpoint is connected to before it takes requests, unless no other can take them.
+        if any_kept_healthy {
             added.iter().for_each(|backend| backend.hold_back());
         }
-        self.publish(writer, pods);
-        added.iter().for_each(Backend::warm_up);
-        let deadline = self.env.clock.now() + self.env.pool.drain_timeout;
+        self.publish(writer, generation, members, diff);
+        added.iter().for_each(|backend| backend.warm_up());
+        let pools = &self.context.pools;
+        let deadline = pools.clock.now() + pools.config.drain_timeout;
         for backend in &removed {
             writer.draining.begin(backend, deadline);
         }
@@ -111,298 +178,65 @@ impl<C: Connect> Shared<C> {
         writer.retired.free();
     }
 
-    fn publish(&self, writer: &mut Writer<C>, pods: Pods<C>) {
-        let Pods { backends, candidates } = pods;
+    /// Makes `members` the view. `diff` turns those of the view before into them.
+    fn publish(&self, writer: &mut Writer<C>, generation: Generation, members: Members<C>, diff: &Diff) {
+        let Members { backends, candidates } = members;
         let roles = candidates.iter().map(|candidate| candidate.role).collect();
         let picker = writer.policy.prepare(&candidates, entropy());
         let replaced = self.view.store(View {
-            generation: writer.generation,
+            generation,
             backends: backends.into(),
             roles,
             picker,
             timed: writer.policy.latency_window().is_some(),
         });
-        let now = self.view.load_full();
+        let current = self.view.load_full();
         let backends = match Arc::try_unwrap(replaced) {
-            Ok(replaced) => caught_up(replaced.backends, &now.backends),
+            Ok(replaced) => catch_up(replaced.backends, diff, &current.backends),
             Err(read) => {
-                writer.retired.keep(read);
-                now.backends.to_vec()
+                writer.retired.keep_view(read);
+                current.backends.to_vec()
             }
         };
-        writer.pods = Pods { backends, candidates };
-        self.env.changed.notify_waiters();
+        writer.members = Members { backends, candidates };
+        self.context.changed.notify_waiters();
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer<C>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn log(&self, snapshot: &Snapshot, added: &[Arc<Backend<C>>], removed: &[Arc<Backend<C>>]) {
-        let (service, generation) = (&*self.env.service, snapshot.generation());
-        for backend in added {
-            info!(service, %generation, endpoint = %backend.endpoint, "endpoint added");
+    fn log(&self, generation: Generation, diff: &Diff) {
+        let service = &*self.context.pools.service;
+        for endpoint in diff.added() {
+            info!(service, %generation, %endpoint, "endpoint added");
         }
-        for backend in removed {
-            info!(service, %generation, endpoint = %backend.endpoint, "endpoint removed");
+        for endpoint in diff.removed() {
+            info!(service, %generation, %endpoint, "endpoint removed");
         }
     }
-
-    /// Replaces the rule of roles at run time, and publishes the consequences at once.
-    pub(crate) fn set_rule(&self, rule: RoleRule) {
-        let mut writer = self.writer();
-        let mut pods = writer.take_pods(&self.view.load_full());
-        for candidate in &mut pods.candidates {
-            candidate.role = rule.role_of(&candidate.endpoint);
-        }
-        writer.rule = Some(rule);
-        self.publish(&mut writer, pods);
-        writer.retired.free();
-    }
-
-    /// Stops giving out connections and begins to drain all pods.
-    pub(crate) fn shut_down(&self) {
-        let mut writer = self.writer();
-        let nobody = Snapshot::new(writer.generation, iter::empty::<Endpoint>());
-        self.reconcile(&mut writer, &nobody);
-        self.shut_down.store(true, Release);
-        self.env.changed.notify_waiters();
-    }
-
-    pub(crate) fn is_shut_down(&self) -> bool {
-        self.shut_down.load(Acquire)
-    }
-
-    /// The pods that left and still have work: what they are, and how many requests each has.
-    pub(crate) fn draining(&self) -> Vec<(Arc<Endpoint>, usize)> {
-        self.writer().draining.remaining()
-    }
-
-    /// Cuts what still drains, and says what it was.
-    pub(crate) fn cut_draining(&self) -> Vec<(Arc<Endpoint>, usize)> {
-        let mut writer = self.writer();
-        writer.draining.expire(Timestamp::from_nanos(u64::MAX))
-    }
-
-    /// Turns a fruitless round into the error that explains it.
-    pub(crate) fn explain(&self, route: Route, round: Round, waited: Duration) -> AcquireError {
-        let service = Arc::clone(&self.env.service);
-        let limit = self.env.pool.max_waiters_per_endpoint;
-        if self.is_shut_down() {
-            return AcquireError::ShutDown { service };
-        }
-        match (round.timed_out, round.last_connect_error) {
-            // A pool whose connections are all in use is the cause; one that has none is a symptom of what the dials said.
-            (Some(late), last) if last.is_none() || late.counts.busy > 0 => {
-                return AcquireError::Timeout {
-                    endpoint: late.endpoint,
-                    waited,
-                    stage: late.stage,
-                    busy: late.counts.busy,
-                    connecting: late.counts.connecting,
-                    waiting: late.counts.waiting,
-                    limit: self.env.pool.max_connections_per_endpoint,
-                    last_connect_error: late.last_failure.or(last).map(Box::new),
-                };
-            }
-            (_, Some(last)) if round.full == 0 => {
-                return AcquireError::Unreachable {
-                    service,
-                    tried: round.tried,
-                    waited,
-                    last: Box::new(last),
-                };
-            }
-            _ if round.full > 0 => return AcquireError::Overloaded { service, limit },
-            _ => {}
-        }
-        let pods = self.view.load().backends.len();
-        if let Some(asked) = round.asked.filter(|_| pods > 0) {
-            return AcquireError::NoneOfRequested {
-                service,
-                asked,
-                pods,
-                waited,
-            };
-        }
-        match route.role().filter(|_| pods > 0) {
-            Some(role) => AcquireError::NoSuchRole {
-                service,
-                role,
-                pods,
-                waited,
-            },
-            None => {
-                let status = self.discovery.status();
-                let failure = status
-                    .last_failure
-                    .filter(|_| status.failures > 0)
-                    .map(|(_, failure)| failure.to_string());
-                let reason = status.last_negative.or(failure);
-                AcquireError::NoEndpoints {
-                    service,
-                    waited,
-                    last_good_age: status.last_good_age,
-                    reason,
-                }
-            }
-        }
-    }
-}
-
-impl<C: Connect> Subscriber for Shared<C> {
-    fn apply(&self, snapshot: &Arc<Snapshot>) {
-        let mut writer = self.writer();
-        if !self.is_shut_down() {
-            self.reconcile(&mut writer, snapshot);
-        }
-    }
-
-    fn sweep(&self, now: Timestamp) -> Duration {
-        let pool = &self.env.pool;
-        let often = [Some(pool.idle_timeout / 4), pool.keep_alive.map(|every| every / 2)];
-        let often = often.into_iter().flatten().min().unwrap_or(pool.idle_timeout);
-        // WHY: not at each sweep. One follows each change of the set, and would go through the pools of all those that stay.
-        if now >= self.writer().next_upkeep {
-            for backend in &self.view.load_full().backends {
-                backend.upkeep(now);
-            }
-            self.writer().next_upkeep = now + often;
-        }
-        let mut writer = self.writer();
-        for (endpoint, requests) in writer.draining.expire(now) {
-            warn!(service = %self.env.service, %endpoint, requests, "drain deadline passed: cut");
-        }
-        writer.retired.free();
-        let next = [Some(writer.next_upkeep), writer.draining.next_deadline()];
-        next.into_iter().flatten().min().map_or(often, |next| next.since(now))
-    }
-}
-
-impl<C: Connect> Drop for Shared<C> {
-    fn drop(&mut self) {
-        // The last handle is gone: dials and probes end, idle connections close. Leases keep what they need.
-        for backend in &self.view.load_full().backends {
-            backend.close();
-        }
-    }
-}
-
-/// The pods of a view, in its order.
-struct Pods<C: Connect> {
-    /// Those that stay are the same objects from view to view, with their pools and their history.
-    backends: Vec<Arc<Backend<C>>>,
-    /// What the policy knows of each.
-    candidates: Vec<Candidate>,
-}
-
-impl<C: Connect> Pods<C> {
-    fn with_capacity(pods: usize) -> Self {
-        Self {
-            backends: Vec::with_capacity(pods),
-            candidates: Vec::with_capacity(pods),
-        }
-    }
-
-    fn of(view: &View<C>) -> Self {
-        let candidate = |(backend, role): (&Arc<Backend<C>>, &Option<_>)| {
-            Candidate::new(Arc::clone(&backend.endpoint), Arc::clone(&backend.load)).with_role(*role)
-        };
-        Self {
-            backends: view.backends.to_vec(),
-            candidates: iter::zip(&view.backends, &view.roles).map(candidate).collect(),
-        }
-    }
-}
-
-impl<C: Connect> Default for Pods<C> {
-    fn default() -> Self {
-        Self::with_capacity(0)
-    }
-}
-
-/// What a new snapshot makes of the pods.
-struct Merged<C: Connect> {
-    /// All of the new snapshot.
-    pods: Pods<C>,
-    added: Vec<Arc<Backend<C>>>,
-    removed: Vec<Arc<Backend<C>>>,
-    /// One at least of those that stay is not unhealthy.
-    others_take_requests: bool,
 }
 
 impl<C: Connect> Writer<C> {
-    /// One pass over both, as both are sorted by key.
-    fn merge(&mut self, old: &View<C>, snapshot: &Snapshot, env: &Arc<Env<C>>) -> Merged<C> {
-        let (mut added, mut removed, mut others_take_requests) = (Vec::new(), Vec::new(), false);
-        let Pods { backends, candidates } = self.take_pods(old);
-        let (mut old_backends, mut olds) = (backends.into_iter(), candidates.into_iter());
-        let mut pods = Pods::with_capacity(snapshot.len());
-        let mut news = snapshot.iter();
-        loop {
-            // A pod that stays is almost always the same object: its name need not be read. They stay in runs.
-            let (old, new) = (olds.as_slice(), news.as_slice());
-            let same = iter::zip(old, new).take_while(|(old, new)| Arc::ptr_eq(&old.endpoint, new));
-            let mut run = same.count();
-            let next = old.get(run).zip(new.get(run));
-            let order = next.map(|(old, new)| old.endpoint.key().cmp(new.key()));
-            run += usize::from(order == Some(Ordering::Equal));
-            others_take_requests = others_take_requests || old[..run].iter().any(|old| !old.load.is_unhealthy());
-            pods.backends.extend(old_backends.by_ref().take(run));
-            pods.candidates.extend(olds.by_ref().take(run));
-            news = new[run..].iter();
-            match order {
-                Some(Ordering::Equal) => {}
-                Some(Ordering::Less) => {
-                    removed.extend(old_backends.next());
-                    olds.next();
-                }
-                Some(Ordering::Greater) | None => {
-                    let Some(endpoint) = news.next() else { break };
-                    let new = Backend::new(Arc::clone(endpoint), Arc::clone(env));
-                    let role = self.rule.as_ref().and_then(|rule| rule.role_of(endpoint));
-                    let candidate = Candidate::new(Arc::clone(endpoint), Arc::clone(&new.load));
-                    pods.candidates.push(candidate.with_role(role));
-                    pods.backends.push(Arc::clone(&new));
-                    added.push(new);
-                }
-            }
-        }
-        removed.extend(old_backends);
-        if let Some(rule @ RoleRule::External(_)) = &self.rule {
-            for candidate in &mut pods.candidates {
-                candidate.role = rule.role_of(&candidate.endpoint);
-            }
-        }
-        Merged {
-            pods,
-            added,
-            removed,
-            others_take_requests,
-        }
+    fn change(&mut self, old: &View<C>, diff: &Diff, context: &Arc<BackendContext<C>>) -> Changed<C> {
+        let members = self.take_members(old);
+        members.apply(diff, |endpoint: &Arc<Endpoint>| {
+            let backend = Backend::new(Arc::clone(endpoint), Arc::clone(context));
+            let candidate = Candidate::new(Arc::clone(endpoint), Arc::clone(&backend.load));
+            (backend, candidate.with_role(self.roles.of(endpoint)))
+        })
     }
 
-    fn take_pods(&mut self, view: &View<C>) -> Pods<C> {
-        let pods = mem::take(&mut self.pods);
-        // Otherwise what was asked the last time has panicked.
-        let whole = pods.candidates.len() == view.backends.len();
-        if whole { pods } else { Pods::of(view) }
+    fn take_members(&mut self, view: &View<C>) -> Members<C> {
+        let members = mem::take(&mut self.members);
+        // They are missing after a panic in a rule or a policy.
+        let whole = members.candidates.len() == view.backends.len();
+        if whole { members } else { Members::of(view) }
     }
 }
 
-/// The backends of the view that was replaced, brought up to `now`. WHY: so that two lists take turns, and a pod that stays is moved
-/// from place to place. If each view were a clone of the last, each pod would be counted up and down with every change.
-fn caught_up<C: Connect>(replaced: Backends<C>, now: &[Arc<Backend<C>>]) -> Vec<Arc<Backend<C>>> {
-    let mut replaced = replaced.into_vec().into_iter();
-    let mut list = Vec::with_capacity(now.len());
-    loop {
-        let pairs = iter::zip(replaced.as_slice(), &now[list.len()..]);
-        let run = pairs.take_while(|(old, new)| Arc::ptr_eq(old, new)).count();
-        list.extend(replaced.by_ref().take(run));
-        match (replaced.as_slice().first(), now.get(list.len())) {
-            (_, None) => return list,
-            (Some(old), Some(new)) if old.endpoint.key() <= new.endpoint.key() => drop(replaced.next()),
-            (_, Some(new)) => list.push(Arc::clone(new)),
+impl<C: Connect> Drop for Reconciler<C> {
+    fn drop(&mut self) {
+        // The last handle is gone: dials and probes end, idle connections close. Leases keep what
+        // they need.
+        for backend in &self.view.load_full().backends {
+            backend.pool.close();
         }
     }
 }

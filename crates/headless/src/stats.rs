@@ -1,53 +1,55 @@
-//! [`Balancer::stats`]: what every pod and its pool are doing, read at one time. No counters of its own.
+//! [`Balancer::stats`]: what every endpoint and its pool are doing, read at one time. No counters
+//! of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use headless_core::{Connect, Endpoint, Role};
 
-use crate::backend::Backend;
 use crate::balancer::Balancer;
+use crate::drain::DrainingEndpoint;
 use crate::histogram::Histogram;
-use crate::pool::{ClosedBy, ConnectError};
+use crate::pool::{ClosedBy, ConnectError, Pool};
 
 /// The state of a balancer.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Which snapshot is in force.
+    /// The number of the snapshot in force ([`Generation`](crate::Generation)).
     pub generation: u64,
-    /// The pods that take requests, in the order of their keys.
+    /// The endpoints that take requests, in the order of their keys.
     pub endpoints: Vec<EndpointStats>,
-    /// The pods that left and still have requests in flight, and how many.
-    pub draining: Vec<(Arc<Endpoint>, usize)>,
+    /// The endpoints that left and still have requests in flight.
+    pub draining: Vec<DrainingEndpoint>,
 }
 
 impl Stats {
-    /// The pools of all pods together. Counters fall when a pod leaves, with the pod's part.
+    /// Returns the figures of all pools together. Counters fall when an endpoint leaves, by its
+    /// part.
     #[must_use]
     pub fn total(&self) -> PoolStats {
         let mut total = PoolStats::default();
-        for pod in &self.endpoints {
-            total.add(&pod.pool);
+        for endpoint in &self.endpoints {
+            total.add(&endpoint.pool);
         }
         total
     }
 }
 
-/// The state of one pod.
+/// The state of one endpoint.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EndpointStats {
-    /// Who it is.
+    /// The endpoint.
     pub endpoint: Arc<Endpoint>,
     /// Its role, if a rule gives it one.
     pub role: Option<Role>,
-    /// Whether it takes requests only if no other pod can: it could not be connected to, or not yet.
+    /// Whether it takes requests only if no other endpoint can: it could not be connected to, or
+    /// has not been yet.
     pub unhealthy: bool,
     /// Whether it is new, and being connected to before it takes its share.
     pub warming: bool,
-    /// Why it could not be connected to, if the last dial failed.
+    /// Why it could not be connected to, if the last attempt failed.
     pub last_failure: Option<ConnectError>,
     /// Requests in flight, from the pick on: including those that still wait for a connection.
     pub in_flight: u32,
@@ -57,11 +59,11 @@ pub struct EndpointStats {
     pub pool: PoolStats,
 }
 
-/// The state of one pod's pool, or of several together.
+/// The state of the pool of one endpoint, or of several together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {
-    /// Connections that nobody uses.
+    /// Unused connections.
     pub idle: usize,
     /// Connections in use.
     pub busy: usize,
@@ -69,19 +71,20 @@ pub struct PoolStats {
     pub connecting: usize,
     /// Callers that wait for a connection.
     pub waiting: usize,
-    /// Connections opened since the pod was added.
+    /// Connections opened since the endpoint was added.
     pub opened: u64,
     /// Connections closed since then, by reason.
     pub closed: ClosedBy,
-    /// How long those callers waited that found no idle connection, in this queue. The others waited for nothing.
-    pub waited: Histogram,
+    /// How long the callers waited in this queue that found no idle connection. The others did not
+    /// wait.
+    pub wait_time: Histogram,
     /// How long opening a connection took, whether it succeeded or not.
-    pub dialled: Histogram,
+    pub connect_time: Histogram,
 }
 
 impl PoolStats {
-    fn of<C: Connect>(backend: &Backend<C>) -> Self {
-        let counts = backend.counts();
+    fn of<C: Connect>(pool: &Pool<C>) -> Self {
+        let counts = pool.counts();
         Self {
             idle: counts.idle,
             busy: counts.busy,
@@ -89,12 +92,12 @@ impl PoolStats {
             waiting: counts.waiting,
             opened: counts.opened,
             closed: counts.closed,
-            waited: backend.waited.read(),
-            dialled: backend.dialled.read(),
+            wait_time: pool.wait_time().read(),
+            connect_time: pool.connect_time().read(),
         }
     }
 
-    /// Adds another pool's figures.
+    /// Adds the figures of another pool.
     pub fn add(&mut self, other: &Self) {
         self.idle += other.idle;
         self.busy += other.busy;
@@ -102,16 +105,17 @@ impl PoolStats {
         self.waiting += other.waiting;
         self.opened += other.opened;
         self.closed.add(&other.closed);
-        self.waited.add(&other.waited);
-        self.dialled.add(&other.dialled);
+        self.wait_time.add(&other.wait_time);
+        self.connect_time.add(&other.connect_time);
     }
 }
 
 impl<C: Connect> Balancer<C> {
-    /// The state of every pod and its pool. Takes each pool's lock for a moment; not for every request.
+    /// Returns the state of every endpoint and its pool. Takes each pool's lock for a moment; not
+    /// to be called for every request.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let view = self.shared.view.load_full();
+        let view = self.state.reconciler.view_full();
         let endpoints = view
             .backends
             .iter()
@@ -120,16 +124,16 @@ impl<C: Connect> Balancer<C> {
                 endpoint: Arc::clone(&backend.endpoint),
                 role: *role,
                 unhealthy: backend.load.is_unhealthy(),
-                warming: backend.warming.load(Relaxed),
+                warming: backend.is_warming(),
                 last_failure: backend.last_failure(),
                 in_flight: backend.load.in_flight(),
                 latency: backend.load.latency().map(|latency| latency.cost()),
-                pool: PoolStats::of(backend),
+                pool: PoolStats::of(&backend.pool),
             });
         Stats {
             generation: view.generation.get(),
             endpoints: endpoints.collect(),
-            draining: self.shared.draining(),
+            draining: self.state.reconciler.draining(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `Balancer::acquire`, with paused time: choosing, waiting, moving on to other pods, and every error with its text.
+//! `Balancer::acquire`, with paused time: choosing, waiting, moving on to other pods, and every
+//! error with its text.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 mod support;
@@ -40,7 +41,7 @@ async fn equal_pods_get_equal_shares_under_round_robin_over_reused_connections()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_refuses_is_skipped_then_avoided_then_taken_back() {
+async fn a_pod_that_refuses_is_skipped_then_unhealthy_then_taken_back() {
     let (dns, pods) = (
         FakeDns::new(found([pod(0, 1), pod(1, 2), pod(2, 3)])),
         FakePods::default(),
@@ -191,7 +192,7 @@ async fn an_empty_set_is_waited_out_up_to_the_deadline_then_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_appears_serves_those_who_wait() {
+async fn a_pod_that_appears_serves_the_waiters() {
     let (dns, pods) = (FakeDns::new(nothing()), FakePods::default());
     let balancer = balancer(&dns, &pods).await;
     let waiting = tokio::spawn({
@@ -370,7 +371,7 @@ async fn a_write_without_a_primary_waits_and_then_says_so() {
             error,
             AcquireError::NoSuchRole {
                 role: Role::Primary,
-                pods: 2,
+                endpoints: 2,
                 ..
             }
         ),
@@ -519,8 +520,6 @@ async fn settings_that_cannot_work_are_refused_by_name() {
     (at_the_edge.max_connections_total, at_the_edge.max_lifetime) = (Some(4), Some(at_the_edge.idle_timeout));
     let built = Balancer::builder(dns.watch().await, FakePods::default()).pool(at_the_edge);
     assert!(built.build().is_ok());
-    let streamless = Balancer::builder(dns.watch().await, FakePods::with_streams(0)).build();
-    assert!(matches!(streamless, Err(BuildError::Config { field: "streams", .. })));
     let built = Balancer::builder(dns.watch().await, FakePods::default())
         .acquire_timeout(Duration::ZERO)
         .build();

@@ -1,5 +1,5 @@
-//! The life of leases, pods and watches, with paused time: how they end, and what a change of the set does to them. What cancelling
-//! leaves behind is in `pool/cancelling.rs`.
+//! The life of leases, pods and watches, with paused time: how they end, and what a change of the
+//! set does to them. What cancelling leaves behind is in `pool/cancelling.rs`.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 mod support;
@@ -41,7 +41,8 @@ impl Scene {
             .unwrap();
     }
 
-    /// Nothing counted, nothing queued, nothing open but idle connections, and the pool still works.
+    /// Nothing counted, nothing queued, nothing open but idle connections, and the pool still
+    /// works.
     async fn assert_clean(&self) {
         settle().await;
         let stats = self.balancer.stats();
@@ -73,7 +74,7 @@ impl Scene {
 async fn a_lease_dropped_in_the_middle_closes_its_connection() {
     let scene = Scene::new().await;
     drop(scene.balancer.acquire(Route::any()).await.unwrap());
-    assert_eq!(scene.pods.open(), 0, "nobody knows what it still carries");
+    assert_eq!(scene.pods.open(), 0, "it may still carry parts of the exchange");
     scene.assert_usable().await;
 }
 
@@ -88,11 +89,15 @@ async fn a_broken_connection_takes_the_idle_ones_along_and_asks_dns_soon() {
     let [broken, fine] = leases;
     fine.finish(Outcome::Success);
     assert_eq!(pods.open(), 2);
-    let looks = dns.looks();
+    let resolved = dns.resolutions();
     broken.broken();
     assert_eq!(pods.open(), 0);
     pass(Duration::from_millis(1100)).await;
-    assert_eq!(dns.looks(), looks + 1, "an early look, a second after the last");
+    assert_eq!(
+        dns.resolutions(),
+        resolved + 1,
+        "a re-resolution, a second after the last"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,7 +170,7 @@ async fn a_reused_address_under_another_name_gets_new_connections() {
         .wait_for(|snapshot| snapshot.iter().any(|e| *e.key() == *pod(7, 1).key()))
         .await
         .unwrap();
-    assert_eq!(scene.pods.open(), 0, "the stranger never sees the old connection");
+    assert_eq!(scene.pods.open(), 0, "the other peer never sees the old connection");
     let lease = scene.balancer.acquire(Route::any()).await.unwrap();
     assert_eq!(lease.endpoint().pod().unwrap().as_str(), "web-7");
     assert_eq!(scene.pods.attempts(), 2);
@@ -184,9 +189,9 @@ async fn everything_stops_when_the_last_handle_is_dropped() {
     drop(balancer);
     settle().await;
     assert_eq!(pods.open(), 0);
-    let looks = dns.looks();
+    let resolved = dns.resolutions();
     pass(Duration::from_secs(60)).await;
-    assert_eq!(dns.looks(), looks, "nobody asks DNS any more");
+    assert_eq!(dns.resolutions(), resolved, "DNS is not asked any more");
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,7 +206,7 @@ async fn a_lease_outlives_its_balancer() {
     assert_eq!(pods.open(), 0);
 }
 
-/// Says that an address belongs to somebody else, until told otherwise.
+/// Says that an address belongs to another peer, until told otherwise.
 #[derive(Clone, Default)]
 struct Check(Arc<AtomicBool>);
 
@@ -219,7 +224,7 @@ impl VerifyPeer for Check {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_not_who_dns_said_is_refused_before_anything_is_sent() {
+async fn an_address_of_another_peer_is_refused_before_anything_is_sent() {
     let (dns, pods, check) = (FakeDns::new(found([pod(0, 1)])), FakePods::default(), Check::default());
     let balancer = Balancer::builder(dns.watch().await, pods.clone())
         .verify_peer(check.clone())
@@ -243,11 +248,11 @@ async fn a_shared_connection_that_ends_in_use_asks_dns_soon() {
     let (dns, pods) = (FakeDns::new(found([pod(0, 1)])), FakePods::with_streams(10));
     let balancer = Balancer::builder(dns.watch().await, pods.clone()).build().unwrap();
     let lease = balancer.acquire(Route::any()).await.unwrap();
-    let looks = dns.looks();
+    let resolved = dns.resolutions();
     lease.usable.store(false, Ordering::SeqCst);
     lease.finish(Outcome::Success);
     pass(Duration::from_millis(1100)).await;
-    assert_eq!(dns.looks(), looks + 1);
+    assert_eq!(dns.resolutions(), resolved + 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,12 +262,12 @@ async fn shared_watches_of_one_service_cost_one_poll() {
     for _ in 0..100 {
         watches.push(Discovery::builder(dns.clone()).shared().start().await.unwrap());
     }
-    assert_eq!(dns.looks(), 1);
+    assert_eq!(dns.resolutions(), 1);
     pass(Duration::from_secs(30)).await;
     assert!(
-        (5..=7).contains(&dns.looks()),
-        "{} looks of all hundred in 30 s",
-        dns.looks()
+        (5..=7).contains(&dns.resolutions()),
+        "{} lookups of all hundred in 30 s",
+        dns.resolutions()
     );
     dns.says(found([pod(0, 1), pod(1, 2)]));
     for watch in &mut watches {
@@ -275,12 +280,12 @@ async fn a_shared_watch_ends_with_its_last_handle_and_can_be_started_anew() {
     let dns = FakeDns::new(found([pod(0, 1)]));
     for round in 1..=3 {
         let watch = Discovery::builder(dns.clone()).shared().start().await.unwrap();
-        assert_eq!(dns.looks(), round);
+        assert_eq!(dns.resolutions(), round);
         drop(watch);
         settle().await;
     }
     pass(Duration::from_secs(60)).await;
-    assert_eq!(dns.looks(), 3);
+    assert_eq!(dns.resolutions(), 3);
 }
 
 #[tokio::test(start_paused = true)]

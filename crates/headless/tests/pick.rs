@@ -1,4 +1,5 @@
-//! `Balancer::pick`, with paused time: whom it chooses, and what the request counts for until it ends.
+//! `Balancer::pick`, with paused time: which endpoint it chooses, and what the request counts for
+//! until it ends.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 mod support;
@@ -93,7 +94,7 @@ async fn a_success_feeds_the_latency_and_giving_up_does_not_lower_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_picked_from_an_empty_set_or_for_a_role_that_the_policy_does_not_know() {
+async fn nothing_is_picked_from_an_empty_set_or_for_a_role_that_the_policy_does_not_know() {
     let dns = FakeDns::new(nothing());
     let balancer = Balancer::builder(dns.watch().await, FakePods::default())
         .build()

@@ -1,6 +1,8 @@
-//! The pools, with paused time and fakes: what they promise to those who wait, to those who leave, and to connections nobody uses.
+//! The pools, with paused time and fakes: what they promise to callers that wait, to callers that
+//! leave, and about unused connections.
 //!
-//! One module per promise, each in `pool/`: cancelling, connecting, the limit over all pods, upkeep, warming up, figures.
+//! One module per promise, each in `pool/`: cancelling, connecting, the limit over all pods,
+//! maintenance, warming up, figures.
 #![allow(
     clippy::unwrap_used,
     unreachable_pub,
@@ -15,9 +17,9 @@ mod connecting;
 mod figures;
 #[path = "pool/limit.rs"]
 mod limit;
+#[path = "pool/maintenance.rs"]
+mod maintenance;
 mod support;
-#[path = "pool/upkeep.rs"]
-mod upkeep;
 #[path = "pool/warming.rs"]
 mod warming;
 
@@ -110,8 +112,17 @@ impl Scene {
         all.into_iter().find(|stats| stats.endpoint.key() == pod.key()).unwrap()
     }
 
-    /// Nobody in flight, nobody waiting, nothing being opened, nothing open but what is idle, and every connection opened is
-    /// accounted for.
+    /// The endpoints that left and still have requests, and how many.
+    fn draining(&self) -> Vec<(String, usize)> {
+        let draining = self.balancer.stats().draining;
+        draining
+            .iter()
+            .map(|left| (left.endpoint.to_string(), left.requests))
+            .collect()
+    }
+
+    /// Nothing in flight, waiting or being opened, nothing open but what is idle, and every
+    /// connection opened is accounted for.
     async fn assert_clean(&self) {
         settle().await;
         let stats = self.balancer.stats();
@@ -129,7 +140,7 @@ impl Scene {
     }
 }
 
-/// Polls once. Nobody polls it again until it is awaited, whoever wakes it.
+/// Polls once. It is not polled again until it is awaited.
 async fn poll_once<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
     tokio::select! {
         biased;

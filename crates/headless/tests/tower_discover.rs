@@ -50,7 +50,7 @@ async fn first_comes_everyone_then_inserts_before_removes_and_nothing_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changes_that_nobody_read_are_merged() {
+async fn unread_changes_are_merged() {
     let dns = FakeDns::new(found([pod(0, 1), pod(1, 2)]));
     let mut discovery = dns.watch().await;
     let mut changes = Changes::new(discovery.clone());

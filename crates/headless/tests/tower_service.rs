@@ -1,10 +1,12 @@
-//! What `Balanced` promises a caller, in paused time: readiness, load, broken and cancelled calls, sharing, routes, errors.
+//! What `Balanced` promises a caller, in paused time: readiness, load, broken and cancelled calls,
+//! sharing, routes, errors.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 mod support;
 
 use std::future::{Future, ready};
 use std::io;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,10 +26,11 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 /// The pods, as far as services see them.
 #[derive(Default)]
 struct World {
-    /// To whom, in order.
-    dials: Mutex<Vec<String>>,
+    /// To which pods, in order.
+    connects: Mutex<Vec<String>>,
     open: AtomicUsize,
-    /// The services made first so many say that they are dead; not before they were called once if `after_use`.
+    /// The services made first so many say that they are dead; not before they were called once if
+    /// `after_use`.
     dead: AtomicUsize,
     /// The pod that cannot be connected to.
     refuses: Mutex<Option<&'static str>>,
@@ -37,8 +40,8 @@ struct World {
 }
 
 impl World {
-    fn dials(&self) -> usize {
-        self.dials.lock().unwrap().len()
+    fn connects(&self) -> usize {
+        self.connects.lock().unwrap().len()
     }
 
     fn open(&self) -> usize {
@@ -46,20 +49,20 @@ impl World {
     }
 
     /// The make-service.
-    fn dial(
+    fn make_service(
         self: &Arc<Self>,
     ) -> impl Service<Endpoint, Response = Pod, Error = io::Error, Future: Send> + Clone + Send + 'static {
         let world = Arc::clone(self);
         service_fn(move |pod: Endpoint| {
             let name = pod.pod().map_or_else(|| pod.to_string(), ToString::to_string);
-            let mut dials = world.dials.lock().unwrap();
-            dials.push(name.clone());
+            let mut connects = world.connects.lock().unwrap();
+            connects.push(name.clone());
             if world.refuses.lock().unwrap().is_some_and(|refuses| refuses == name) {
                 return ready(Err(io::ErrorKind::ConnectionRefused.into()));
             }
             world.open.fetch_add(1, Ordering::SeqCst);
             let socket = Arc::new(Socket(Arc::clone(&world)));
-            let number = dials.len();
+            let number = connects.len();
             ready(Ok(Pod { name, number, socket }))
         })
     }
@@ -145,23 +148,23 @@ fn only_pod<D: Connect, R, C>(service: &Balanced<D, R, C>) -> EndpointStats {
 #[tokio::test(start_paused = true)]
 async fn clones_share_connections_and_nothing_dials_before_a_call() {
     let world = Arc::new(World::default());
-    let service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.dial());
+    let service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.make_service());
     assert_eq!(
         size_of_val(&service),
         size_of::<usize>(),
         "a clone is one reference count"
     );
     let (one, other) = (service.clone(), service.clone());
-    assert_eq!(world.dials(), 0);
+    assert_eq!(world.connects(), 0);
     assert_eq!(one.oneshot("hello").await.unwrap(), "web-0");
     assert_eq!(other.oneshot("hello").await.unwrap(), "web-0");
-    assert_eq!((world.dials(), world.open()), (1, 1));
+    assert_eq!((world.connects(), world.open()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn connections_close_with_the_last_clone() {
     let world = Arc::new(World::default());
-    let service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.dial());
+    let service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.make_service());
     service.clone().oneshot("hello").await.unwrap();
     assert_eq!(world.open(), 1);
     drop(service);
@@ -173,7 +176,7 @@ async fn it_is_ready_even_without_pods_and_the_call_waits_with_a_bound() {
     let world = Arc::new(World::default());
     let dns = FakeDns::new(nothing());
     let layer = DiscoveryLayer::new(dns.watch().await).acquire_timeout(Duration::from_secs(3));
-    let mut service = layer.layer(world.dial());
+    let mut service = layer.layer(world.make_service());
     assert!(is_ready(&mut service));
     let began = tokio::time::Instant::now();
     let error = service.call("hello").await.unwrap_err();
@@ -189,7 +192,7 @@ async fn it_is_ready_even_without_pods_and_the_call_waits_with_a_bound() {
 async fn a_call_that_waits_is_served_when_a_pod_comes() {
     let world = Arc::new(World::default());
     let dns = FakeDns::new(nothing());
-    let service = DiscoveryLayer::new(dns.watch().await).layer(world.dial());
+    let service = DiscoveryLayer::new(dns.watch().await).layer(world.make_service());
     let mut call = Box::pin(service.oneshot("hello"));
     assert!(poll(&mut call).is_pending());
     dns.says(found([pod(4, 1)]));
@@ -199,7 +202,7 @@ async fn a_call_that_waits_is_served_when_a_pod_comes() {
 #[tokio::test(start_paused = true)]
 async fn a_request_counts_from_the_call_to_the_response() {
     let world = Arc::new(World::default());
-    let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.dial());
+    let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.make_service());
     service.call("hello").await.unwrap();
     let mut call = Box::pin(service.call("hold"));
     assert_eq!(
@@ -222,7 +225,7 @@ async fn a_request_counts_from_the_call_to_the_response() {
 async fn an_exclusive_service_has_one_request_at_a_time() {
     let world = Arc::new(World::default());
     let layer = DiscoveryLayer::new(watch([pod(0, 1)]).await).max_connections_per_endpoint(1);
-    let mut service = layer.layer(world.dial());
+    let mut service = layer.layer(world.make_service());
     service.call("hello").await.unwrap();
     let mut first = Box::pin(service.call("hold"));
     assert!(poll(&mut first).is_pending());
@@ -231,20 +234,20 @@ async fn an_exclusive_service_has_one_request_at_a_time() {
     world.release.notify_one();
     answered(poll(&mut first));
     assert_eq!(second.await.unwrap(), "web-0");
-    assert_eq!(world.dials(), 1);
+    assert_eq!(world.connects(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_error_breaks_the_connection() {
     let world = Arc::new(World::default());
-    let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.dial());
+    let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.make_service());
     let error = service.call("fail").await.unwrap_err();
     assert!(matches!(error, Error::Service(_)), "{error}");
     assert!(!error.is_unsent());
     assert_eq!(error.into_inner().unwrap().kind(), io::ErrorKind::BrokenPipe);
     assert_eq!((world.open(), only_pod(&service).in_flight), (0, 0));
     service.call("hello").await.unwrap();
-    assert_eq!(world.dials(), 2);
+    assert_eq!(world.connects(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -255,7 +258,7 @@ async fn classify_says_what_an_error_means_for_the_connection() {
         Err(_) => Outcome::Failure,
         Ok(_) => Outcome::Cancelled,
     });
-    let mut service = layer.layer(world.dial());
+    let mut service = layer.layer(world.make_service());
     service.call("wrong").await.unwrap_err();
     assert_eq!(world.open(), 1, "an answer, spelled as an error");
     service.call("fail").await.unwrap_err();
@@ -267,7 +270,7 @@ async fn classify_says_what_an_error_means_for_the_connection() {
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_call_leaves_no_load_and_no_connection() {
     let world = Arc::new(World::default());
-    let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.dial());
+    let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.make_service());
     service.call("hello").await.unwrap();
 
     drop(service.call("hello"));
@@ -283,7 +286,7 @@ async fn a_cancelled_call_leaves_no_load_and_no_connection() {
         "while it dials"
     );
     assert_eq!(service.call("hello").await.unwrap(), "web-0");
-    assert_eq!(world.dials(), 2, "the dial went on and served the next");
+    assert_eq!(world.connects(), 2, "the dial went on and served the next");
 
     let mut called = Box::pin(service.call("hold"));
     assert!(poll(&mut called).is_pending());
@@ -299,30 +302,30 @@ async fn a_cancelled_call_leaves_no_load_and_no_connection() {
 async fn shared_services_multiplex_and_a_second_is_made_when_the_first_is_full() {
     let world = Arc::new(World::default());
     let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await)
-        .shared(2)
-        .layer(world.dial());
+        .multiplexed(NonZeroUsize::new(2).unwrap())
+        .layer(world.make_service());
     service.call("hello").await.unwrap();
     let mut held: Vec<_> = (0..2).map(|_| Box::pin(service.call("hold"))).collect();
     for call in &mut held {
         assert!(poll(call).is_pending());
     }
-    assert_eq!(world.dials(), 1);
+    assert_eq!(world.connects(), 1);
     assert_eq!(service.call("hello").await.unwrap(), "web-0");
-    assert_eq!((world.dials(), world.open()), (2, 2));
+    assert_eq!((world.connects(), world.open()), (2, 2));
     drop(held);
     assert_eq!((only_pod(&service).in_flight, world.open()), (0, 2), "only streams end");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shared_service_that_fails_serves_nobody_else() {
+async fn a_multiplexed_service_that_fails_serves_no_other_request() {
     let world = Arc::new(World::default());
     let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await)
-        .shared(8)
-        .layer(world.dial());
+        .multiplexed(NonZeroUsize::new(8).unwrap())
+        .layer(world.make_service());
     service.call("fail").await.unwrap_err();
     assert_eq!(world.open(), 0);
     service.call("hello").await.unwrap();
-    assert_eq!(world.dials(), 2);
+    assert_eq!(world.connects(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,7 +338,7 @@ async fn requests_go_where_they_ask_to() {
             "write" => Route::write(),
             _ => Route::read(),
         })
-        .layer(world.dial());
+        .layer(world.make_service());
     let mut reads = Vec::new();
     for _ in 0..4 {
         assert_eq!(service.call("write").await.unwrap(), "web-0");
@@ -351,7 +354,7 @@ async fn a_call_takes_one_turn_even_if_it_has_to_dial() {
     let discovery = watch([pod(0, 1), pod(1, 2), pod(2, 3)]).await;
     let mut service = DiscoveryLayer::new(discovery)
         .policy(RoundRobin::default())
-        .layer(world.dial());
+        .layer(world.make_service());
     let mut answers = Vec::new();
     for _ in 0..9 {
         answers.push(service.call("hello").await.unwrap());
@@ -366,46 +369,46 @@ async fn wrong_settings_are_the_error_of_every_call_or_of_try_layer() {
     let world = Arc::new(World::default());
     let nameless = Endpoint::new(([10, 0, 0, 1], 80).into());
     let layer = DiscoveryLayer::new(watch([nameless]).await).policy(RoleAware::new(RoundRobin::default()));
-    let early = layer.try_layer(world.dial()).unwrap_err();
+    let early = layer.try_layer(world.make_service()).unwrap_err();
     assert!(matches!(early, BuildError::NoOrdinals { .. }), "{early}");
 
-    let mut service = layer.layer(world.dial());
+    let mut service = layer.layer(world.make_service());
     assert_eq!(service.balancer().unwrap_err(), &early);
     for _ in 0..2 {
         assert!(is_ready(&mut service));
         let error = service.call("hello").await.unwrap_err();
         assert!(matches!(&error, Error::Build(late) if *late == early), "{error}");
     }
-    assert_eq!(world.dials(), 0);
+    assert_eq!(world.connects(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_died_while_idle_costs_the_request_nothing() {
     let world = Arc::new(World::default());
-    let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.dial());
+    let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.make_service());
     service.call("hello").await.unwrap();
     world.dead.store(1, Ordering::SeqCst);
     assert_eq!(service.call("hello").await.unwrap(), "web-0");
-    assert_eq!((world.dials(), world.open()), (2, 1));
+    assert_eq!((world.connects(), world.open()), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unsent_request_prefers_another_pod() {
     let world = Arc::new(World::default());
     let discovery = watch([pod(0, 1), pod(1, 2)]).await;
-    let mut service = DiscoveryLayer::new(discovery).layer(world.dial());
+    let mut service = DiscoveryLayer::new(discovery).layer(world.make_service());
     world.dead.store(1, Ordering::SeqCst);
     let answer = service.call("hello").await.unwrap();
-    let dials = world.dials.lock().unwrap().clone();
-    assert_eq!(dials.len(), 2);
-    assert_ne!(dials[0], dials[1]);
-    assert_eq!(answer, dials[1]);
+    let connects = world.connects.lock().unwrap().clone();
+    assert_eq!(connects.len(), 2);
+    assert_ne!(connects[0], connects[1]);
+    assert_eq!(answer, connects[1]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn services_that_are_all_dead_end_as_an_error_of_an_unsent_request() {
     let world = Arc::new(World::default());
-    let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.dial());
+    let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.make_service());
     world.dead.store(usize::MAX, Ordering::SeqCst);
     let error = service.call("hello").await.unwrap_err();
     assert!(
@@ -413,14 +416,14 @@ async fn services_that_are_all_dead_end_as_an_error_of_an_unsent_request() {
         "{error}"
     );
     assert!(error.is_unsent());
-    assert_eq!((world.dials(), world.open()), (3, 0));
+    assert_eq!((world.connects(), world.open()), (3, 0));
     assert_eq!(only_pod(&service).in_flight, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_never_gets_ready_is_waited_for_with_a_bound() {
     let world = Arc::new(World::default());
-    let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.dial());
+    let mut service = DiscoveryLayer::new(watch([pod(0, 1)]).await).layer(world.make_service());
     service.call("hello").await.unwrap();
     world.stuck.store(1, Ordering::SeqCst);
     let began = tokio::time::Instant::now();
@@ -436,13 +439,13 @@ async fn a_choice_holds_when_the_set_changes_before_the_first_poll() {
     *world.refuses.lock().unwrap() = Some("web-1");
     let dns = FakeDns::new(found([pod(1, 2)]));
     let mut discovery = dns.watch().await;
-    let mut service = DiscoveryLayer::new(discovery.clone()).layer(world.dial());
+    let mut service = DiscoveryLayer::new(discovery.clone()).layer(world.make_service());
     let call = service.call("hello");
     dns.says(found([pod(0, 1), pod(1, 2)]));
     discovery.wait_for(|pods| pods.len() == 2).await.unwrap();
     assert_eq!(call.await.unwrap(), "web-0");
     assert_eq!(
-        *world.dials.lock().unwrap(),
+        *world.connects.lock().unwrap(),
         ["web-0", "web-1"],
         "the newcomer before it takes requests, then the choice; each once"
     );
@@ -457,7 +460,7 @@ async fn it_calls_the_connections_of_any_balancer() {
         type Error = io::Error;
 
         async fn connect(&self, endpoint: &Endpoint) -> io::Result<Pod> {
-            self.0.dial().oneshot(endpoint.clone()).await
+            self.0.make_service().oneshot(endpoint.clone()).await
         }
     }
 
@@ -473,7 +476,7 @@ async fn a_make_service_that_fails_is_named_in_the_error() {
     let world = Arc::new(World::default());
     *world.refuses.lock().unwrap() = Some("web-0");
     let layer = DiscoveryLayer::new(watch([pod(0, 1)]).await).acquire_timeout(Duration::from_millis(100));
-    let error = layer.layer(world.dial()).oneshot("hello").await.unwrap_err();
+    let error = layer.layer(world.make_service()).oneshot("hello").await.unwrap_err();
     assert!(error.is_unsent());
     let Error::Acquire(AcquireError::Unreachable { last, .. }) = &error else {
         panic!("{error}")
@@ -499,7 +502,7 @@ async fn a_removed_pod_takes_no_more_calls_and_finishes_what_it_has() {
     let discovery = dns.watch().await;
     let mut service = DiscoveryLayer::new(discovery.clone())
         .policy(RoundRobin::default())
-        .layer(world.dial());
+        .layer(world.make_service());
     for _ in 0..2 {
         service.call("hello").await.unwrap();
     }
@@ -523,14 +526,19 @@ async fn a_removed_pod_takes_no_more_calls_and_finishes_what_it_has() {
 async fn each_layer_has_pools_and_a_policy_of_its_own() {
     let world = Arc::new(World::default());
     let layer = DiscoveryLayer::new(watch([pod(0, 1)]).await).policy(RoundRobin::default());
-    layer.clone().layer(world.dial()).oneshot("hello").await.unwrap();
-    layer.layer(world.dial()).oneshot("hello").await.unwrap();
-    assert_eq!(world.dials(), 2);
+    layer
+        .clone()
+        .layer(world.make_service())
+        .oneshot("hello")
+        .await
+        .unwrap();
+    layer.layer(world.make_service()).oneshot("hello").await.unwrap();
+    assert_eq!(world.connects(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn it_stacks_under_towers_layers_even_with_boxed_errors() {
-    let dial = service_fn(async |_pod: Endpoint| {
+    let connect = service_fn(async |_pod: Endpoint| {
         let answer = |_: ()| ready(Err::<(), tower::BoxError>("no".into()));
         Ok::<_, std::convert::Infallible>(service_fn(answer))
     });
@@ -540,6 +548,6 @@ async fn it_stacks_under_towers_layers_even_with_boxed_errors() {
         .timeout(Duration::from_secs(1))
         .map_err(Error::<tower::BoxError>::into_boxed)
         .layer(DiscoveryLayer::new(watch([pod(0, 1)]).await))
-        .service(dial);
+        .service(connect);
     assert_eq!(service.clone().oneshot(()).await.unwrap_err().to_string(), "no");
 }

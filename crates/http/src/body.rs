@@ -1,6 +1,7 @@
 //! [`ResponseBody`]: the body of an answer, which keeps the lease of its connection to its end.
 //!
-//! This is where "load is counted to the end of the body" happens: while a body is read, its pod has a request in flight.
+//! This is where load is counted to the end of the body: while a body is read, its endpoint has a
+//! request in flight.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,20 +9,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use headless::Lease;
-use headless_core::{Endpoint, Outcome};
+use headless::{Endpoint, Lease, Outcome};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::Error;
-use crate::classify::Fault;
-use crate::connect::Connector;
+use crate::classify::{Classification, classify};
+use crate::connector::Connector;
+use crate::error::Error;
 
 /// The body of an answer, streamed from the pod.
 ///
-/// It holds the connection. Read to its end, the connection serves the next request and the pod's load figure learns how long it
-/// took. Dropped before its end, the request counts as cancelled: an HTTP/1 connection is closed, because the rest would still come;
-/// an HTTP/2 stream is reset. So read even what you do not need, if it is short.
+/// It holds the connection. After the body was read to its end, the connection serves the next
+/// request, and the pod's load learns how long the exchange took. If the body is dropped earlier,
+/// the request counts as cancelled: an HTTP/1 connection is closed, because the rest would still
+/// come, and an HTTP/2 stream is reset. So read a short body even if it is not needed.
 ///
 /// There is no timeout on the pace at which a body comes; put one around the reading.
 pub struct ResponseBody {
@@ -45,7 +46,7 @@ impl ResponseBody {
         body
     }
 
-    /// The pod it comes from.
+    /// Returns the pod that it comes from.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
@@ -69,8 +70,8 @@ impl ResponseBody {
 
     fn fail(&mut self, error: hyper::Error) -> Error {
         if let Some(lease) = self.lease.take() {
-            match Fault::of(&error) {
-                Fault::Connection => lease.broken(),
+            match classify(&error) {
+                Classification::Connection => lease.broken(),
                 _ => lease.finish(Outcome::Failure),
             }
         }
@@ -89,7 +90,8 @@ impl Body for ResponseBody {
         let next = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         Poll::Ready(match next {
             Some(Ok(frame)) => {
-                // WHY: the last frame is often known to be the last, and many readers then do not ask for another.
+                // WHY: many readers do not ask for another frame if this one is known to be the
+                // last.
                 self.end_if_read();
                 Some(Ok(frame))
             }

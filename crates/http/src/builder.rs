@@ -1,27 +1,67 @@
 //! [`ClientBuilder`]: the settings of a client, each with its default and the reason for it.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless::{Balancer, Discovery, PoolConfig};
-use headless_core::policy::Policy;
-use headless_core::{RetryBudget, RoleRule, Route, VerifyPeer};
-use http::request::Parts;
+use headless::policy::Policy;
+use headless::{Balancer, Discovery, PoolConfig, RetryBudget, RoleRule, Route, Tls, VerifyPeer};
 use http::uri::Scheme;
-use tokio::time::Instant;
 
-use crate::Error;
-use crate::classify::is_safe;
-use crate::client::{Client, Inner};
-use crate::connect::{Connector, Protocol};
-use crate::head::Name;
-use crate::tls::Tls;
+use crate::client::Client;
+use crate::connector::Connector;
+use crate::error::Error;
+use crate::origin::Origin;
+use crate::protocol::Protocol;
+use crate::retry::RetryPolicy;
+use crate::route::{RequestHead, RouteBy, by_method};
+use crate::send::Sender;
+use crate::tls::Handshake;
 
-/// Says what a request asks for, by its head.
-pub(crate) type RouteBy = Arc<dyn Fn(&Parts) -> Route + Send + Sync>;
+impl Client {
+    /// Discovers the Service `target` and makes a client with the default settings: HTTP/1.1, power
+    /// of two choices.
+    ///
+    /// `target` is a name and a port: `web:http`, `web.shop.svc:http`,
+    /// `web.shop.svc.cluster.local:8080`. A number is the *container's* port. Connections are
+    /// opened when requests come.
+    ///
+    /// # Errors
+    /// [`Error::Start`] if the name cannot be read, DNS fails, or the Service has no ready pod.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn connect(target: &str) -> Result<Self, Error> {
+        Self::builder(Discovery::start(target).await?).build()
+    }
 
-/// Settings of a [`Client`].
+    /// Returns a builder for a client of a Service that is discovered already.
+    pub fn builder(discovery: Discovery) -> ClientBuilder {
+        ClientBuilder {
+            discovery,
+            policy: None,
+            roles: None,
+            pool: PoolConfig::default(),
+            acquire_timeout: None,
+            protocol: Protocol::default(),
+            max_streams: MAX_STREAMS,
+            keep_alive_interval: None,
+            authority: None,
+            tls: None,
+            route_by: Arc::new(by_method),
+            request_timeout: Some(REQUEST_TIMEOUT),
+            max_retries: None,
+            retry_budget: RetryBudget::default(),
+            verify_peer: None,
+        }
+    }
+}
+
+/// The settings of a [`Client`], made by [`Client::builder`].
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,168 +83,196 @@ pub struct ClientBuilder {
     roles: Option<RoleRule>,
     pool: PoolConfig,
     acquire_timeout: Option<Duration>,
-    connector: Connector,
+    protocol: Protocol,
+    max_streams: usize,
+    keep_alive_interval: Option<Duration>,
     authority: Option<String>,
     tls: Option<Tls>,
     route_by: RouteBy,
     request_timeout: Option<Duration>,
     max_retries: Option<usize>,
     retry_budget: RetryBudget,
-    identify: Option<Box<dyn VerifyPeer>>,
+    verify_peer: Option<Box<dyn VerifyPeer>>,
 }
 
 impl ClientBuilder {
-    pub(crate) fn new(discovery: Discovery) -> Self {
-        Self {
-            discovery,
-            policy: None,
-            roles: None,
-            pool: PoolConfig::default(),
-            acquire_timeout: None,
-            connector: Connector {
-                protocol: Protocol::default(),
-                max_streams: MAX_STREAMS,
-                keep_alive: None,
-                tls: None,
-            },
-            authority: None,
-            tls: None,
-            route_by: Arc::new(by_method),
-            request_timeout: Some(REQUEST_TIMEOUT),
-            max_retries: None,
-            retry_budget: RetryBudget::default(),
-            identify: None,
-        }
-    }
-
-    /// Which pod takes a request. Default: power of two choices by requests in flight.
+    /// Sets the policy that chooses the pod for each request. Default: power of two choices by
+    /// requests in flight.
     pub fn policy(mut self, policy: impl Policy) -> Self {
         self.policy = Some(Box::new(policy));
         self
     }
 
-    /// Which pod has which role. Default with a role-aware policy: by ordinal, 0 is the primary.
+    /// Sets which pod has which role. Default with a role-aware policy: by ordinal, where 0 is the
+    /// primary.
     pub fn roles(mut self, rule: RoleRule) -> Self {
         self.roles = Some(rule);
         self
     }
 
-    /// Which HTTP is spoken. Default: [`Protocol::Http1`].
+    /// Sets the version of HTTP. Default: [`Protocol::Http1`].
     pub fn protocol(mut self, protocol: Protocol) -> Self {
-        self.connector.protocol = protocol;
+        self.protocol = protocol;
         self
     }
 
-    /// Speaks TLS with the pods; the scheme is then `https`. Default: plain text. Needs the feature `tls-ring` or `tls-aws-lc`.
-    #[cfg(feature = "__tls")]
+    /// Speaks TLS to the pods; the scheme is then `https`. Default: plain text.
+    ///
+    /// It needs the feature `tls-ring` or `tls-aws-lc`. With both, [`Tls::provider`] chooses one;
+    /// without them, [`build`](Self::build) fails and names them. The name in the certificates is
+    /// [`Verify::ServiceName`](crate::Verify::ServiceName) unless `tls` says otherwise.
+    ///
+    /// The PEM and files that `tls` names are read once, by `build`. After the CA or the client's
+    /// own certificate was replaced, make a new client.
+    ///
+    /// With TLS 1.3, a pod that misses or refuses the client's certificate says so after the
+    /// handshake. Over HTTP/1.1 the first request then fails with [`Error::Send`], and the pod's
+    /// alert is among its causes; over HTTP/2, opening the connection fails.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// All settings of the pools. Default: [`PoolConfig::default`].
+    /// Sets all settings of the pools. Default: [`PoolConfig::default`].
     pub fn pool(mut self, pool: PoolConfig) -> Self {
         self.pool = pool;
         self
     }
 
-    /// How many connections one pod may have. Default 64; with HTTP/1.1 this is also the number of requests that one pod gets at a
-    /// time from this client.
+    /// Sets how many connections one pod may have. Default: 64. With HTTP/1.1 this is also the
+    /// number of requests that one pod gets at a time from this client.
     pub fn max_connections_per_endpoint(mut self, limit: usize) -> Self {
         self.pool.max_connections_per_endpoint = limit;
         self
     }
 
-    /// How many requests share one HTTP/2 connection. Default 100, the least that RFC 9113 6.5.2 recommends servers to allow; if a
-    /// server allows fewer, its limit counts, as it is at the time. When all connections are full, another is opened. Nothing for
-    /// HTTP/1.1.
-    pub fn max_streams(mut self, limit: usize) -> Self {
-        self.connector.max_streams = limit;
+    /// Sets how many requests share one HTTP/2 connection. Default: 100, the least that RFC 9113
+    /// 6.5.2 recommends servers to allow.
+    ///
+    /// If a server allows fewer, its limit counts, as it is at the time. When all connections are
+    /// full, another is opened. It has no effect on HTTP/1.1.
+    pub fn http2_max_concurrent_streams(mut self, limit: usize) -> Self {
+        self.max_streams = limit;
         self
     }
 
-    /// How often a busy HTTP/2 connection on which nothing comes is checked with a PING, answered within 20 s or closed. Default: never,
-    /// as some gRPC servers punish frequent pings; a pod that vanished is noticed by discovery and the request timeout. Nothing for
-    /// HTTP/1.1.
-    pub fn http2_keep_alive(mut self, interval: Duration) -> Self {
-        self.connector.keep_alive = Some(interval);
+    /// Sets how often a busy HTTP/2 connection on which nothing is received is checked with a PING.
+    /// It is closed if the PING is not answered within 20 s. Default: never, as some gRPC servers
+    /// punish frequent pings.
+    ///
+    /// Without it, discovery and the request timeout notice a pod that vanished. It has no effect
+    /// on HTTP/1.1.
+    pub fn http2_keep_alive_interval(mut self, interval: Duration) -> Self {
+        self.keep_alive_interval = Some(interval);
         self
     }
 
-    /// How long a request may wait for a connection. Default 5 s.
+    /// Sets how long a request may wait for a connection. Default: 5 s.
     pub fn acquire_timeout(mut self, limit: Duration) -> Self {
         self.acquire_timeout = Some(limit);
         self
     }
 
-    /// How long a request may take up to the head of its answer, with waiting and retries. Default 30 s, because every wait has a
-    /// bound and few servers let a request live longer; `None`: as long as it takes, for long polling. The body is not included: a
-    /// stream may be endless.
+    /// Sets how long a request may take up to the head of its answer, with waiting and retries.
+    /// Default: 30 s, because every wait has a bound and few servers let a request live longer.
+    ///
+    /// `None` sets no limit, for long polling. The body is not included, because a stream may be
+    /// endless.
     pub fn request_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.request_timeout = limit.into();
         self
     }
 
-    /// What a request asks for, by its head. Asked only if the policy is role-aware. Default: [safe methods](http::Method::is_safe) are
-    /// [`Route::read`], all others [`Route::write`].
-    pub fn route_by(mut self, route_by: impl Fn(&Parts) -> Route + Send + Sync + 'static) -> Self {
+    /// Sets how a request's route follows from its head. It is called only if the policy is
+    /// role-aware. Default: [safe methods](http::Method::is_safe) are [`Route::read`], all others
+    /// [`Route::write`].
+    ///
+    /// ```no_run
+    /// # fn run(discovery: headless::Discovery) {
+    /// use headless::Route;
+    ///
+    /// let builder = headless_http::Client::builder(discovery);
+    /// let builder = builder.route_by(|head| match head.uri().path() {
+    ///     "/search" => Route::read(),
+    ///     _ => Route::write(),
+    /// });
+    /// # drop(builder);
+    /// # }
+    /// ```
+    pub fn route_by(mut self, route_by: impl Fn(RequestHead<'_>) -> Route + Send + Sync + 'static) -> Self {
         self.route_by = Arc::new(route_by);
         self
     }
 
-    /// The name in `Host` and `:authority`. Default: the Service's full name, with the port if it was given as a number other than 80
-    /// (with TLS, 443): `web.shop.svc.cluster.local`.
+    /// Sets the name in `Host` and `:authority`. Default: the Service's full name, with the port if
+    /// it was given as a number other than 80 (with TLS, 443): `web.shop.svc.cluster.local`.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
         self.authority = Some(authority.into());
         self
     }
 
-    /// How often one request is sent again at most ([when](Client#retries)). Default: as often as there are pods for it, since any pod
-    /// may be the one that lives; the [retry budget](Self::retry_budget) bounds all requests together. A small number protects a large
-    /// Service from a request that fells each pod it reaches. 0 turns it off, and spares each request the copy of its head.
+    /// Sets how often one request is sent again at most ([when](Client#retries)). Default: as often
+    /// as there are pods, since any pod may be the one that works; the [retry
+    /// budget](Self::retry_budget) bounds all requests together.
+    ///
+    /// A small number protects a large Service from a request that crashes each pod it reaches. 0
+    /// turns retries off, and saves each request the copy of its head.
     pub fn max_retries(mut self, limit: usize) -> Self {
         self.max_retries = Some(limit);
         self
     }
 
-    /// How many retries all requests of this client together may have. Default: 20 % of the requests of the last 10 s, plus 10 per
-    /// second; [`RetryBudget::unlimited`] turns it off. Pods that cannot be connected to need none ([why](Client#retries)).
+    /// Sets how many retries all requests of this client together may have. Default: 20 % of the
+    /// requests of the last 10 s, plus 10 per second. [`RetryBudget::unlimited`] sets no limit.
+    ///
+    /// Pods that cannot be connected to take nothing from it ([why](Client#retries)).
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
         self.retry_budget = budget;
         self
     }
 
-    /// Checks each new connection before it carries anything: a pod that is not who DNS said is refused. Default: none.
-    pub fn verify_peer(mut self, check: impl VerifyPeer) -> Self {
-        self.identify = Some(Box::new(check));
+    /// Checks each new connection before it carries a request, and refuses a pod that is not the
+    /// one DNS named. Default: no check.
+    pub fn verify_peer(mut self, verify_peer: impl VerifyPeer) -> Self {
+        self.verify_peer = Some(Box::new(verify_peer));
         self
     }
 
     /// Checks the settings and makes the client. Connections are opened when requests come.
     ///
+    /// With [`tls`](Self::tls) it reads files, which blocks for some milliseconds.
+    ///
     /// # Errors
-    /// [`Error::Build`] for settings that do not work, [`Error::InvalidRequest`] for an authority or a name to verify that is none.
-    pub fn build(mut self) -> Result<Client, Error> {
+    /// [`Error::Build`] for settings that do not work, [`Error::Tls`] for TLS that cannot be used,
+    /// [`Error::InvalidRequest`] for an authority that is none.
+    pub fn build(self) -> Result<Client, Error> {
         let service = self.discovery.service();
         let scheme = match &self.tls {
             Some(_) => Scheme::HTTPS,
             None => Scheme::HTTP,
         };
-        let name = match &self.authority {
-            Some(authority) => Name::new(service, authority, scheme)?,
-            None => Name::of_service(service, scheme)?,
+        let origin = match &self.authority {
+            Some(authority) => Origin::new(service, authority, scheme, self.protocol)?,
+            None => Origin::of_service(service, scheme, self.protocol)?,
         };
-        if self.connector.max_streams == 0 {
-            return Err(Error::invalid(service, "`max_streams` is 0; it must be at least 1"));
-        }
+        let Some(max_streams) = NonZeroUsize::new(self.max_streams) else {
+            let problem = "`http2_max_concurrent_streams` is 0; it must be at least 1";
+            return Err(Error::invalid(service, problem));
+        };
         if let Err(error) = self.retry_budget.check() {
             return Err(Error::invalid(service, error.to_string()));
         }
-        let protocol = self.connector.protocol;
-        if let Some(tls) = &self.tls {
-            self.connector.tls = Some(tls.handshake(service, name.host(), protocol)?);
-        }
-        let mut balancer = Balancer::builder(self.discovery, self.connector).pool(self.pool);
+        let tls = match &self.tls {
+            Some(tls) => Some(Handshake::new(tls, service, origin.host(), self.protocol)?),
+            None => None,
+        };
+        let connector = Connector {
+            protocol: self.protocol,
+            max_streams,
+            keep_alive_interval: self.keep_alive_interval,
+            tls,
+        };
+        let mut balancer = Balancer::builder(self.discovery, connector).pool(self.pool);
         if let Some(policy) = self.policy {
             balancer = balancer.policy(policy);
         }
@@ -214,19 +282,16 @@ impl ClientBuilder {
         if let Some(limit) = self.acquire_timeout {
             balancer = balancer.acquire_timeout(limit);
         }
-        if let Some(check) = self.identify {
-            balancer = balancer.verify_peer(check);
+        if let Some(verify_peer) = self.verify_peer {
+            balancer = balancer.verify_peer(verify_peer);
         }
         let balancer = balancer.build()?;
         let route_by = balancer.is_role_aware().then_some(self.route_by);
-        Ok(Client::new(Inner {
+        Ok(Client::new(Sender {
             balancer,
-            name,
-            protocol,
+            origin,
             request_timeout: self.request_timeout,
-            max_retries: self.max_retries,
-            retry_budget: self.retry_budget,
-            start: Instant::now(),
+            retry_policy: RetryPolicy::new(self.max_retries, self.retry_budget),
             route_by,
         }))
     }
@@ -237,16 +302,9 @@ impl fmt::Debug for ClientBuilder {
         f.debug_struct("ClientBuilder")
             .field("discovery", &self.discovery)
             .field("policy", &self.policy)
-            .field("connector", &self.connector)
+            .field("protocol", &self.protocol)
+            .field("tls", &self.tls)
             .finish_non_exhaustive()
-    }
-}
-
-/// Safe methods are reads.
-fn by_method(head: &Parts) -> Route {
-    match is_safe(&head.method) {
-        true => Route::read(),
-        false => Route::write(),
     }
 }
 

@@ -1,19 +1,20 @@
-//! What an answer or a failure means: for the pod's load figure, for its connection, and for sending the request again.
+//! What an answer or a failure means: for the endpoint's load, for its connection, and for sending
+//! the request again.
 //!
-//! Must not live here: what is done about it (`send`, `body`).
+//! Must not live here: what is done about it (`send`, `retry`, `body`).
 
 use std::error::Error;
 
 use h2::Reason;
-use headless_core::Outcome;
+use headless::Outcome;
 use http::{Method, Request, StatusCode};
 
 use crate::request_body::BodyFailed;
 
 /// How an answer with this status counts.
 ///
-/// A server error (5xx) is a failure even when it comes fast, so that a pod which fails fast does not look like the fastest one.
-/// Any other status is the pod doing its work.
+/// A server error (5xx) is a failure even when it comes fast, so that a pod that fails fast does
+/// not look like the fastest one. Any other status shows that the pod works.
 pub(crate) fn outcome(status: StatusCode) -> Outcome {
     match status.is_server_error() {
         true => Outcome::Failure,
@@ -21,21 +22,22 @@ pub(crate) fn outcome(status: StatusCode) -> Outcome {
     }
 }
 
-/// Whether a request of this method may be sent twice: it only asks.
+/// Whether a request of this method only asks, so that it may be sent twice.
 ///
-/// SPEC(RFC 9110 9.2.1): the safe methods. PUT and DELETE are idempotent (9.2.2) and still left out: repeated *late*, they undo what
-/// somebody else did in between.
+/// SPEC(RFC 9110 9.2.1): the safe methods. PUT and DELETE are idempotent (9.2.2) and still left
+/// out: repeated *late*, they undo what another client did in between.
 pub(crate) fn is_safe(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
 }
 
-/// Marks a request that may be sent again although a pod may have acted on it, as GET may.
+/// Marks a request that may be sent again although a pod may have acted on it, as a GET may.
 ///
-/// For requests that come to the same however often they are carried out: a search by POST, or a write with a key of its own that the
-/// Service knows again. PUT and DELETE are not taken for such by themselves: the second one may come late, and undo what somebody else
-/// did in between. If nobody else writes there, or the request has a condition (`If-Match`), mark it.
+/// It is for requests with the same effect however often they are carried out: a search by POST, or
+/// a write with a key by which the Service recognizes it. PUT and DELETE are not marked by
+/// themselves, because a late second one may undo what another client did in between. Mark them if
+/// there is no other writer, or if the request has a condition (`If-Match`).
 ///
-/// It is an extension of the request, so it goes through a tower stack; it is not sent.
+/// The mark is an extension of the request, so it passes through a tower stack. It is not sent.
 ///
 /// ```
 /// use headless_http::Idempotent;
@@ -45,7 +47,7 @@ pub(crate) fn is_safe(method: &Method) -> bool {
 /// # Ok::<(), http::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-#[expect(clippy::exhaustive_structs, reason = "a mark, written out by whoever sets it")]
+#[expect(clippy::exhaustive_structs, reason = "a mark, which the caller writes out")]
 pub struct Idempotent;
 
 /// Whether a request may be sent again although a pod may have acted on it.
@@ -53,50 +55,51 @@ pub(crate) fn is_repeatable<B>(request: &Request<B>) -> bool {
     is_safe(request.method()) || request.extensions().get::<Idempotent>().is_some()
 }
 
-/// What broke.
+/// What failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The request itself: its body failed, or it cannot be expressed in HTTP. The pod did nothing wrong.
-    Ours,
-    /// Nothing yet: the connection is still busy with what came before, and the request was not sent.
-    Unsettled,
-    /// This HTTP/2 stream, of which the pod says that it did not look at it.
+pub(crate) enum Classification {
+    /// The request: its body failed, or it cannot be expressed in HTTP. The pod did nothing wrong.
+    Request,
+    /// Nothing: the connection is still busy with the exchange before, and the request was not
+    /// sent.
+    Busy,
+    /// This HTTP/2 stream, which the pod says it has not processed.
     ///
-    /// SPEC(RFC 9113 8.7): REFUSED_STREAM, or a number above the last one of a GOAWAY, guarantees that the request has not been
-    /// processed.
-    Unprocessed,
-    /// This HTTP/2 stream; the connection is as good as before.
+    /// SPEC(RFC 9113 8.7): REFUSED_STREAM, or a number above the last one of a GOAWAY, guarantees
+    /// that the request has not been processed.
+    NotProcessed,
+    /// This HTTP/2 stream. The connection works as before.
     Stream,
     /// The connection.
     Connection,
 }
 
-impl Fault {
-    /// Reads hyper's error.
-    pub(crate) fn of(error: &hyper::Error) -> Self {
-        if error.is_user() && !error.is_body_write_aborted() {
-            // hyper also blames the user when a request was in the hands of its driver at the driver's end; there is a source then.
-            return match error.source() {
-                Some(source) if !source.is::<BodyFailed>() => Self::Connection,
-                _ => Self::Ours,
-            };
-        }
-        let Some(error) = error.source().and_then(<dyn Error>::downcast_ref::<h2::Error>) else {
-            return Self::Connection;
+/// Reads hyper's error.
+pub(crate) fn classify(error: &hyper::Error) -> Classification {
+    if error.is_user() && !error.is_body_write_aborted() {
+        // hyper also blames the user for a request that its driver held when the driver ended. Only
+        // then is there a source that is no error of the body.
+        return match error.source() {
+            Some(source) if !source.is::<BodyFailed>() => Classification::Connection,
+            _ => Classification::Request,
         };
-        // h2 gives the pod's GOAWAY as the error of those streams only that are above its last one. The others go on, and if the
-        // connection then ends under them, that is an error of its own. One gap is hyper's: it says the same of a stream that the pod
-        // gets and covers with its GOAWAY between two looks of the driver, which are next to each other in one turn.
-        if error.is_go_away() && error.is_remote() {
-            return Self::Unprocessed;
-        }
-        match (error.is_reset(), error.is_remote(), error.is_library()) {
-            (false, ..) => Self::Connection,
-            (true, true, _) if error.reason() == Some(Reason::REFUSED_STREAM) => Self::Unprocessed,
-            (true, true, _) | (true, _, true) => Self::Stream,
-            // hyper resets the stream of a request whose body failed.
-            (true, false, false) => Self::Ours,
-        }
+    }
+    let Some(error) = error.source().and_then(<dyn Error>::downcast_ref::<h2::Error>) else {
+        return Classification::Connection;
+    };
+    // h2 reports the pod's GOAWAY only for streams above its last one. The others go on, and fail
+    // with an error of their own if the connection ends. One gap is hyper's: it reports the same
+    // for a stream that the pod receives, and covers with its GOAWAY, within one turn of the
+    // driver.
+    if error.is_go_away() && error.is_remote() {
+        return Classification::NotProcessed;
+    }
+    match (error.is_reset(), error.is_remote(), error.is_library()) {
+        (false, ..) => Classification::Connection,
+        (true, true, _) if error.reason() == Some(Reason::REFUSED_STREAM) => Classification::NotProcessed,
+        (true, true, _) | (true, _, true) => Classification::Stream,
+        // hyper resets the stream of a request whose body failed.
+        (true, false, false) => Classification::Request,
     }
 }
 

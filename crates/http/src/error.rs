@@ -1,60 +1,65 @@
-//! [`Error`]: whose problem it is, what was asked, what was found, and whether the request may have been processed.
+//! [`Error`] and [`ConnectorError`]: what was asked, what was found, and whether the request may
+//! have been processed.
 
 use std::error::Error as StdError;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless::{AcquireError, BuildError, StartError};
-use headless_core::Endpoint;
+use headless::{AcquireError, BuildError, Endpoint, StartError, TlsError};
 
 /// An error of any kind.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a request, or the making of a client, failed.
+/// Why a request, or the building of a client, failed.
 ///
-/// Before doing something about it, ask [`is_not_sent`](Self::is_not_sent): whether the pod can have acted on the request decides
-/// whether it may be sent again.
+/// Whether the pod can have acted on the request decides whether it may be sent again:
+/// [`is_not_sent`](Self::is_not_sent) says so.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The Service could not be discovered. (Only from [`Client::connect`](crate::Client::connect).)
+    /// The Service could not be discovered. Only [`Client::connect`](crate::Client::connect)
+    /// returns it.
     #[error(transparent)]
     Start(#[from] StartError),
     /// The client's settings do not go together.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The client's TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The client's settings or the request cannot be expressed in HTTP to this Service.
     #[error("cannot call `{service}`: {problem}")]
     InvalidRequest {
-        /// The Service the client calls.
+        /// The Service that the client calls.
         service: Box<str>,
         /// What is wrong, and what to write instead.
         problem: Box<str>,
     },
-    /// No connection to any pod was to be had. The request was not sent.
+    /// No connection to any pod was available. The request was not sent.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
     /// The connection failed between the request and its answer.
     #[error(
-        "{endpoint} did not answer (attempt {attempts}): the connection failed, and the request {}; {not_retried}",
+        "{endpoint} did not answer (attempt {attempts}): the connection failed, and the request {}; {no_retry_reason}",
         outlook(*.may_have_been_processed)
     )]
     Send {
         /// The pod of the last attempt.
         endpoint: Arc<Endpoint>,
-        /// How many attempts were made, each on another pod while there were others.
+        /// The number of attempts, each on another pod while there were others.
         attempts: usize,
-        /// Whether the pod may have acted on the request. `false`: it certainly has not.
+        /// Whether a pod may have acted on the request. `false`: certainly none has.
         may_have_been_processed: bool,
         /// Why it was not sent once more.
-        not_retried: NotRetried,
+        no_retry_reason: NoRetryReason,
         /// What the connection said.
         source: BoxError,
     },
-    /// The request's own body failed while it was sent. The pod got a part of it.
+    /// The request's own body failed while it was sent. The pod received a part of it.
     #[error("the body of the request to {endpoint} failed while it was sent")]
     RequestBody {
-        /// The pod it was sent to.
+        /// The pod that it was sent to.
         endpoint: Arc<Endpoint>,
         /// What the body said.
         source: BoxError,
@@ -88,34 +93,37 @@ pub enum Error {
     },
 }
 
-/// Why a request that failed was not sent once more ([`Client`](crate::Client#retries) has the rules).
+/// Why a request that failed was not sent once more. [`Client`](crate::Client#retries) has the
+/// rules.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum NotRetried {
-    /// A pod may have acted on it, and nobody said that this may happen twice.
+pub enum NoRetryReason {
+    /// A pod may have acted on it, and it is not marked as [`Idempotent`](crate::Idempotent).
     #[error("only you can know whether it may be sent again (mark it `Idempotent` if it always may)")]
     NotIdempotent,
-    /// Its body was a stream, which is used up.
+    /// Its body was a stream, which is consumed.
     #[error("its body is a stream, which cannot be sent twice")]
-    BodyUsedUp,
-    /// Every pod had it once, or it was sent as often as [`max_retries`](crate::ClientBuilder::max_retries) allows.
+    BodyConsumed,
+    /// Every pod had it once, or it was sent as often as
+    /// [`max_retries`](crate::ClientBuilder::max_retries) allows.
     #[error("it was tried on as many pods as there are, or as `max_retries` allows")]
-    Exhausted,
-    /// Too many requests were sent again lately ([`retry_budget`](crate::ClientBuilder::retry_budget)).
+    AttemptsExhausted,
+    /// Too many requests were sent again lately
+    /// ([`retry_budget`](crate::ClientBuilder::retry_budget)).
     #[error("the retry budget is used up: many requests fail, and sending them again would add to the load")]
-    Budget,
-    /// No connection for another attempt was to be had.
+    BudgetExhausted,
+    /// No connection for another attempt was available.
     #[error("there was no connection for another attempt: {0}")]
     NoConnection(Box<AcquireError>),
 }
 
 impl Error {
-    /// Whether no pod can have acted on the request: it may be sent again whatever its method.
+    /// Returns whether no pod can have acted on the request: it may then be sent again, whatever
+    /// its method.
     #[must_use]
     pub const fn is_not_sent(&self) -> bool {
         match self {
-            Self::Build(_) | Self::InvalidRequest { .. } | Self::Acquire(_) => true,
-            Self::Start(_) => true,
+            Self::Start(_) | Self::Build(_) | Self::Tls(_) | Self::InvalidRequest { .. } | Self::Acquire(_) => true,
             Self::Send {
                 may_have_been_processed,
                 ..
@@ -125,7 +133,7 @@ impl Error {
         }
     }
 
-    /// The pod that the error is about, if it got that far.
+    /// Returns the pod that the error is about, if the request came that far.
     #[must_use]
     pub fn endpoint(&self) -> Option<&Endpoint> {
         match self {
@@ -134,7 +142,7 @@ impl Error {
             | Self::Body { endpoint, .. }
             | Self::NotText { endpoint, .. } => Some(endpoint),
             Self::Timeout { endpoint, .. } => endpoint.as_deref(),
-            Self::Start(_) | Self::Build(_) | Self::InvalidRequest { .. } | Self::Acquire(_) => None,
+            Self::Start(_) | Self::Build(_) | Self::Tls(_) | Self::InvalidRequest { .. } | Self::Acquire(_) => None,
         }
     }
 
@@ -158,4 +166,49 @@ fn waited_for(endpoint: Option<&Endpoint>) -> String {
         Some(endpoint) => format!("{endpoint} has the request and may have processed it"),
         None => "it waited for a connection and was not sent".to_owned(),
     }
+}
+
+/// Why a connection could not be opened. The error around it says which pod it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectorError {
+    /// TCP: refused, unreachable, reset. Refused usually means that nothing listens on this port in
+    /// the pod: a numeric port must be the container's, not the Service's.
+    #[error(transparent)]
+    Tcp(io::Error),
+    /// The connection was open, and HTTP could not begin on it.
+    #[error("HTTP cannot begin: {}", root(&**.0))]
+    Handshake(#[source] BoxError),
+    /// TLS could not begin: the pod did not prove the name, does not speak TLS, or does not agree
+    /// to the protocol.
+    #[error("TLS to `{server_name}` failed: {problem}")]
+    Tls {
+        /// The name that the pod's certificate must carry ([`Verify`](crate::Verify)).
+        server_name: Box<str>,
+        /// What was found, and what to do.
+        problem: Box<str>,
+        /// What the TLS library said, if it refused the connection.
+        source: Option<BoxError>,
+    },
+    /// With [`Verify::EndpointName`](crate::Verify::EndpointName): there is no name that the pod
+    /// could prove. Nothing was sent.
+    #[error(
+        "`Verify::EndpointName`: DNS did not tell this pod's name, so no certificate can prove it; give the Service's \
+         port by its name, which brings the pods' names, or use `Verify::ServiceName`"
+    )]
+    NoEndpointName,
+}
+
+impl ConnectorError {
+    pub(crate) fn handshake(error: impl Into<BoxError>) -> Self {
+        Self::Handshake(error.into())
+    }
+}
+
+/// WHY not the error itself: hyper's says `connection error`, whatever the cause.
+fn root<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error
 }

@@ -1,4 +1,5 @@
-//! One HTTP/2 connection: opened, driven, and what its peer allows. Which requests go there is the pool's.
+//! One HTTP/2 connection: how it is opened and driven, and what its peer allows.
+//! Which requests go there is the pool's decision.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,52 +13,61 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
-use crate::RequestBody;
-use crate::frames::Watched;
+use crate::frame_observer::{FrameObserver, observe};
+use crate::request_body::RequestBody;
 
-/// A handle to an open connection; a clone is one more.
+/// A handle to an open connection. Clones share the connection.
 #[derive(Clone)]
 pub(crate) struct Handle {
     pub(crate) sender: SendRequest<RequestBody>,
-    /// How many streams the peer allows. ORDERING: Relaxed; a number on its own. Whoever reads the old one sends a stream that waits
-    /// for its turn, or that the peer refuses.
+    /// The number of streams that the peer allows. ORDERING: Relaxed, a number on its own. A
+    /// request that reads the old one opens a stream that waits for its turn, or that the peer
+    /// refuses.
     streams: Arc<AtomicUsize>,
 }
 
 impl Handle {
-    /// How many streams the peer allows at a time, by its last SETTINGS.
+    /// Returns how many streams the peer allows at a time, by its last SETTINGS.
     pub(crate) fn stream_limit(&self) -> usize {
         self.streams.load(Relaxed)
     }
 }
 
-/// Runs a connection until it is closed. After a GOAWAY it ends early: no new stream is opened, and hyper's own task carries those
-/// there are to their end.
+/// Runs a connection until it is closed.
+///
+/// After a GOAWAY it ends early: no new stream is opened, and hyper's own task carries the open
+/// ones to their end.
 pub(crate) struct Driver<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> {
-    driver: http2::Connection<TokioIo<Watched<S>>, RequestBody, TokioExecutor>,
-    news: Arc<Notify>,
+    connection: http2::Connection<TokioIo<FrameObserver<S>>, RequestBody, TokioExecutor>,
+    /// Notified after a frame about the connection as a whole.
+    changed: Arc<Notify>,
     streams: Arc<AtomicUsize>,
 }
 
-/// Begins HTTP/2, and waits for the peer's SETTINGS: before, nobody knows how many requests the connection may carry, nor whether the
-/// peer speaks HTTP/2 at all. SPEC(RFC 9113 3.4): a server sends them first, without being asked.
+/// Begins HTTP/2, and waits for the peer's SETTINGS. Returns `None` if the peer closed the
+/// connection before.
 ///
-/// `None`: the peer closed the connection before that.
+/// WHY it waits: only SETTINGS say how many requests the connection may carry, and that the peer
+/// speaks HTTP/2 at all. SPEC(RFC 9113 3.4): a server sends them first, without being asked.
 pub(crate) async fn open<S>(stream: S, keep_alive: Option<Duration>) -> hyper::Result<Option<(Handle, Driver<S>)>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (stream, news) = Watched::new(stream);
+    let (stream, changed) = observe(stream);
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).keep_alive_interval(keep_alive);
-    let (sender, driver) = builder.handshake(TokioIo::new(stream)).await?;
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     let streams = Arc::new(AtomicUsize::new(0));
     let handle = Handle {
         sender,
         streams: Arc::clone(&streams),
     };
-    let mut driver = Driver { driver, news, streams };
-    match driver.until_news().await {
+    let mut driver = Driver {
+        connection,
+        changed,
+        streams,
+    };
+    match driver.until_changed().await {
         None => Ok(Some((handle, driver))),
         Some(end) => end.map(|()| None),
     }
@@ -67,21 +77,21 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Driver<S> {
     /// Drives the connection to its end.
     pub(crate) async fn run(mut self) -> hyper::Result<()> {
         loop {
-            if let Some(end) = self.until_news().await {
+            if let Some(end) = self.until_changed().await {
                 return end;
             }
         }
     }
 
-    /// Drives the connection until it has ended, or until it has had news of its peer: then `None`.
-    async fn until_news(&mut self) -> Option<hyper::Result<()>> {
-        let mut news = pin!(self.news.notified());
-        let end = poll_fn(|cx| match pin!(&mut self.driver).poll(cx) {
+    /// Drives the connection until it has ended, or until the peer has changed it: then `None`.
+    async fn until_changed(&mut self) -> Option<hyper::Result<()>> {
+        let mut changed = pin!(self.changed.notified());
+        let end = poll_fn(|cx| match pin!(&mut self.connection).poll(cx) {
             Poll::Ready(end) => Poll::Ready(Some(end)),
-            Poll::Pending => news.as_mut().poll(cx).map(|()| None),
+            Poll::Pending => changed.as_mut().poll(cx).map(|()| None),
         })
         .await;
-        self.streams.store(self.driver.current_max_send_streams(), Relaxed);
+        self.streams.store(self.connection.current_max_send_streams(), Relaxed);
         end
     }
 }
@@ -94,9 +104,9 @@ mod tests {
     use tokio::task::yield_now;
 
     use super::*;
-    use crate::classify::Fault;
+    use crate::classify::{Classification, classify};
 
-    /// SETTINGS that allow so many streams.
+    /// SETTINGS that allow `streams` streams.
     fn settings(streams: u8) -> [u8; 15] {
         [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, streams]
     }
@@ -144,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_leaves_without_a_word_is_no_connection() {
+    async fn a_peer_that_closes_at_once_is_no_connection() {
         let (ours, theirs) = duplex(10_000);
         let (opened, ()) = tokio::join!(open(ours, None), async move { drop(theirs) });
         assert!(!matches!(opened, Ok(Some(_))));
@@ -157,10 +167,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_in_the_hands_of_an_ending_driver_is_not_blamed_on_its_body() {
+    async fn a_request_that_an_ending_driver_holds_is_not_blamed_on_its_body() {
         let (mut handle, mut peer) = opened(&settings(1)).await;
         let mut other = handle.clone();
-        // Only one of them may be open; the driver keeps the other, and takes no third.
+        // Only one of them may be open. The driver keeps the other, and takes no third.
         let mut requests = pin!(futures_util::future::join(
             handle.sender.try_send_request(order()),
             other.sender.try_send_request(order())
@@ -175,7 +185,7 @@ mod tests {
         let mut failure = second.unwrap_err();
         assert!(failure.take_message().is_none());
         let error = failure.into_error();
-        assert!(error.is_user(), "{error:?}: has hyper changed its mind?");
-        assert_eq!(Fault::of(&error), Fault::Connection);
+        assert!(error.is_user(), "{error:?}: does hyper classify this otherwise now?");
+        assert_eq!(classify(&error), Classification::Connection);
     }
 }

@@ -1,56 +1,64 @@
-//! A balanced HTTP client for Kubernetes headless Services, on hyper.
-//!
-//! [`Client`] discovers the pods of one Service, keeps connections to each, and sends every request to the pod that its policy
-//! chooses: HTTP/1.1 with keep-alive or HTTP/2, as they are or over TLS. The connection is held, and its pod counted as busy, to the end
-//! of the answer's body.
+#![doc = include_str!("../README.md")]
+//! # TLS
+//! A [`Tls`] says which CAs to trust, which name the pods' certificates must carry, and which
+//! certificate the client shows. TLS 1.3 and 1.2 are spoken, by rustls; nothing can turn
+//! verification off. Without the feature `tls-ring` or `tls-aws-lc` no TLS library is compiled; with
+//! both, [`Tls::provider`] has to choose one.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = headless_http::Client::connect("web.shop.svc:http").await?;
-//! let reply = client.get("/cart/42").await?;
-//! println!("{} from {}", reply.status(), reply.endpoint()); // 200 OK from web-2 (10.1.4.7:8080)
+//! use headless::Discovery;
+//! use headless_http::{Client, Pem, Tls};
+//!
+//! let tls = Tls::with_ca(Pem::file("/etc/tls/ca.crt"))
+//!     .client_certificate(Pem::file("/etc/tls/tls.crt"), Pem::file("/etc/tls/tls.key"));
+//! let client = Client::builder(Discovery::start("web.shop.svc:https").await?).tls(tls).build()?;
+//! # drop(client);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! It is also a `tower::Service<http::Request<B>>`, `Clone` and always ready.
-//!
-//! # TLS
-//! With the feature `tls-ring` or `tls-aws-lc`, named after the provider of cryptography (ring, if both are on), there is
-//! `ClientBuilder::tls`: rustls, with the CA that the user names and the Service's name, or the pod's own, in the certificate. Neither
-//! is on by default; without them no TLS library is compiled.
+//! The certificate must carry the Service's full name, unless [`Verify`] says otherwise. Each pod's
+//! TLS session is resumed with that pod only; those of the last 1,024 pods are remembered.
 //!
 //! # Limits
-//! What it is not: a browser or an API client. No redirects, cookies, proxies, compression or upgrades; one client calls one
-//! Service. Discovery, pools and policies are the `headless` crate; this one adds what HTTP needs.
+//! It is neither a browser nor an API client: it has no redirects, cookies, proxies, compression or
+//! upgrades, and one client calls one Service. Discovery, pools and policies are those of the
+//! `headless` crate; this one adds what HTTP needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod abort;
 mod body;
 mod builder;
 mod classify;
 mod client;
-mod connect;
-mod cut;
+mod connection;
+mod connector;
 mod error;
-mod frames;
-mod head;
+mod frame_observer;
 mod http2;
+mod intercept;
+mod origin;
+mod protocol;
 mod request_body;
 mod response;
+mod retry;
+mod route;
 mod send;
-#[cfg(feature = "__tls")]
+#[cfg_attr(not(feature = "__tls"), path = "tls/unavailable.rs")]
 mod tls;
-#[cfg(not(feature = "__tls"))]
-#[path = "tls/off.rs"]
-mod tls;
+
+#[doc(no_inline)]
+pub use headless::{Pem, RetryBudget, Tls, TlsError, TlsProvider, Verify};
 
 pub use crate::body::ResponseBody;
 pub use crate::builder::ClientBuilder;
 pub use crate::classify::Idempotent;
 pub use crate::client::{Client, ResponseFuture};
-pub use crate::connect::{Connection, Connector, ConnectorError, Protocol};
-pub use crate::error::{BoxError, Error, NotRetried};
+pub use crate::connection::Connection;
+pub use crate::connector::Connector;
+pub use crate::error::{BoxError, ConnectorError, Error, NoRetryReason};
+pub use crate::protocol::Protocol;
 pub use crate::request_body::RequestBody;
 pub use crate::response::Response;
-#[cfg(feature = "__tls")]
-pub use crate::tls::{Tls, TlsError, Verify};
-pub use headless_core::RetryBudget;
+pub use crate::route::RequestHead;

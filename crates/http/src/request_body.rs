@@ -1,5 +1,6 @@
-//! [`RequestBody`]: the one body type that goes to hyper, so that the client has no type parameter. Bytes in memory stay what they
-//! are, which is what makes a request repeatable; anything else is a boxed stream.
+//! [`RequestBody`]: the one body type that goes to hyper, so that the client has no type parameter.
+//! Bytes in memory stay bytes, so that the request can be sent again; anything else is a boxed
+//! stream.
 
 use std::any::Any;
 use std::fmt;
@@ -10,14 +11,14 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Full};
 
 use crate::error::BoxError;
 
 /// The body of a request: nothing, bytes in memory, or a stream.
 ///
-/// Only a body in memory can be sent a second time, so only such a request is ever repeated after it may have left
-/// (see [`Client`](crate::Client#retries)).
+/// Only a body in memory can be sent a second time, so only such a request is ever repeated after a
+/// part of it may have left (see [`Client`](crate::Client#retries)).
 ///
 /// ```
 /// use headless_http::RequestBody;
@@ -33,13 +34,14 @@ enum Kind {
     Streaming(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>),
 }
 
-/// The error of a request's body: so marked, it is told from hyper's own.
+/// Marks the error of a request's body, to tell it from hyper's own.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(crate) struct BodyFailed(BoxError);
 
 impl RequestBody {
-    /// A body of any type. One that is empty, or a [`Full`] of bytes, is kept as bytes and not boxed.
+    /// Takes a body of any type. One that is empty, or `http_body_util`'s `Full<Bytes>`, is kept as
+    /// bytes and not boxed.
     pub fn new<B>(body: B) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -53,7 +55,7 @@ impl RequestBody {
             return own;
         }
         if let Some(full) = taken::<Full<Bytes>>(&mut slot) {
-            return Self::from(full);
+            return Self::from(bytes_of(full));
         }
         match slot {
             Some(body) => Self(Kind::Streaming(Box::pin(
@@ -63,13 +65,13 @@ impl RequestBody {
         }
     }
 
-    /// Whether it is in memory and can be sent again.
+    /// Returns whether it is in memory and can be sent again.
     #[must_use]
     pub const fn is_replayable(&self) -> bool {
         matches!(self.0, Kind::Full(_))
     }
 
-    /// The same bytes once more; `None` for a stream.
+    /// Returns the same bytes once more; `None` for a stream.
     pub(crate) fn copy(&self) -> Option<Self> {
         match &self.0 {
             Kind::Full(bytes) => Some(Self(Kind::Full(bytes.clone()))),
@@ -78,14 +80,23 @@ impl RequestBody {
     }
 }
 
-/// Takes a request away from a place that keeps it for those who only borrow it.
+/// Takes a request out of its place, and leaves an empty one.
 pub(crate) fn take(request: &mut Request<RequestBody>) -> Request<RequestBody> {
     mem::replace(request, Request::new(().into()))
 }
 
-/// The content of `slot` if it is a `T`. Both types are known when this is compiled, so it costs nothing.
+/// Takes the content out of `slot` if it is a `T`. Both types are known when this is compiled, so
+/// it costs nothing.
 fn taken<T: 'static>(slot: &mut dyn Any) -> Option<T> {
     slot.downcast_mut::<Option<T>>().and_then(Option::take)
+}
+
+/// A `Full` has all its bytes in its first frame, and never waits.
+fn bytes_of(mut full: Full<Bytes>) -> Bytes {
+    match Pin::new(&mut full).poll_frame(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        _ => Bytes::new(),
+    }
 }
 
 impl Body for RequestBody {
@@ -144,23 +155,6 @@ impl From<&'static str> for RequestBody {
     }
 }
 
-impl From<Empty<Bytes>> for RequestBody {
-    fn from(_: Empty<Bytes>) -> Self {
-        ().into()
-    }
-}
-
-impl From<Full<Bytes>> for RequestBody {
-    fn from(mut full: Full<Bytes>) -> Self {
-        // A `Full` gives its bytes in its first frame, and never waits.
-        let frame = Pin::new(&mut full).poll_frame(&mut Context::from_waker(Waker::noop()));
-        match frame {
-            Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default().into(),
-            _ => ().into(),
-        }
-    }
-}
-
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -176,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_is_in_memory_is_not_boxed() {
-        assert!(RequestBody::new(Empty::new()).is_replayable());
+        assert!(RequestBody::new(http_body_util::Empty::new()).is_replayable());
         assert!(RequestBody::new(Full::new(Bytes::new())).is_replayable());
         let full = RequestBody::new(Full::new(Bytes::from_static(b"12345")));
         assert!(full.is_replayable());

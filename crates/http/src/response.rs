@@ -1,55 +1,66 @@
-//! [`Response`]: an answer and the pod that gave it.
+//! [`Response`]: an answer, and the pod that gave it.
 
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use headless_core::Endpoint;
+use headless::{Endpoint, Lease};
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 
-use crate::{Error, ResponseBody};
+use crate::body::ResponseBody;
+use crate::classify::outcome;
+use crate::connector::Connector;
+use crate::error::Error;
 
-/// An answer: its head has come, its body is still to be read.
+/// An answer whose head was received, and whose body is still to be read.
 ///
 /// Any status is an answer; a 500 is not an [`Error`].
 #[derive(Debug)]
 #[must_use = "the connection is held until the body is read or dropped"]
-pub struct Response(pub(crate) http::Response<ResponseBody>);
+pub struct Response(http::Response<ResponseBody>);
 
 impl Response {
-    /// The status.
+    /// Hands the lease to the body, which ends it.
+    pub(crate) fn new(answer: http::Response<Incoming>, lease: Lease<Connector>) -> Self {
+        let outcome = outcome(answer.status());
+        Self(answer.map(|incoming| ResponseBody::new(incoming, lease, outcome)))
+    }
+
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status()
     }
 
-    /// The headers.
+    /// Returns the headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.0.headers()
     }
 
-    /// The pod that answered.
+    /// Returns the pod that answered.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         self.0.body().endpoint()
     }
 
-    /// The whole body, kept in memory however large it is. Trailers are left out.
+    /// Returns the whole body, kept in memory however large it is. Trailers are left out.
     ///
     /// # Errors
     /// [`Error::Body`] if the connection fails before the end.
     ///
     /// # Cancel safety
-    /// What was read is lost and the request counts as cancelled; see [`ResponseBody`].
+    /// Dropping the future loses what was read, and the request counts as cancelled; see
+    /// [`ResponseBody`].
     pub async fn bytes(self) -> Result<Bytes, Error> {
         let mut body = self.0.into_body();
         let first = match body.frame().await {
             Some(frame) => frame?.into_data().unwrap_or_default(),
             None => Bytes::new(),
         };
-        // WHY: a short answer comes in one piece, which is then handed on as it is.
+        // WHY: a short answer comes in one piece, which is handed on as it is.
         if body.is_end_stream() {
             return Ok(first);
         }
@@ -58,7 +69,7 @@ impl Response {
         Ok(first.chain(rest).copy_to_bytes(length))
     }
 
-    /// The whole body as text.
+    /// Returns the whole body as text.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and [`Error::NotText`] if it is not UTF-8.
@@ -71,7 +82,7 @@ impl Response {
         String::from_utf8(bytes.into()).map_err(|source| Error::NotText { endpoint, source })
     }
 
-    /// The answer in the types of `http`, for streaming it.
+    /// Returns the answer in the types of `http`, for streaming its body.
     pub fn into_http(self) -> http::Response<ResponseBody> {
         self.0
     }

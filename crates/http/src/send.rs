@@ -1,149 +1,115 @@
-//! One request, up to the head of its answer: acquire, send, and go to another pod when that is right.
+//! [`Sender`]: one request, up to the head of its answer, from top to bottom: the form in which it
+//! is sent, its route, a connection, sending it, and the answer or the next attempt.
 //!
-//! | what happened | is it sent again? | test |
-//! |---|---|---|
-//! | no connection to the pod | yes, inside `acquire`, without budget | `reads_survive_the_death_of_a_pod_with_idle_connections` |
-//! | hyper gives it back: it never left | yes, whatever method and body | `a_write_that_never_left_goes_elsewhere` |
-//! | the pod refused the stream | yes, if the body is in memory | `a_refused_stream_goes_elsewhere_whatever_the_method` |
-//! | the stream is above the last one of a GOAWAY | as above | `what_a_goaway_leaves_out_goes_elsewhere_once` |
-//! | it failed otherwise, before the answer | as above, if the method is safe or marked | `a_write_that_may_have_been_processed_is_not_repeated` |
-//! | the request's own body failed | no | `a_body_that_fails_is_not_the_pods_fault` |
-//! | the request timeout passed | no, nor does a retry outlive it | `a_retry_does_not_outlive_the_request_timeout` |
-//! | every pod had it, or `max_retries` | no | `retries_have_a_limit` |
-//! | the retry budget is used up | no | `the_budget_bounds_all_requests_together` |
-//!
-//! This is what lets a rolling restart lose nothing. Anything that depends on the *answer* is the caller's (tower's `retry`).
+//! What is sent again is decided in `retry`; what a failure means, in `classify`.
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use headless_core::{Endpoint, EndpointKey, Outcome};
+use headless::{Balancer, Endpoint, Route};
 use http::Request;
 use tokio::time::timeout;
 
-use crate::classify::{Fault, is_repeatable, outcome};
-use crate::client::Inner;
-use crate::{Error, NotRetried, Protocol, RequestBody, Response, ResponseBody};
+use crate::classify::Classification;
+use crate::connector::Connector;
+use crate::error::{Error, NoRetryReason};
+use crate::origin::Origin;
+use crate::request_body::RequestBody;
+use crate::response::Response;
+use crate::retry::{FailedAttempt, RetryPolicy};
+use crate::route::{RequestHead, RouteBy};
 
-/// Sends `request`, within the request timeout.
-///
-/// WHY by reference, here and below: each `async fn` would move it twice, and it is large.
-pub(crate) async fn send(client: &Inner, request: &mut Request<RequestBody>) -> Result<Response, Error> {
-    let mut holder = None;
-    let limit = {
-        // WHY: pinned here, because `timeout` would move it.
-        let attempts = pin!(attempts(client, request, &mut holder));
-        let Some(limit) = client.request_timeout else {
-            return attempts.await;
-        };
-        match timeout(limit, attempts).await {
-            Ok(result) => return result,
-            Err(_elapsed) => limit,
-        }
-    };
-    Err(Error::Timeout {
-        limit,
-        endpoint: holder,
-    })
+/// Sends the requests of a client and of its clones, under the settings that they share.
+pub(crate) struct Sender {
+    pub(crate) balancer: Balancer<Connector>,
+    pub(crate) origin: Origin,
+    pub(crate) request_timeout: Option<Duration>,
+    pub(crate) retry_policy: RetryPolicy,
+    /// `None`: the balancer's policy knows no roles.
+    pub(crate) route_by: Option<RouteBy>,
 }
 
-/// `holder` is kept up to date with the pod that may have acted on the request.
-async fn attempts(
-    client: &Inner,
-    request: &mut Request<RequestBody>,
-    holder: &mut Option<Arc<Endpoint>>,
-) -> Result<Response, Error> {
-    let repeatable = is_repeatable(request);
-    // Over HTTP/1.1, what is not repeatable is only ever sent again if hyper gives it back, which takes no copy.
-    let keep_copy = client.max_retries != Some(0) && (repeatable || client.protocol == Protocol::Http2);
-    // WHY before it is prepared: few requests have headers of their own, and to copy none costs nothing.
-    let kept = if keep_copy { copy(request) } else { None };
-    client.prepare(request)?;
-    let route = client.route(request);
-    let mut tried: Vec<EndpointKey> = Vec::new();
-    client.retry_budget.count_request();
-    let mut lease = client.balancer.acquire(route).await?;
-    loop {
-        let held_before = holder.replace(Arc::clone(lease.endpoint()));
-        let mut failure = match lease.send(request).await {
-            Ok(answer) => {
-                let outcome = outcome(answer.status());
-                return Ok(Response(
-                    answer.map(|incoming| ResponseBody::new(incoming, lease, outcome)),
-                ));
+impl Sender {
+    /// Sends `request`, within the request timeout.
+    ///
+    /// WHY by reference, here and below: each `async fn` would move it twice, and it is large.
+    pub(crate) async fn send(&self, request: &mut Request<RequestBody>) -> Result<Response, Error> {
+        let mut maybe_processed_by = None;
+        let limit = {
+            // WHY: pinned here, because `timeout` would move it.
+            let attempts = pin!(self.attempts(request, &mut maybe_processed_by));
+            let Some(limit) = self.request_timeout else {
+                return attempts.await;
+            };
+            match timeout(limit, attempts).await {
+                Ok(result) => return result,
+                Err(_elapsed) => limit,
             }
-            Err(failure) => failure,
         };
-        let endpoint = Arc::clone(lease.endpoint());
-        let given_back = failure.take_message();
-        let error = failure.into_error();
-        let fault = match given_back {
-            Some(_) if !lease.is_closed() => Fault::Unsettled,
-            Some(_) => Fault::Connection,
-            None => Fault::of(&error),
-        };
-        match fault {
-            Fault::Ours => {
-                // The lease is dropped: cancelled by ourselves.
+        Err(Error::Timeout {
+            limit,
+            endpoint: maybe_processed_by,
+        })
+    }
+
+    /// Sends `request` until it is answered or must not be sent again. `maybe_processed_by` is, at
+    /// any time, the endpoint that may have acted on it.
+    async fn attempts(
+        &self,
+        request: &mut Request<RequestBody>,
+        maybe_processed_by: &mut Option<Arc<Endpoint>>,
+    ) -> Result<Response, Error> {
+        let mut retries = self.retry_policy.begin(request, &self.origin);
+        self.origin.prepare(request)?;
+        let route = self.route(request);
+        retries.count_request();
+        let mut lease = self.balancer.acquire(route).await?;
+        loop {
+            let before = maybe_processed_by.replace(Arc::clone(lease.endpoint()));
+            let mut failed = match lease.send(request).await {
+                Ok(answer) => return Ok(Response::new(answer, lease)),
+                Err(error) => FailedAttempt::end(lease, error),
+            };
+            if failed.classification == Classification::Request {
                 return Err(Error::RequestBody {
-                    endpoint,
-                    source: error.into(),
+                    endpoint: failed.endpoint,
+                    source: failed.error.into(),
                 });
             }
-            // Dropped: this connection is closed, and says nothing about the pod's others.
-            Fault::Unsettled => drop(lease),
-            Fault::Unprocessed | Fault::Stream => lease.finish(Outcome::Failure),
-            Fault::Connection => lease.broken(),
+            if failed.not_processed {
+                *maybe_processed_by = before;
+            }
+            let no_retry_reason = match retries.next(&mut failed) {
+                Ok(again) => match self.balancer.acquire_excluding(route, retries.tried()).await {
+                    Ok(next) => {
+                        tracing::debug!(
+                            endpoint = %failed.endpoint,
+                            error = %failed.error,
+                            not_processed = failed.not_processed,
+                            "sending again"
+                        );
+                        (*request, lease) = (again, next);
+                        continue;
+                    }
+                    Err(error) => NoRetryReason::NoConnection(error.into()),
+                },
+                Err(reason) => reason,
+            };
+            return Err(Error::Send {
+                endpoint: failed.endpoint,
+                attempts: retries.tried().len(),
+                may_have_been_processed: maybe_processed_by.is_some(),
+                no_retry_reason,
+                source: failed.error.into(),
+            });
         }
-        let untouched = given_back.is_some() || fault == Fault::Unprocessed;
-        if untouched {
-            *holder = held_before;
-        }
-        // A pod that comes a second time, because there is no other, is the last.
-        let exhausted = tried.contains(endpoint.key()) || client.max_retries.is_some_and(|most| tried.len() >= most);
-        tried.push(endpoint.key().clone());
-        let again = match given_back.or_else(|| prepared(client, kept.as_ref()?)) {
-            _ if !repeatable && !untouched => Err(NotRetried::NotIdempotent),
-            _ if exhausted => Err(NotRetried::Exhausted),
-            None => Err(NotRetried::BodyUsedUp),
-            Some(_) if !client.take_retry() => Err(NotRetried::Budget),
-            Some(again) => Ok(again),
-        };
-        let not_retried = match again {
-            Err(not_retried) => not_retried,
-            Ok(again) => match client.balancer.acquire_excluding(route, &tried).await {
-                Ok(next) => {
-                    tracing::debug!(%endpoint, %error, untouched, "sending again");
-                    (*request, lease) = (again, next);
-                    continue;
-                }
-                Err(error) => NotRetried::NoConnection(error.into()),
-            },
-        };
-        return Err(Error::Send {
-            endpoint,
-            attempts: tried.len(),
-            may_have_been_processed: holder.is_some(),
-            not_retried,
-            source: error.into(),
-        });
     }
-}
 
-/// The same request once more, if its body allows.
-fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let mut copy = Request::new(request.body().copy()?);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    Some(copy)
-}
-
-/// The same request once more, of what was kept of it before it was prepared for the first time.
-fn prepared(client: &Inner, kept: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let mut again = copy(kept)?;
-    client.prepare(&mut again).ok()?;
-    Some(again)
+    fn route(&self, request: &Request<RequestBody>) -> Route {
+        match &self.route_by {
+            Some(route_by) => route_by(RequestHead::of(request)),
+            None => Route::any(),
+        }
+    }
 }

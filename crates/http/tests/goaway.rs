@@ -1,4 +1,5 @@
-//! HTTP/2 connections that their pod ends: with GOAWAY, which says what was not processed, and without.
+//! HTTP/2 connections that their pod ends: with GOAWAY, which says what was not processed, and
+//! without.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -12,7 +13,7 @@ use common::Web;
 use futures_util::future::join_all;
 use headless::Ordinal;
 use headless::policy::RoundRobin;
-use headless_http::{Client, Error, NotRetried, Protocol};
+use headless_http::{Client, Error, NoRetryReason, Protocol};
 use headless_testkit::{App, Pod};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -29,7 +30,7 @@ const END_HEADERS: u8 = 4;
 const NO_ERROR: u32 = 0;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// A pod that speaks HTTP/2 by hand.
+/// A pod that writes its HTTP/2 frames itself.
 struct Peer(TcpStream);
 
 struct Frame {
@@ -58,7 +59,7 @@ impl Peer {
         self.write(GOAWAY, 0, 0, &payload).await;
     }
 
-    /// The next frame; `None` when the client has closed the connection.
+    /// Reads the next frame; `None` when the client has closed the connection.
     async fn read(&mut self) -> Option<Frame> {
         let mut header = [0; 9];
         self.0.read_exact(&mut header).await.ok()?;
@@ -72,7 +73,7 @@ impl Peer {
         })
     }
 
-    /// Reads until so many requests have come, to their ends.
+    /// Reads until `count` requests have come to their ends, and returns their streams.
     async fn requests(&mut self, count: usize) -> Vec<u32> {
         let mut ended = Vec::new();
         while ended.len() < count {
@@ -84,7 +85,7 @@ impl Peer {
         ended
     }
 
-    /// The streams that are opened until the client closes the connection.
+    /// Returns the streams that are opened until the client closes the connection.
     async fn rest(mut self) -> Vec<u32> {
         let mut opened = Vec::new();
         while let Some(frame) = self.read().await {
@@ -101,7 +102,7 @@ impl Peer {
     }
 }
 
-/// What happens on the first connection to `web-0`; every other answers at once.
+/// What happens on the first connection to `web-0`. Every other connection answers at once.
 #[derive(Default)]
 struct Scene {
     begun: AtomicBool,
@@ -208,7 +209,7 @@ async fn what_a_goaway_covers_may_have_been_processed() {
             error,
             Error::Send {
                 attempts: 1,
-                not_retried: NotRetried::NotIdempotent,
+                no_retry_reason: NoRetryReason::NotIdempotent,
                 ..
             }
         ),
@@ -218,7 +219,7 @@ async fn what_a_goaway_covers_may_have_been_processed() {
     assert_eq!(scene.answered.load(Relaxed), 3);
 }
 
-/// The only pod ends its first connection, and begins no other.
+/// The only pod ends its first connection, and serves no other.
 #[tokio::test]
 async fn a_retry_does_not_outlive_the_request_timeout() {
     for left_out in [true, false] {

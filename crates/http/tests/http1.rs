@@ -20,7 +20,7 @@ async fn sequential_requests_share_one_connection() {
     for _ in 0..300 {
         get(&client).await.unwrap();
         client.post("/echo", "body").await.unwrap().bytes().await.unwrap();
-        // No body at all, and one that is never asked for its end.
+        // No body at all, and one that is not read to its end.
         let head = Request::head("/").body(()).unwrap();
         assert_eq!(client.request(head).await.unwrap().status(), 200);
         let mut body = client.get("/").await.unwrap().into_http().into_body();
@@ -146,7 +146,7 @@ async fn a_cancelled_request_closes_its_connection_and_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn a_body_cut_short_is_an_error_and_no_end() {
+async fn a_body_that_breaks_off_is_an_error_and_no_end() {
     let web = Web::start(2).await;
     let client = web.client().await;
     let reply = client.get("/stream?chunks=2&step").await.unwrap();
@@ -160,7 +160,7 @@ async fn a_body_cut_short_is_an_error_and_no_end() {
 }
 
 #[tokio::test]
-async fn what_a_removed_pod_has_not_finished_by_the_drain_deadline_is_cut() {
+async fn what_a_removed_pod_has_not_finished_by_the_drain_deadline_is_aborted() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let web = Web::start(2).await;
         let mut pool = PoolConfig::default();

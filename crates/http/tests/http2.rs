@@ -16,7 +16,7 @@ use tokio::sync::Barrier;
 
 async fn client(web: &Web, max_streams: usize) -> Client {
     let builder = web.builder().await.protocol(Protocol::Http2);
-    builder.max_streams(max_streams).build().unwrap()
+    builder.http2_max_concurrent_streams(max_streams).build().unwrap()
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn concurrent_requests_share_one_connection() {
 }
 
 #[tokio::test]
-async fn a_full_connection_gets_a_sister() {
+async fn a_full_connection_is_joined_by_another() {
     let web = Web::start(1).await;
     let pod = web.set.pod("web-0").unwrap();
     let client = client(&web, 4).await;
@@ -56,7 +56,7 @@ async fn a_full_connection_gets_a_sister() {
 
 /// The pod allows two requests on a connection, and answers when it has six.
 #[tokio::test]
-async fn a_connection_that_is_full_by_the_pods_settings_gets_a_sister() {
+async fn a_connection_that_is_full_by_the_pods_settings_is_joined_by_another() {
     let all = Arc::new(Barrier::new(6));
     let most = Arc::new(AtomicU64::new(0));
     let most_seen = Arc::clone(&most);

@@ -54,7 +54,7 @@ async fn the_route_can_be_chosen_by_the_head() {
     let web = Web::start(2).await;
     let builder = web.builder().await.policy(RoleAware::<PowerOfTwo>::default());
     let builder = builder.roles(RoleRule::primary_is(Ordinal::new(1)));
-    let client = builder.route_by(|head| match head.uri.path() {
+    let client = builder.route_by(|head| match head.uri().path() {
         "/fresh" => Route::write(),
         _ => Route::read(),
     });

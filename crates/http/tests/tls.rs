@@ -1,4 +1,5 @@
-//! TLS to the pods: who is trusted, which name they prove, what is remembered of each, and what the errors say.
+//! TLS to the pods: which CAs are trusted, which name the pods prove, what is remembered of each,
+//! and what the errors say.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -13,16 +14,21 @@ use std::time::Duration;
 use common::Web;
 use headless::PoolConfig;
 use headless::policy::RoundRobin;
-use headless_http::{Client, ClientBuilder, Error, Protocol, Tls, TlsError, Verify};
+use headless_http::{Client, ClientBuilder, Error, Pem, Protocol, Tls, TlsProvider, Verify};
 use headless_testkit::App;
 use http::Request;
 use http_body_util::BodyExt;
-use pki::{Ca, SERVICE, Seen, Server, app_of};
+use pki::{Ca, Observation, SERVICE, Server, app_of};
 use tokio::sync::Notify;
+
+/// Trusts this CA. The provider is named, so that the tests run with both compiled in too.
+fn trust(ca: &Ca) -> Tls {
+    Tls::with_ca(ca.pem()).provider(TlsProvider::Ring)
+}
 
 async fn builder(web: &Web, tls: Tls) -> ClientBuilder {
     let mut pool = PoolConfig::default();
-    // A busy machine is no reason to fail.
+    // A busy machine must not fail the test.
     pool.connect_timeout = Duration::from_secs(30);
     web.builder().await.policy(RoundRobin::default()).pool(pool).tls(tls)
 }
@@ -31,13 +37,14 @@ async fn client(web: &Web, tls: Tls) -> Client {
     builder(web, tls).await.build().unwrap()
 }
 
-async fn ask(client: &Client, path: &str) -> Result<Seen, Error> {
-    Ok(Seen::parse(&client.get(path).await?.text().await?))
+async fn ask(client: &Client, path: &str) -> Result<Observation, Error> {
+    Ok(Observation::parse(&client.get(path).await?.text().await?))
 }
 
-/// Why the only pod of `web` cannot be connected to.
+/// Returns why the only pod of `web` cannot be connected to.
 ///
-/// The second connection to it shows that the first has failed; what is left of the wait then takes no time.
+/// The second connection to it shows that the first has failed. The rest of the wait then takes no
+/// time.
 async fn unreachable(web: &Web, client: Client) -> String {
     let asking = tokio::spawn(async move { client.get("/").await });
     let pod = web.set.pod("web-0").unwrap();
@@ -55,7 +62,7 @@ async fn refusal(server: &Server, tls: Tls, protocol: Protocol) -> String {
     unreachable(&web, client).await
 }
 
-/// The error with all that led to it.
+/// Returns the error with all its causes.
 fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -71,7 +78,7 @@ async fn every_pod_proves_the_services_name() {
     let ca = Ca::new("shop");
     let web = Web::start_with(3, Server::new(ca.issue(&[SERVICE])).app()).await;
     for (protocol, alpn, scheme) in [(Protocol::Http1, "http/1.1", "-"), (Protocol::Http2, "h2", "https")] {
-        let tls = Tls::with_ca(ca.pem()).unwrap();
+        let tls = trust(&ca);
         let client = builder(&web, tls).await.protocol(protocol).build().unwrap();
         let mut pods = Vec::new();
         for path in ["/", "https://web.shop.svc/", "https://web.shop.svc.cluster.local:443/"] {
@@ -97,7 +104,7 @@ async fn a_pod_with_another_name_is_refused_and_the_others_serve() {
         ("web-2", ca.issue(&[SERVICE])),
     ]);
     let web = Web::start_with(3, app).await;
-    let client = client(&web, Tls::with_ca(ca.pem()).unwrap()).await;
+    let client = client(&web, trust(&ca)).await;
     for _ in 0..9 {
         assert_ne!(ask(&client, "/").await.unwrap().pod, "web-0");
     }
@@ -121,7 +128,7 @@ async fn a_pod_with_another_name_is_refused_and_the_others_serve() {
 async fn the_name_verified_is_the_authority_or_what_the_user_says() {
     let ca = Ca::new("shop");
     let server = Server::new(ca.issue(&["web.shop.svc", "shop.example"]));
-    let tls = Tls::with_ca(ca.pem()).unwrap();
+    let tls = trust(&ca);
     let text = refusal(&server, tls.clone(), Protocol::Http1).await;
     assert!(text.contains("is for `web.shop.svc`, `shop.example`"), "{text}");
     let web = Web::start_with(1, server.app()).await;
@@ -141,7 +148,7 @@ async fn a_pod_can_be_asked_for_its_own_name() {
         ("web-2", own("web-0")),
     ]);
     let web = Web::start_with(3, app).await;
-    let client = client(&web, Tls::with_ca(ca.pem()).unwrap().verify(Verify::Pod)).await;
+    let client = client(&web, trust(&ca).verify(Verify::EndpointName)).await;
     let mut pods = Vec::new();
     for _ in 0..6 {
         let seen = ask(&client, "/").await.unwrap();
@@ -171,21 +178,26 @@ async fn an_unknown_ca_and_an_expired_certificate_are_refused() {
         (renewed.issue(&[SERVICE]), "not signed by a CA that this client trusts"),
         (ours.issue_until(&[SERVICE], 2000), "the pod's certificate expired "),
     ] {
-        let tls = Tls::with_ca(ours.pem()).unwrap();
+        let tls = trust(&ours);
         let text = refusal(&Server::new(identity), tls, Protocol::Http1).await;
         assert!(text.contains(says), "{text}");
     }
-    let both = Tls::with_ca(format!("{}{}", ours.pem(), theirs.pem())).unwrap();
-    let web = Web::start_with(1, Server::new(theirs.issue(&[SERVICE])).app()).await;
-    ask(&client(&web, both).await, "/").await.unwrap();
+    for both in [
+        Tls::with_ca(format!("{}{}", ours.pem(), theirs.pem())),
+        Tls::with_ca(ours.pem()).and_ca(theirs.pem()),
+    ] {
+        let tls = both.provider(TlsProvider::Ring);
+        let web = Web::start_with(1, Server::new(theirs.issue(&[SERVICE])).app()).await;
+        ask(&client(&web, tls).await, "/").await.unwrap();
+    }
 }
 
 #[tokio::test]
-async fn pods_can_ask_who_the_client_is() {
+async fn pods_can_require_a_client_certificate() {
     let ca = Ca::new("shop");
     let clients = Arc::new(Ca::new("clients"));
     let me = clients.issue(&["shop"]);
-    let stranger = ca.issue(&["shop"]);
+    let unknown = ca.issue(&["shop"]);
     for only_tls12 in [false, true] {
         let server = Server {
             clients: Some(Arc::clone(&clients)),
@@ -193,13 +205,13 @@ async fn pods_can_ask_who_the_client_is() {
             ..Server::new(ca.issue(&[SERVICE]))
         };
         let web = Web::start_with(1, server.app()).await;
-        let tls = Tls::with_ca(ca.pem()).unwrap();
-        let known = client(&web, tls.clone().client_certificate(&me.chain, &me.key).unwrap()).await;
+        let tls = trust(&ca);
+        let known = client(&web, tls.clone().client_certificate(&*me.chain, &*me.key)).await;
         assert!(ask(&known, "/").await.unwrap().client_certificate);
-        let wrong = tls.clone().client_certificate(&stranger.chain, &stranger.key).unwrap();
+        let wrong = tls.clone().client_certificate(&*unknown.chain, &*unknown.key);
         let says = match only_tls12 {
             true => [
-                "give it `Tls::client_certificate`",
+                "set `Tls::client_certificate`",
                 "refuses the client's certificate (UnknownCA)",
             ],
             false => ["alert: CertificateRequired", "alert: UnknownCA"],
@@ -218,7 +230,7 @@ async fn pods_can_ask_who_the_client_is() {
     }
 }
 
-/// Every pod would take every ticket, so nothing but the client keeps them apart.
+/// Every pod would accept every ticket, so only the client keeps them apart.
 #[tokio::test]
 async fn a_session_is_resumed_with_the_pod_that_it_was_made_with() {
     for only_tls12 in [false, true] {
@@ -228,11 +240,11 @@ async fn a_session_is_resumed_with_the_pod_that_it_was_made_with() {
             ..Server::new(ca.issue(&[SERVICE]))
         };
         let web = Web::start_with(2, server.app()).await;
-        let client = client(&web, Tls::with_ca(ca.pem()).unwrap()).await;
+        let client = client(&web, trust(&ca)).await;
         let mut handshakes = Vec::new();
         for _ in 0..6 {
             let request = Request::get("/").header("connection", "close").body(()).unwrap();
-            let seen = Seen::parse(&client.request(request).await.unwrap().text().await.unwrap());
+            let seen = Observation::parse(&client.request(request).await.unwrap().text().await.unwrap());
             handshakes.push((seen.pod, seen.handshake));
         }
         assert_eq!(web.accepted(), 6);
@@ -247,7 +259,7 @@ async fn a_session_is_resumed_with_the_pod_that_it_was_made_with() {
 #[tokio::test]
 async fn a_pod_that_does_not_agree_to_the_protocol_is_refused() {
     let ca = Ca::new("shop");
-    let tls = Tls::with_ca(ca.pem()).unwrap();
+    let tls = trust(&ca);
     for (alpn, protocol, says) in [
         (&["h2"][..], Protocol::Http1, "does not agree to speak `http/1.1`"),
         (&["http/1.1"], Protocol::Http2, "does not agree to speak `h2`"),
@@ -275,7 +287,7 @@ async fn a_pod_that_does_not_agree_to_the_protocol_is_refused() {
 #[tokio::test]
 async fn tls_on_one_side_only_is_named() {
     let ca = Ca::new("shop");
-    let tls = Tls::with_ca(ca.pem()).unwrap();
+    let tls = trust(&ca);
     let plain = Web::start(1).await;
     let text = unreachable(&plain, client(&plain, tls).await).await;
     assert!(text.contains("does this port speak plain HTTP?"), "{text}");
@@ -291,7 +303,7 @@ async fn tls_on_one_side_only_is_named() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_hangs_ends_at_the_dial_timeout() {
+async fn a_handshake_that_hangs_ends_at_the_connect_timeout() {
     let greeted = Arc::new(Notify::new());
     let app = App::custom({
         let greeted = Arc::clone(&greeted);
@@ -307,7 +319,7 @@ async fn a_handshake_that_hangs_ends_at_the_dial_timeout() {
     let web = Web::start_with(1, app).await;
     let mut pool = PoolConfig::default();
     pool.connect_timeout = Duration::from_secs(600);
-    let tls = Tls::with_ca(Ca::new("shop").pem()).unwrap();
+    let tls = trust(&Ca::new("shop"));
     let client = web.builder().await.pool(pool).tls(tls).request_timeout(None);
     let client = client.acquire_timeout(Duration::from_secs(1200)).build().unwrap();
     let hanging = tokio::spawn(async move { client.get("/").await });
@@ -318,14 +330,14 @@ async fn a_handshake_that_hangs_ends_at_the_dial_timeout() {
 }
 
 #[tokio::test]
-async fn what_a_removed_pod_has_not_finished_is_cut_below_tls() {
+async fn what_a_removed_pod_has_not_finished_is_aborted_below_tls() {
     let ca = Ca::new("shop");
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let web = Web::start_with(2, Server::new(ca.issue(&[SERVICE])).app()).await;
         let mut pool = PoolConfig::default();
         pool.drain_timeout = Duration::from_millis(10);
         let builder = web.builder().await.protocol(protocol).pool(pool);
-        let client = builder.tls(Tls::with_ca(ca.pem()).unwrap()).build().unwrap();
+        let client = builder.tls(trust(&ca)).build().unwrap();
         let reply = client.get("/endless").await.unwrap();
         let pod = reply.endpoint().pod().unwrap().to_string();
         let mut body = reply.into_http().into_body();
@@ -340,56 +352,86 @@ async fn what_a_removed_pod_has_not_finished_is_cut_below_tls() {
     }
 }
 
+/// Builds a client with each `tls`, and expects an error that says so.
+async fn refused<const N: usize>(cases: [(Tls, &str); N]) {
+    let web = Web::start(1).await;
+    for (tls, says) in cases {
+        let error = builder(&web, tls).await.build().unwrap_err();
+        assert!(error.is_not_sent());
+        assert!(error.to_string().contains(says), "{error} instead of {says}");
+    }
+}
+
 #[tokio::test]
 async fn bad_settings_are_refused_with_their_names() {
     let ca = Ca::new("shop");
     let me = ca.issue(&["shop"]);
     let other = ca.issue(&["shop"]);
-    let good = Tls::with_ca(ca.pem()).unwrap();
+    let ring = |tls: Tls| tls.provider(TlsProvider::Ring);
+    let good = trust(&ca);
+    let named = |name: &str| good.clone().verify(Verify::Name(name.to_owned()));
     let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    let cut = &me.chain[..me.chain.len() / 2];
-    let told = |result: Result<Tls, TlsError>| result.unwrap_err().to_string();
-    for (told, says) in [
-        (told(Tls::with_ca("")), "`with_ca`: there is no certificate in it"),
-        (told(Tls::with_ca(&me.key)), "`with_ca`: there is no certificate in it"),
+    let half = &me.chain[..me.chain.len() / 2];
+    refused([
+        (ring(Tls::with_ca("")), "`with_ca`: there is no certificate in it"),
+        (ring(Tls::with_ca(&*me.key)), "`with_ca`: there is no certificate in it"),
         (
-            told(Tls::with_ca(cut)),
+            ring(Tls::with_ca(half)),
             "`with_ca`: the PEM cannot be read: section `CERTIFICATE` has no end",
         ),
         (
-            told(Tls::with_ca(format!("{}{garbage}", ca.pem()))),
+            ring(Tls::with_ca(format!("{}{garbage}", ca.pem()))),
             "`with_ca`: certificate 2 cannot be read",
         ),
         (
-            told(good.clone().client_certificate("", &me.key)),
+            ring(Tls::with_ca(Pem::file("/nowhere/ca.crt"))),
+            "`with_ca`: /nowhere/ca.crt cannot be read",
+        ),
+        (
+            good.clone().client_certificate("", &*me.key),
             "`client_certificate`: there is no certificate in it",
         ),
         (
-            told(good.clone().client_certificate(&me.chain, &me.chain)),
+            good.clone().client_certificate(&*me.chain, &*me.chain),
             "`client_certificate`: there is no private key in it",
         ),
         (
-            told(good.clone().client_certificate(&me.chain, &other.key)),
+            good.clone().client_certificate(&*me.chain, &*other.key),
             "`client_certificate`: this certificate and this private key cannot be used together",
         ),
         (
-            told(good.clone().client_certificate(garbage, &me.key)),
+            good.clone().client_certificate(garbage, &*me.key),
             "`client_certificate`: this certificate and this private key cannot be used together",
         ),
-    ] {
-        assert!(told.starts_with(says), "{told}");
-    }
+        (named(""), "`verify`: a certificate cannot carry ``"),
+        (named("two words"), "`verify`: a certificate cannot carry `two words`"),
+        (
+            named("web.shop.svc:8443"),
+            "`verify`: a certificate cannot carry `web.shop.svc:8443`",
+        ),
+    ])
+    .await;
+}
+
+/// Which of the two it is depends on the features, and so on the command that runs the tests.
+#[tokio::test]
+async fn a_provider_is_chosen_explicitly_or_is_the_only_one() {
     let web = Web::start(1).await;
-    for name in ["", "two words", "web.shop.svc:8443"] {
-        let tls = good.clone().verify(Verify::Name(name.into()));
-        let error = builder(&web, tls).await.build().unwrap_err().to_string();
-        assert!(
-            error.contains(&format!("`verify`: a certificate cannot carry `{name}`")),
-            "{error}"
-        );
+    let tls = Tls::with_ca(Ca::new("shop").pem());
+    let unchosen = builder(&web, tls.clone()).await.build();
+    let other = builder(&web, tls.provider(TlsProvider::AwsLc)).await.build();
+    match cfg!(feature = "tls-aws-lc") {
+        true => {
+            let error = unchosen.unwrap_err().to_string();
+            assert!(error.contains("choose one with `Tls::provider`"), "{error}");
+            other.unwrap();
+        }
+        false => {
+            unchosen.unwrap();
+            let error = other.unwrap_err().to_string();
+            assert!(error.contains("enable the feature `tls-aws-lc`"), "{error}");
+        }
     }
-    let secret = format!("{:?}", good.client_certificate(&me.chain, &me.key).unwrap());
-    assert_eq!(secret, "Tls { roots: 1, client_certificate: true, verify: Service }");
 }
 
 /// The environment belongs to a process, so the test starts itself in another.
@@ -397,8 +439,11 @@ async fn bad_settings_are_refused_with_their_names() {
 fn the_systems_roots_are_those_of_ssl_cert_file() {
     const INSIDE: &str = "HEADLESS_TEST_ROOTS";
     if let Ok(roots) = std::env::var(INSIDE) {
-        match (Tls::with_system_roots(), &*roots) {
-            (Ok(tls), "1") => assert!(format!("{tls:?}").contains("roots: 1,"), "{tls:?}"),
+        let tls = Tls::with_system_roots().provider(TlsProvider::Ring);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let built = runtime.block_on(async { builder(&Web::start(1).await, tls).await.build() });
+        match (built, &*roots) {
+            (Ok(_), "1") => {}
             (Err(error), "0") => assert!(error.to_string().contains("install `ca-certificates`"), "{error}"),
             (other, _) => panic!("{other:?}"),
         }

@@ -70,7 +70,7 @@ async fn settings_that_cannot_work_are_refused() {
     let builder = web.builder().await;
     let refused = [
         builder.authority("no spaces").build(),
-        web.builder().await.max_streams(0).build(),
+        web.builder().await.http2_max_concurrent_streams(0).build(),
         web.builder().await.max_connections_per_endpoint(0).build(),
     ];
     for refused in refused {

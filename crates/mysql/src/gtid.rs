@@ -1,14 +1,17 @@
 //! What a server has executed, and what a reader must see: [`Position`] and the portable [`Token`].
 //!
-//! Both servers number their committed transactions, in two ways that have nothing in common. MariaDB keeps the last sequence
-//! number of each replication domain ([`MariaDbGtids`]), MySQL the set of all transactions ([`GtidSet`]). A [`Position`] is either;
-//! it is what `@@gtid_slave_pos`, `@@gtid_binlog_pos` and `@@global.gtid_executed` say. A [`Token`] is a position that a client
+//! Both servers number their committed transactions, in two ways that have nothing in common.
+//! MariaDB keeps the last sequence number of each replication domain ([`MariaDbGtids`]), MySQL the
+//! set of all transactions ([`GtidSet`]). A [`Position`] is either; it is what `@@gtid_slave_pos`,
+//! `@@gtid_binlog_pos` and `@@global.gtid_executed` say. A [`Token`] is a position that a client
 //! carries to where it will read.
 //!
-//! Everything printed here is printed from parsed numbers, never from the text that came in: what goes into SQL cannot break out
-//! of its quotes. What must not live here: sockets, clocks, and the choice of a pod.
+//! Everything printed here is printed from parsed numbers, never from the text that came in: what
+//! goes into SQL cannot break out of its quotes. What must not live here: sockets, clocks, and the
+//! choice of a pod.
 //!
-//! Sources: MariaDB "Global Transaction ID"; MySQL Reference Manual 19.1.3.1 "GTID Format and Storage" and WL#15294 (tags).
+//! Sources: MariaDB "Global Transaction ID"; MySQL Reference Manual 19.1.3.1 "GTID Format and
+//! Storage" and WL#15294 (tags).
 
 mod bytes;
 mod error;
@@ -27,8 +30,12 @@ pub use self::mysql::GtidSet;
 pub use self::token::Token;
 pub use self::wait::{Wait, WaitOutcome};
 
-/// Whose way of numbering transactions.
+/// The way in which a kind of server numbers transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "there are two ways, and code must tell them apart"
+)]
 pub enum Flavor {
     /// `domain-server-sequence`.
     MariaDb,
@@ -47,8 +54,8 @@ impl fmt::Display for Flavor {
 
 /// The transactions that a server has executed.
 ///
-/// Prints and parses as the servers write it. Parsing tells the flavours apart by the colon, which every MySQL set has and no
-/// MariaDB list.
+/// Prints and parses as the servers write it. Parsing tells the flavours apart by the colon, which
+/// every MySQL set has and no MariaDB list.
 ///
 /// ```
 /// use headless_mysql::gtid::Position;
@@ -60,6 +67,7 @@ impl fmt::Display for Flavor {
 /// # Ok::<(), headless_mysql::gtid::GtidError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "complete with its flavours")]
 pub enum Position {
     /// Nothing executed yet; of either flavour.
     #[default]
@@ -71,7 +79,7 @@ pub enum Position {
 }
 
 impl Position {
-    /// Whose it is; `None` while it is empty.
+    /// Returns the kind of server that it comes from; `None` while it is empty.
     #[must_use]
     pub const fn flavor(&self) -> Option<Flavor> {
         match self {
@@ -81,13 +89,14 @@ impl Position {
         }
     }
 
-    /// Whether nothing was executed.
+    /// Returns whether nothing was executed.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         matches!(self, Self::Empty)
     }
 
-    /// Whether everything in `other` is executed here. Positions of two flavours do not cover each other, unless one is empty.
+    /// Returns whether everything in `other` is executed here. Positions of two flavours do not
+    /// cover each other, unless one is empty.
     ///
     /// Allocates nothing: it is asked for each replica on each read that carries a token.
     #[must_use]
@@ -100,7 +109,7 @@ impl Position {
         }
     }
 
-    /// Whether nothing is executed in both.
+    /// Returns whether no transaction is executed in both.
     #[must_use]
     pub fn is_disjoint(&self, other: &Self) -> bool {
         match (self, other) {
@@ -110,11 +119,11 @@ impl Position {
         }
     }
 
-    /// What is executed here or there: the later transaction of each MariaDB domain, the union of MySQL sets.
+    /// Returns what is executed here or there: the later transaction of each MariaDB domain, the
+    /// union of MySQL sets.
     ///
     /// # Errors
-    ///
-    /// The two are of different flavours.
+    /// [`FlavorMismatch`]: the two are of different flavours.
     pub fn union(&self, other: &Self) -> Result<Self, FlavorMismatch> {
         Ok(match (self, other) {
             (Self::Empty, any) | (any, Self::Empty) => any.clone(),
@@ -124,7 +133,8 @@ impl Position {
         })
     }
 
-    /// What is executed here but not there. Of MariaDB, the last transaction of each domain in which `other` is behind.
+    /// Returns what is executed here but not there. Of MariaDB, the last transaction of each domain
+    /// in which `other` is behind.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
         match (self, other) {
@@ -134,7 +144,7 @@ impl Position {
         }
     }
 
-    /// What is executed both here and there.
+    /// Returns what is executed both here and there.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         match (self, other) {

@@ -1,34 +1,38 @@
-//! [`LagMeter`]: how far a replica is behind the primary, in time, without a privilege, a table or a clock on the servers. [`Gate`]:
-//! whether that is near enough, without flapping. Pure: `now` is an argument.
+//! [`LagMeter`]: how far a replica is behind the primary, in time, without a privilege, a table or
+//! a clock on the servers. [`Gate`]: whether that is near enough, without flapping. Pure: `now` is
+//! an argument.
 //!
-//! The primary's position is sampled by the client's own clock. A replica that has everything the primary had at its sample of
-//! time `t` is no older than `t`: its lag is the time since the latest sample that it covers. So
+//! The primary's position is sampled by the client's own clock. A replica that has everything the
+//! primary had at its sample of time `t` is no older than `t`: its lag is the time since the latest
+//! sample that it covers. So
 //!
-//! * the lag of a replica that is known to lack something is never underestimated, and overestimated by one interval of the
-//!   samples at most,
-//! * a replica that is known to lack nothing has caught up, for three intervals after the sample that says so,
+//! * the lag of a replica that is known to lack something is never underestimated, and
+//!   overestimated by one interval of the samples at most,
+//! * a replica that is known to lack nothing has caught up, for three intervals after the sample
+//!   that says so,
 //! * it grows by itself while the primary does not answer (L6) or replication is stopped (L1),
 //! * it has the resolution of the samples, not of whole seconds (L3).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use headless_core::Timestamp;
+use headless::Timestamp;
 
 use crate::gtid::Position;
 
 /// What the primary had executed, and when.
 #[derive(Debug, Default)]
 pub(crate) struct LagMeter {
-    /// Positions in the order of time, each with the last time at which the primary was seen there, and no further.
+    /// Positions in the order of time, each with the last time at which the primary was seen there,
+    /// and no further.
     samples: VecDeque<(Timestamp, Position)>,
 }
 
 impl LagMeter {
     /// The primary was at `position` when it was asked, at `at`.
     pub(crate) fn primary_at(&mut self, at: Timestamp, position: Position) {
-        // WHY: a primary that crashed may be back without its last transactions, and nobody will ever have those. It also keeps each
-        // position in the one after it, which `lag` relies on.
+        // WHY: a primary that crashed may be back without its last transactions, and no pod will
+        // ever have those. It also keeps each position in the one after it, which `lag` relies on.
         while self.samples.back().is_some_and(|(_, known)| !position.covers(known)) {
             self.samples.pop_back();
         }
@@ -46,17 +50,20 @@ impl LagMeter {
         self.samples.clear();
     }
 
-    /// How far a replica at `position` is behind, at `now`. `None` if it has not even what the primary had first.
+    /// How far a replica at `position` is behind, at `now`. `None` if it has not even what the
+    /// primary had first.
     pub(crate) fn lag(&self, position: &Position, now: Timestamp, interval: Duration) -> Option<Duration> {
         let covered = self.samples.partition_point(|(_, sample)| position.covers(sample));
         let (at, _) = self.samples.get(covered.checked_sub(1)?)?;
         let age = now.since(*at);
-        // With everything of the last sample, and that one as new as they come: nothing is known to be missing.
+        // With everything of the last sample, and that one as new as they come: nothing is known to
+        // be missing.
         let caught_up = covered == self.samples.len() && age <= interval * 3;
         Some(if caught_up { Duration::ZERO } else { age })
     }
 
-    /// Forgets every other one of the older half: a lag that falls between is taken for the longer one.
+    /// Forgets every other one of the older half: a lag that falls between is taken for the longer
+    /// one.
     fn thin_out(&mut self) {
         let half = self.samples.len() / 2;
         let mut index = 0;
@@ -67,7 +74,8 @@ impl LagMeter {
     }
 }
 
-/// Whether a replica takes reads: not above the limit; and once it has left, only after a while well below it (L5).
+/// Whether a replica takes reads: not above the limit; and once it has left, only after a while
+/// well below it (L5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Gate {
     open: bool,
@@ -98,10 +106,12 @@ impl Gate {
 
 /// The part of the limit below which a replica comes back.
 const COMES_BACK: f64 = 0.8;
-/// So many samples well below the limit, or within it, and a replica that has left is back: 0.3 and 1 s at the default pace.
+/// So many samples well below the limit, or within it, and a replica that has left is back: 0.3 and
+/// 1 s at the default pace.
 const NEAR_IN_A_ROW: u8 = 3;
 const WITHIN_IN_A_ROW: u8 = 10;
-/// At a busy primary, about seven minutes at ten samples a second; then the older half gets coarser, without end.
+/// At a busy primary, about seven minutes at ten samples a second; then the older half gets
+/// coarser, without end.
 const MOST_SAMPLES: usize = 4096;
 
 #[cfg(test)]
@@ -152,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_primary_leaves_nobody_behind() {
+    fn an_idle_primary_leaves_no_replica_behind() {
         let mut meter = busy(1);
         meter.primary_at(at(60_000), gtid(1));
         assert_eq!(meter.lag(&gtid(1), at(60_000), INTERVAL), Some(Duration::ZERO));
@@ -165,7 +175,7 @@ mod tests {
 
     /// It crashed before its last transactions were on disk, and no replica had them either.
     #[test]
-    fn what_the_primary_has_lost_leaves_nobody_behind() {
+    fn what_the_primary_has_lost_leaves_no_replica_behind() {
         let mut meter = busy(100);
         meter.primary_at(at(10_000), gtid(90));
         assert_eq!(meter.lag(&gtid(90), at(10_000), INTERVAL), Some(Duration::ZERO));

@@ -1,46 +1,30 @@
-//! Read/write splitting over the pods of a MySQL or MariaDB StatefulSet, without a proxy.
-//!
-//! ```no_run
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! use headless_mysql::{Account, Error, Splitter};
-//!
-//! let db = Splitter::connect("mysql-headless.default.svc:3306", Account::from_env()?).await?;
-//!
-//! // Any replica that is fresh enough.
-//! let left: Result<Option<u32>, Error> =
-//!     db.read(async |c| c.exec_first("SELECT n FROM stock WHERE item = ?", (7,)).await).await;
-//!
-//! // The verified primary; all or nothing.
-//! let mut visitor = db.causal();
-//! visitor
-//!     .transaction(async |c| {
-//!         c.exec_drop("INSERT INTO orders (id, item) VALUES (?, ?)", (42, 7)).await?;
-//!         c.exec_drop("UPDATE stock SET n = n - 1 WHERE item = ?", (7,)).await
-//!     })
-//!     .await?;
-//!
-//! // A replica that has this order.
-//! let order: Result<Option<u32>, Error> =
-//!     visitor.read(async |c| c.exec_first("SELECT item FROM orders WHERE id = ?", (42,)).await).await;
-//! # let _ = (left, order);
-//! # Ok(())
-//! # }
-//! ```
-//!
+#![doc = include_str!("../README.md")]
 //! # Intent
 //!
-//! Say what you mean, and the connection you are lent allows that and no more. [`statement`] is the guard: what it cannot prove to be a
-//! read is refused on a replica, before anything is sent.
+//! The call says what is meant, and its connection allows that and no more. The [statement
+//! classifier](statement) knows reads: what it cannot prove to be one is refused on a replica,
+//! before anything is sent.
 //!
 //! | call | goes to | for |
 //! |---|---|---|
-//! | [`read`](Splitter::read), [`read_with`](Splitter::read_with) | a fresh replica | reads, each for itself |
-//! | [`write`](Splitter::write) | the primary | statements, each for itself |
-//! | [`transaction`](Splitter::transaction) | the primary, or a replica if [read-only](Mode::ReadOnly) | all or nothing; one snapshot |
-//! | [`causal`](Splitter::causal) | as above | reads that see the writes made before them |
-//! | [`session`](Splitter::session) | the primary, as long as you hold it | locks, temporary tables, user variables |
-//! | [`on_pod`](Splitter::on_pod) | the pod you name | what a pod says of itself |
-//! | [`query`](Splitter::query), [`exec`](Splitter::exec) | where the guard sends it | code that cannot say |
+//! | [`read`], [`read_with`] | a fresh replica | reads, each for itself |
+//! | [`write`] | the primary | statements, each for itself |
+//! | [`transaction`] | the primary; a replica if [read-only] | all or nothing; one snapshot |
+//! | [`causal`] | as above | reads that see the writes made before them |
+//! | [`session`] | the primary, until it is dropped | locks, temporary tables, user variables |
+//! | [`on_pod`] | the pod of that name | what a pod says of itself |
+//! | [`query`], [`exec`] | where the classifier sends it | code that cannot say |
+//!
+//! [`read`]: Splitter::read
+//! [`read_with`]: Splitter::read_with
+//! [`write`]: Splitter::write
+//! [`transaction`]: Splitter::transaction
+//! [read-only]: Mode::ReadOnly
+//! [`causal`]: Splitter::causal
+//! [`session`]: Splitter::session
+//! [`on_pod`]: Splitter::on_pod
+//! [`query`]: Splitter::query
+//! [`exec`]: Splitter::exec
 //!
 //! # Outcomes
 //!
@@ -48,13 +32,26 @@
 //!
 //! | outcome | was anything written? | do |
 //! |---|---|---|
-//! | [`NotSent`](Error::NotSent), [`NoWriter`](Error::NoWriter), [`AmbiguousWriter`](Error::AmbiguousWriter) | no | try again, or wait: [`wait_for_writer`](SplitterBuilder::wait_for_writer) |
-//! | [`ReadOnly`](Error::ReadOnly) | no | try again: the primary has just moved |
-//! | [`Refused`](Error::Refused) | no | use the call that the message names |
-//! | [`Server`](Error::Server) | not by this statement | as with any database |
-//! | [`MaybeCommitted`](Error::MaybeCommitted) | nobody knows | look for it; never send it again unless a unique key makes that safe |
-//! | [`TooStale`](Error::TooStale), [`PrimaryBusy`](Error::PrimaryBusy), [`Lost`](Error::Lost) | they are of reads | try again, or do without |
-//! | [`WriteLost`](Error::WriteLost) | it was, and a failover has lost it | tell your user |
+//! | [`NotSent`], [`NoWriter`], [`AmbiguousWriter`] | no | try again, or [wait][wait_for_writer] |
+//! | [`ReadOnly`] | no | try again: the primary has just moved |
+//! | [`Refused`] | no | use the call that the message names |
+//! | [`Server`] | not by this statement | as with any database |
+//! | [`MaybeCommitted`] | not known | search for it; repeat it only under a unique key |
+//! | [`TooStale`], [`PrimaryBusy`], [`Lost`] | they are of reads | try again, or do without |
+//! | [`WriteLost`] | it was, and a failover has lost it | tell the user |
+//!
+//! [`NotSent`]: Error::NotSent
+//! [`NoWriter`]: Error::NoWriter
+//! [`AmbiguousWriter`]: Error::AmbiguousWriter
+//! [wait_for_writer]: SplitterBuilder::wait_for_writer
+//! [`ReadOnly`]: Error::ReadOnly
+//! [`Refused`]: Error::Refused
+//! [`Server`]: Error::Server
+//! [`MaybeCommitted`]: Error::MaybeCommitted
+//! [`TooStale`]: Error::TooStale
+//! [`PrimaryBusy`]: Error::PrimaryBusy
+//! [`Lost`]: Error::Lost
+//! [`WriteLost`]: Error::WriteLost
 //!
 //! [`Error::is_not_sent`] is the question that a loop of attempts needs:
 //!
@@ -71,7 +68,7 @@
 //!         match paid.await {
 //!             // Nothing was written, so it may be sent again.
 //!             Err(error) if error.is_not_sent() && attempts > 0 => {}
-//!             // Also `MaybeCommitted`, which is for the caller to look into.
+//!             // Also `MaybeCommitted`, which is for the caller to resolve.
 //!             outcome => return outcome,
 //!         }
 //!     }
@@ -80,11 +77,15 @@
 //!
 //! # Tokens
 //!
-//! A plain read may be early: replication takes a moment. A [`Token`](gtid::Token) is proof of a write, as short text that holds on any
-//! machine. Put it into a cookie, and a later request sees the write wherever it is served:
+//! A plain read may be early: replication takes a moment. A [`Token`](gtid::Token) is proof of a
+//! write, as short text that holds on any machine. In a cookie, it lets a later request see the
+//! write wherever that request is served:
 //!
 //! ```no_run
-//! # async fn run(db: headless_mysql::Splitter, visitor: headless_mysql::Causal) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn run(
+//! #     db: headless_mysql::Splitter,
+//! #     visitor: headless_mysql::Causal,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
 //! use headless_mysql::{Error, ReadOptions};
 //!
 //! let cookie = visitor.token().await?.to_string(); // "0-100-4711"
@@ -98,50 +99,49 @@
 //! # }
 //! ```
 //!
-//! Such a read takes a replica that is known to have the write; or waits a little ([`token_wait`](SplitterBuilder::token_wait)) on the one
-//! that is nearest; or goes to the primary. It is never stale.
+//! Such a read takes a replica that is known to have the write; or waits a little
+//! ([`token_wait`](SplitterBuilder::token_wait)) on the one that is nearest; or goes to the
+//! primary. It is never stale.
 //!
 //! # Roles
 //!
-//! The primary is who is verified to be it: the one pod that accepts writes (`read_only` and its like are off) and has everything that
-//! the others have. Ordinal 0 has no privilege. Each pod is asked every [`probe_interval`](SplitterBuilder::probe_interval), so a promotion is
-//! followed within one. Two writable pods, or none, or one that came back with an empty volume: writes are refused, and the error names
-//! the pods. [`Splitter::overview`] shows what is known, [`Splitter::changed`] waits for news, [`Conn::explain`] tells why a connection
+//! The primary is the pod that is verified to be it: the only one that accepts writes (`read_only`
+//! and its like are off), and one that has everything that the others have. Ordinal 0 has no
+//! privilege. Each pod is asked every [`probe_interval`](SplitterBuilder::probe_interval), so a
+//! promotion is followed within one. Two writable pods, or none, or one that came back with an
+//! empty volume: writes are refused, and the error names the pods. [`Splitter::overview`] shows
+//! what is known, [`Splitter::changed`] waits for news, [`Conn::explain`] tells why a connection
 //! leads where it does.
 //!
-//! A replica's lag is measured in time, from GTID positions by this client's own clock. Beyond [`max_lag`](SplitterBuilder::max_lag) it takes
-//! no reads until it has caught up; what becomes of reads when nobody is fresh is [`StalePolicy`].
+//! A replica's lag is measured in time, from GTID positions by this client's own clock. Beyond
+//! [`max_lag`](SplitterBuilder::max_lag) it takes no reads until it has caught up; [`StalePolicy`]
+//! says what becomes of reads when no replica is fresh.
 //!
-//! Connections are pooled per pod by `headless`; the protocol is spoken by `mysql_async`, whose rows, values and parameters are
-//! those of this crate ([`driver`]).
+//! Connections are pooled per pod by `headless`; the protocol is spoken by `mysql_async`, whose
+//! rows, values and parameters are those of this crate ([`driver`]).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod account;
 mod builder;
+mod causal;
 mod conn;
 mod connector;
 mod error;
-mod exchange;
-mod explain;
-mod faults;
+mod exchange_timeout;
 pub mod gtid;
 mod lag;
+mod link;
 mod monitor;
-mod options;
-mod patience;
-mod prepared;
 mod probe;
-mod reads;
 mod roles;
+mod router;
+mod routing;
 mod server;
-mod session;
-mod session_state;
 mod splitter;
 pub mod statement;
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+#[cfg_attr(not(feature = "__tls"), path = "tls/unavailable.rs")]
 mod tls;
 mod topology;
-mod transaction;
-mod writes;
 
 /// The driver: its traits for rows and values, its parameters.
 #[doc(no_inline)]
@@ -149,13 +149,14 @@ pub use mysql_async as driver;
 
 pub use crate::account::{Account, AccountError};
 pub use crate::builder::{SplitterBuilder, StartError};
-pub use crate::conn::Conn;
-pub use crate::connector::{Connector, ConnectorError, Link};
-pub use crate::error::{Error, Refusal};
-pub use crate::explain::{Candidate, Decision, Why};
-pub use crate::options::{ReadOptions, StalePolicy};
-pub use crate::session::{Causal, Session};
-pub use crate::splitter::{Mode, Splitter};
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-pub use crate::tls::Tls;
-pub use crate::topology::{Overview, PodStatus, Writer, WriterProblem};
+pub use crate::causal::Causal;
+pub use crate::conn::{Conn, Mode, Session};
+pub use crate::connector::{Connector, ConnectorError};
+pub use crate::error::{DriverError, Error};
+pub use crate::link::Link;
+pub use crate::routing::{Candidate, Decision, ReadOptions, RouteReason, StalePolicy};
+pub use crate::splitter::Splitter;
+pub use crate::statement::Refusal;
+pub use crate::topology::{Overview, PodProblem, PodStatus, Writer, WriterProblem};
+#[doc(no_inline)]
+pub use headless::{Pem, Tls, TlsError, TlsProvider, Verify};

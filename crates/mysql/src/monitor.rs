@@ -1,28 +1,27 @@
-//! [`Monitor`]: the one task that knows who the pods are. It takes in what the probes see, decides, and publishes: roles to the
-//! balancer, an [`Overview`] to whoever routes. The only writer of both.
+//! [`Monitor`]: the one task that knows the pods' roles. It takes in what the probes report,
+//! decides, and publishes: roles to the balancer, an [`Overview`] to the router. The only writer of
+//! both.
 //!
-//! What follows from what was seen is decided in `roles.rs` and `lag.rs`; here is only what must be done about it.
+//! The decisions are made in `roles.rs` and `lag.rs`; here is only what must be done about them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use headless::{Balancer, Discovery, Endpoint, EndpointKey, Role, RoleRule};
-use headless_core::Timestamp;
+use headless::{Balancer, Discovery, Endpoint, EndpointKey, Role, RoleRule, Timestamp};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::builder::Settings;
-use crate::conn::name_of;
 use crate::connector::Connector;
-use crate::gtid::Flavor;
+use crate::gtid::Position;
 use crate::lag::{Gate, LagMeter};
 use crate::probe::{Answer, Observation, Probe};
-use crate::roles::{Identity, Sample, Seen, decide, forget};
-use crate::statement::Dialect;
-use crate::topology::{Health, Overview, PodStatus, Topology, Writer, WriterProblem};
+use crate::roles::{PodSamples, Sample, decide, forget};
+use crate::router::Settings;
+use crate::statement::Classifier;
+use crate::topology::{Health, Overview, PodStatus, ServerIdentity, Topology, Writer, WriterProblem, pod_name};
 
 /// The task behind a [`Splitter`](crate::Splitter).
 pub(crate) struct Monitor {
@@ -30,31 +29,16 @@ pub(crate) struct Monitor {
     connector: Connector,
     balancer: Balancer<Connector>,
     topology: Arc<Topology>,
-    look_again: Arc<Notify>,
-    known: Arc<OnceLock<Known>>,
+    classifier: Arc<Classifier>,
+    probe_now: Arc<Notify>,
     max_lag: Duration,
     interval: Duration,
     limit: Duration,
     zero: Instant,
     pods: BTreeMap<EndpointKey, Pod>,
     meter: LagMeter,
-    /// Who was the primary last, by name.
+    /// The last primary, by name.
     writer: Option<String>,
-}
-
-/// What the first pod that answers shows of all.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Known {
-    pub(crate) flavor: Flavor,
-    pub(crate) dialect: Dialect,
-}
-
-/// What came of the first look at all pods.
-#[derive(Debug)]
-pub(crate) enum Probed {
-    Someone,
-    /// None could be looked at: what each said.
-    Nobody(String),
 }
 
 /// One pod.
@@ -63,13 +47,14 @@ struct Pod {
     probe: AbortHandle,
     health: Arc<Health>,
     gate: Gate,
-    /// Its answers, the newest last: as far back as a writer may have been asked whose answer is awaited.
+    /// Its answers, the newest last: as far back as a writer may have been
+    /// asked that has not answered yet.
     samples: Vec<Sample>,
     /// Why its last answer does not count, if so.
     problem: Option<String>,
-    identity: Option<Identity>,
+    identity: Option<ServerIdentity>,
     /// Since when another server answers at its address.
-    stranger_since: Option<Timestamp>,
+    mismatch_since: Option<Timestamp>,
     privileged: Option<String>,
 }
 
@@ -79,17 +64,17 @@ impl Monitor {
         connector: Connector,
         balancer: Balancer<Connector>,
         topology: Arc<Topology>,
+        classifier: Arc<Classifier>,
+        probe_now: Arc<Notify>,
         settings: &Settings,
-        look_again: Arc<Notify>,
-        known: Arc<OnceLock<Known>>,
     ) -> Self {
         Self {
             discovery,
             connector,
             balancer,
             topology,
-            look_again,
-            known,
+            classifier,
+            probe_now,
             max_lag: settings.max_lag,
             interval: settings.probe_interval,
             limit: settings.probe_timeout,
@@ -100,11 +85,12 @@ impl Monitor {
         }
     }
 
-    /// Runs until it is aborted or the discovery ends. `first_look` hears when each pod was looked at once.
-    pub(crate) async fn run(mut self, first_look: oneshot::Sender<Probed>) {
+    /// Runs until it is aborted or the discovery ends. `first_probe` is told when each pod was
+    /// probed once, and `Err` if none of them answered.
+    pub(crate) async fn run(mut self, first_probe: oneshot::Sender<Result<(), String>>) {
         let (reports, mut observations) = mpsc::channel(64);
         let mut probes = JoinSet::new();
-        let mut first_look = Some(first_look);
+        let mut first_probe = Some(first_probe);
         self.follow(&mut probes, &reports);
         loop {
             tokio::select! {
@@ -115,13 +101,13 @@ impl Monitor {
                 Some(observation) = observations.recv() => self.take_in(observation),
             }
             self.publish();
-            let looked = |pod: &Pod| !pod.samples.is_empty() || pod.problem.is_some();
-            // A writer that cannot be compared with the others yet can be after the next look.
-            if self.pods.values().all(looked)
-                && self.topology.current().writer != Writer::Unavailable(WriterProblem::NotLookedAtYet)
-                && let Some(first_look) = first_look.take()
+            let probed = |pod: &Pod| !pod.samples.is_empty() || pod.problem.is_some();
+            // A writer that cannot be compared with the others yet can be after the next probe.
+            if self.pods.values().all(probed)
+                && self.topology.current().writer != Writer::Unavailable(WriterProblem::NotProbedYet)
+                && let Some(first_probe) = first_probe.take()
             {
-                let _nobody_waits = first_look.send(self.first_look());
+                let _not_awaited = first_probe.send(self.any_answered());
             }
         }
     }
@@ -148,7 +134,7 @@ impl Monitor {
                 zero: self.zero,
                 interval: self.interval,
                 limit: self.limit,
-                look_again: Arc::clone(&self.look_again),
+                probe_now: Arc::clone(&self.probe_now),
                 reports: reports.clone(),
             };
             let pod = Pod::new(Arc::clone(endpoint), probes.spawn(probe.run()));
@@ -156,28 +142,31 @@ impl Monitor {
         }
     }
 
-    fn take_in(&mut self, Observation { pod: key, seen }: Observation) {
+    fn take_in(&mut self, Observation { pod: key, answer }: Observation) {
         let now = self.now();
         let Some(pod) = self.pods.get_mut(&key) else { return };
-        match seen {
+        match answer {
             Ok(Answer {
                 sample,
                 dialect,
                 privileged,
             }) => {
-                self.known.get_or_init(|| Known {
-                    flavor: sample.flavor,
-                    dialect,
-                });
+                // What the first pod that answers shows of all.
+                self.topology.set_flavor(sample.flavor);
+                self.classifier.set_dialect(dialect);
                 pod.health.set_answers(true);
-                if let Some(problem) = pod.is_stranger(&sample, now, &self.discovery) {
+                if let Some(problem) = pod.peer_mismatch(&sample, now, &self.discovery) {
                     pod.problem = Some(problem);
                     return;
                 }
                 if pod.identity.as_ref() != Some(&sample.identity) {
-                    // Who it was before says nothing of who it is now; nor do connections to who it was.
+                    // What was known of the server before, and connections to it, say nothing of
+                    // this one.
                     if pod.identity.is_some() {
-                        warn!(target: "headless_mysql", pod = %name_of(&pod.endpoint), now = %sample.identity, "pod has another server");
+                        warn!(
+                            target: "headless_mysql", pod = %pod_name(&pod.endpoint), now = %sample.identity,
+                            "pod has another server"
+                        );
                         pod.samples.clear();
                         self.balancer.evict(&key);
                     }
@@ -195,12 +184,12 @@ impl Monitor {
         }
     }
 
-    /// Decides who is what, and tells everybody.
+    /// Decides which pod is what, and publishes it.
     fn publish(&mut self) {
         let now = self.now();
-        let named: Vec<(String, &Pod)> = self.pods.values().map(|pod| (name_of(&pod.endpoint), pod)).collect();
-        let seen: Vec<Seen<'_>> = named.iter().map(|(name, pod)| pod.seen(name)).collect();
-        let decided = decide(&seen);
+        let named: Vec<(String, &Pod)> = self.pods.values().map(|pod| (pod_name(&pod.endpoint), pod)).collect();
+        let samples: Vec<PodSamples<'_>> = named.iter().map(|(name, pod)| pod.samples(name)).collect();
+        let decided = decide(&samples);
         if let Writer::Pod(name) = &decided {
             let primary = named.iter().find(|(other, _)| other == name);
             if self.writer.as_ref() != Some(name) {
@@ -231,7 +220,8 @@ impl Monitor {
             roles.collect()
         };
         let now = roles(&overview);
-        // First the roles: who sees the overview may rely on reads and writes going accordingly.
+        // First the roles: a caller that has the overview may rely on reads and writes going
+        // accordingly.
         if now != roles(&before) {
             let rule = move |endpoint: &Endpoint| now.get(endpoint.key()).copied();
             self.balancer.set_roles(RoleRule::external(rule));
@@ -239,7 +229,7 @@ impl Monitor {
         self.topology.publish(overview);
     }
 
-    /// Says what changed, and closes the connections of a primary that is none any more (F7).
+    /// Logs what changed, and closes the connections of a primary that is none any more (F7).
     fn report(&mut self, before: &Overview, now: &Overview) {
         let service = self.discovery.service();
         if let Some(old) = before.primary()
@@ -255,7 +245,10 @@ impl Monitor {
                 self.writer = Some(name.clone());
             }
             Writer::Ambiguous(pods) if before.writer != now.writer => {
-                warn!(target: "headless_mysql", service, pods = %pods.join(", "), "several pods are writable: no writes");
+                warn!(
+                    target: "headless_mysql", service, pods = %pods.join(", "),
+                    "several pods are writable: no writes"
+                );
             }
             Writer::Unavailable(problem)
                 if std::mem::discriminant(&before.writer) != std::mem::discriminant(&now.writer) =>
@@ -266,25 +259,20 @@ impl Monitor {
         }
     }
 
-    fn first_look(&self) -> Probed {
+    /// Whether any pod could be probed; if not, what each of them said.
+    fn any_answered(&self) -> Result<(), String> {
         if self.pods.values().any(|pod| !pod.samples.is_empty()) {
-            return Probed::Someone;
+            return Ok(());
         }
-        let said: Vec<String> = self
-            .pods
-            .values()
-            .map(|pod| {
-                format!(
-                    "{}: {}",
-                    name_of(&pod.endpoint),
-                    pod.problem.as_deref().unwrap_or("not looked at")
-                )
-            })
-            .collect();
-        Probed::Nobody(format!(
+        let problems = self.pods.values().map(|pod| {
+            let problem = pod.problem.as_deref().unwrap_or("not probed");
+            format!("{}: {problem}", pod_name(&pod.endpoint))
+        });
+        let problems: Vec<String> = problems.collect();
+        Err(format!(
             "no pod of {} can be used: {}",
             self.discovery.service(),
-            said.join("; ")
+            problems.join("; ")
         ))
     }
 
@@ -303,26 +291,26 @@ impl Pod {
             samples: Vec::new(),
             problem: None,
             identity: None,
-            stranger_since: None,
+            mismatch_since: None,
             privileged: None,
         }
     }
 
-    /// Why the server behind the address is not believed to be this pod (F10): it is another than before, and DNS has not confirmed
-    /// since then that the address is still the pod's.
-    fn is_stranger(&mut self, sample: &Sample, now: Timestamp, discovery: &Discovery) -> Option<String> {
+    /// Why the server behind the address is not taken for this pod (F10): it is another than
+    /// before, and DNS has not confirmed since then that the address is still the pod's.
+    fn peer_mismatch(&mut self, sample: &Sample, now: Timestamp, discovery: &Discovery) -> Option<String> {
         let known = self.identity.as_ref()?;
         if sample.identity.is_same_server(known) {
-            self.stranger_since = None;
+            self.mismatch_since = None;
             return None;
         }
-        let since = *self.stranger_since.get_or_insert(now);
+        let since = *self.mismatch_since.get_or_insert(now);
         let confirmed = discovery
             .status()
             .last_good_age
             .is_some_and(|age| age + SETTLED < now.since(since));
         if confirmed {
-            self.stranger_since = None;
+            self.mismatch_since = None;
             return None;
         }
         discovery.request_reresolution();
@@ -332,12 +320,12 @@ impl Pod {
         ))
     }
 
-    fn seen<'a>(&'a self, name: &'a str) -> Seen<'a> {
-        Seen {
+    fn samples<'a>(&'a self, name: &'a str) -> PodSamples<'a> {
+        PodSamples {
             name,
             samples: match &self.problem {
                 Some(problem) => Err(problem),
-                None if self.samples.is_empty() => Err("not looked at yet"),
+                None if self.samples.is_empty() => Err("not probed yet"),
                 None => Ok(&self.samples),
             },
         }
@@ -351,7 +339,7 @@ impl Pod {
         interval: Duration,
         now: Timestamp,
     ) -> PodStatus {
-        let name = name_of(&self.endpoint);
+        let name = pod_name(&self.endpoint);
         let is_primary = *writer == Writer::Pod(name.clone());
         let sample = self.samples.last().filter(|_| self.problem.is_none());
         let follows = !is_primary && sample.is_some_and(|sample| sample.writable.is_err());
@@ -385,8 +373,9 @@ impl Pod {
 }
 
 impl Sample {
-    /// What tokens are compared with: of the primary all that it has, of a replica what it has of the primary's.
-    fn replicated_or_executed(&self, is_primary: bool) -> crate::gtid::Position {
+    /// What tokens are compared with: of the primary all that it has, of a replica what it has of
+    /// the primary's.
+    fn replicated_or_executed(&self, is_primary: bool) -> Position {
         match is_primary {
             true => self.executed.clone(),
             false => self.replicated.clone(),
@@ -394,5 +383,5 @@ impl Sample {
     }
 }
 
-/// An answer of DNS that is so much younger than a doubt was asked for because of it.
+/// An answer of DNS that is younger than a doubt by this much was asked for because of it.
 const SETTLED: Duration = Duration::from_secs(1);

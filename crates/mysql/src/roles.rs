@@ -1,37 +1,15 @@
-//! Who writes: [`decide`], from what the pods said. Pure; who asked them is `probe.rs`.
+//! Which pod writes: [`decide`], from what the pods answered. Pure; they are asked by `probe.rs`.
 //!
-//! An ordinal is a hint for people and no proof (F1). A pod is the primary if it alone says that it is writable, and has everything
-//! that the others have (F3, F4). Anything else, and nobody is: a write that waits is better than one on the wrong side.
+//! An ordinal is a hint for people and no proof (F1). A pod is the primary if it alone says that it
+//! is writable, and has everything that the others have (F3, F4). In any other case no pod is the
+//! primary: a write that waits is better than one on the wrong side.
 
-use std::fmt;
 use std::time::Duration;
 
-use headless_core::Timestamp;
+use headless::Timestamp;
 
 use crate::gtid::{Flavor, Position};
-use crate::topology::{Writer, WriterProblem};
-
-/// Which server it is (F10): by the numbers that it was given, not by where it answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) server_id: u64,
-    pub(crate) hostname: String,
-    /// MySQL: made with the data directory.
-    pub(crate) uuid: Option<String>,
-}
-
-impl Identity {
-    /// Whether it is the same server, perhaps with another data directory.
-    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
-        self.server_id == other.server_id && self.hostname == other.hostname
-    }
-}
-
-impl fmt::Display for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "server {} on {}", self.server_id, self.hostname)
-    }
-}
+use crate::topology::{PodProblem, ServerIdentity, Writer, WriterProblem};
 
 /// What a pod answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,18 +25,18 @@ pub(crate) struct Sample {
     pub(crate) executed: Position,
     /// What it has of the primary's: what lag and tokens are compared with.
     pub(crate) replicated: Position,
-    pub(crate) identity: Identity,
+    pub(crate) identity: ServerIdentity,
 }
 
-/// One pod, as the decision sees it.
+/// One pod's answers, as the decision needs them.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct PodSamples<'a> {
     pub(crate) name: &'a str,
     /// The last answers, the newest last. `Err`: why there is none that counts.
     pub(crate) samples: Result<&'a [Sample], &'a str>,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> PodSamples<'a> {
     fn newest(&self) -> Option<&'a Sample> {
         self.samples.ok()?.last()
     }
@@ -69,8 +47,8 @@ impl<'a> Seen<'a> {
 
     /// The last answer that was there when the writer was asked.
     ///
-    /// WHY not a newer one: a replica may have what the primary wrote after it was asked. WHY not the last that was asked for before that:
-    /// an answer that takes long may be the newer one.
+    /// WHY not a newer one: a replica may have what the primary wrote after it was asked. WHY not
+    /// the last that was asked for before that: an answer that takes long may be the newer one.
     fn answered_before(&self, writer: &Sample) -> Option<&'a Sample> {
         let samples = self.samples.ok()?;
         samples.iter().rev().find(|sample| sample.answered <= writer.at)
@@ -80,7 +58,7 @@ impl<'a> Seen<'a> {
         self.newest().is_some_and(|sample| sample.writable.is_ok())
     }
 
-    fn why_not(&self) -> String {
+    fn problem(&self) -> String {
         match self.samples {
             Ok(_) => self
                 .newest()
@@ -92,12 +70,17 @@ impl<'a> Seen<'a> {
 }
 
 /// Which of the pods takes the writes.
-pub(crate) fn decide(pods: &[Seen<'_>]) -> Writer {
+pub(crate) fn decide(pods: &[PodSamples<'_>]) -> Writer {
     let mut writable = pods.iter().filter(|pod| pod.is_writable());
     match (writable.next(), writable.next()) {
         (None, _) => {
-            let said = pods.iter().map(|pod| (pod.name.to_owned(), pod.why_not()));
-            Writer::Unavailable(WriterProblem::NoneWritable(said.collect()))
+            let problems = pods.iter().map(|pod| PodProblem {
+                pod: pod.name.to_owned(),
+                problem: pod.problem(),
+            });
+            Writer::Unavailable(WriterProblem::NoneWritable {
+                pods: problems.collect(),
+            })
         }
         (Some(first), Some(second)) => {
             let all = [first, second].into_iter().chain(writable);
@@ -108,15 +91,16 @@ pub(crate) fn decide(pods: &[Seen<'_>]) -> Writer {
                 pod: only.name.to_owned(),
                 missing,
             }),
-            None if is_too_early(only, pods) => Writer::Unavailable(WriterProblem::NotLookedAtYet),
+            None if is_too_early(only, pods) => Writer::Unavailable(WriterProblem::NotProbedYet),
             None => Writer::Pod(only.name.to_owned()),
         },
     }
 }
 
-/// Whether another pod has more, and had not answered yet when the writer was asked: it may have got that from the writer since, or have
-/// had it before, which the next look will tell. The first that it said since then counts: what it had before was no more than that.
-fn is_too_early(writer: &Seen<'_>, pods: &[Seen<'_>]) -> bool {
+/// Whether another pod has more, and had not answered yet when the writer was asked: it may have
+/// got that from the writer since, or have had it before, which the next probe will tell. Its first
+/// answer since then counts: what it had before was no more than that.
+fn is_too_early(writer: &PodSamples<'_>, pods: &[PodSamples<'_>]) -> bool {
     let Some(own) = writer.newest() else { return false };
     pods.iter().any(|pod| match (pod.oldest(), pod.answered_before(own)) {
         (Some(first), None) => !own.executed.covers(&first.executed),
@@ -124,8 +108,9 @@ fn is_too_early(writer: &Seen<'_>, pods: &[Seen<'_>]) -> bool {
     })
 }
 
-/// What the writable pod lacks of another's (F4): it came back empty, or the other has another history.
-fn missing(writer: &Seen<'_>, pods: &[Seen<'_>]) -> Option<String> {
+/// What the writable pod lacks of another's (F4): it came back empty, or the other has another
+/// history.
+fn missing(writer: &PodSamples<'_>, pods: &[PodSamples<'_>]) -> Option<String> {
     let own = writer.newest()?;
     pods.iter().filter(|pod| pod.name != writer.name).find_map(|pod| {
         let missing = pod.answered_before(own)?.executed.minus(&own.executed);
@@ -133,7 +118,8 @@ fn missing(writer: &Seen<'_>, pods: &[Seen<'_>]) -> Option<String> {
     })
 }
 
-/// Keeps one answer that is older than `window`, for a writer that takes so long to answer, and none before it.
+/// Keeps one answer that is older than `window`, for a writer that takes so long to answer, and
+/// none before it.
 pub(crate) fn forget(samples: &mut Vec<Sample>, now: Timestamp, window: Duration) {
     let old = samples.partition_point(|sample| now.since(sample.answered) > window);
     samples.drain(..old.saturating_sub(1));
@@ -155,7 +141,7 @@ mod tests {
             },
             executed: executed.parse().unwrap(),
             replicated: executed.parse().unwrap(),
-            identity: Identity {
+            identity: ServerIdentity {
                 server_id: 1,
                 hostname: "mysql-0".to_owned(),
                 uuid: None,
@@ -166,7 +152,7 @@ mod tests {
     fn decide_on(pods: &[(&str, Result<Sample, &str>)]) -> Writer {
         let seen: Vec<_> = pods
             .iter()
-            .map(|(name, sample)| Seen {
+            .map(|(name, sample)| PodSamples {
                 name,
                 samples: sample.as_ref().map(std::slice::from_ref).map_err(|problem| *problem),
             })
@@ -204,7 +190,7 @@ mod tests {
             ("mysql-1", Ok(sample(0, false, "0-1-5"))),
         ];
         let Writer::Unavailable(problem) = decide_on(&pods) else {
-            panic!("nobody writes")
+            panic!("no pod writes")
         };
         let said = problem.to_string();
         assert!(said.contains("mysql-0: no answer within 500ms"), "{said}");
@@ -231,11 +217,11 @@ mod tests {
     #[test]
     fn f4_a_replica_that_was_asked_later_may_have_more() {
         let (primary, replica) = (sample(10, true, "0-1-5"), sample(11, false, "0-1-6"));
-        // Seen once only, nobody knows whether it had that before.
+        // With one answer only, it is not known whether it had that before.
         let pods = [("mysql-0", Ok(primary.clone())), ("mysql-1", Ok(replica.clone()))];
-        assert_eq!(decide_on(&pods), Writer::Unavailable(WriterProblem::NotLookedAtYet));
+        assert_eq!(decide_on(&pods), Writer::Unavailable(WriterProblem::NotProbedYet));
         let decide_after = |replica: &[Sample]| {
-            let seen = |name, samples| Seen {
+            let seen = |name, samples| PodSamples {
                 name,
                 samples: Ok(samples),
             };
@@ -252,16 +238,18 @@ mod tests {
             decide_after(&before),
             Writer::Unavailable(WriterProblem::Diverged { .. })
         ));
-        // A primary that takes long to answer is asked again, however often the others have answered since.
+        // A primary that takes long to answer is asked again, however often the others have
+        // answered since.
         let since = [replica, sample(12, false, "0-1-7"), sample(13, false, "0-1-8")];
-        assert_eq!(decide_after(&since), Writer::Unavailable(WriterProblem::NotLookedAtYet));
-        // Unless the first of those answers says that there was nothing more: then the rest was written since.
+        assert_eq!(decide_after(&since), Writer::Unavailable(WriterProblem::NotProbedYet));
+        // Unless the first of those answers says that there was nothing more: then the rest was
+        // written since.
         let written_since = [sample(11, false, "0-1-5"), sample(12, false, "0-1-9")];
         assert_eq!(decide_after(&written_since), Writer::Pod("mysql-0".to_owned()));
     }
 
     #[test]
-    fn f4_a_replica_that_answered_late_is_looked_at_again() {
+    fn f4_a_replica_that_answered_late_is_probed_again() {
         let asked_before = Sample {
             answered: Timestamp::ZERO + Duration::from_millis(12),
             ..sample(9, false, "0-1-6")
@@ -270,7 +258,7 @@ mod tests {
             ("mysql-0", Ok(sample(10, true, "0-1-5"))),
             ("mysql-1", Ok(asked_before)),
         ];
-        assert_eq!(decide_on(&pods), Writer::Unavailable(WriterProblem::NotLookedAtYet));
+        assert_eq!(decide_on(&pods), Writer::Unavailable(WriterProblem::NotProbedYet));
     }
 
     #[test]

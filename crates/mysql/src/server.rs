@@ -1,23 +1,25 @@
-//! What the servers say of themselves: the questions, and how the answers are read. Everything is found out by asking (F11): a
-//! version string decides nothing but which family of servers it is.
+//! What the servers say of themselves: the questions, and how the answers are read. Everything is
+//! found out by asking (F11): a version string decides nothing but which family of servers it is.
 //!
-//! The questions need no privilege; where one is denied, the answer is not known, and that is not the same as "no".
+//! The questions need no privilege; where one is denied, the answer is not known, and that is not
+//! the same as "no".
 
-use headless_core::Timestamp;
+use headless::Timestamp;
 use mysql_async::prelude::{FromValue, Queryable};
 use mysql_async::{Conn, Error, Row, Value};
 
 use crate::gtid::{Flavor, Position};
-use crate::roles::{Identity, Sample};
+use crate::roles::Sample;
 use crate::statement::{Dialect, Server};
+use crate::topology::ServerIdentity;
 
-/// What is asked on each new connection: who answers, and how statements are read there.
+/// What is asked on each new connection: which server answers, and how statements are read there.
 ///
-/// WHY `@@global.server_id`: a MariaDB session keeps the number that the server had when it began, so that an old connection and a
-/// new one would name two servers.
+/// WHY `@@global.server_id`: a MariaDB session keeps the number that the server had when it began,
+/// so that an old connection and a new one would name two servers.
 #[derive(Clone, Debug)]
 pub(crate) struct Greeting {
-    pub(crate) identity: Identity,
+    pub(crate) identity: ServerIdentity,
     version: String,
     sql_mode: String,
     charset: String,
@@ -32,7 +34,7 @@ impl Greeting {
             .await?;
         let mut row = Fields(row);
         Ok(Self {
-            identity: Identity {
+            identity: ServerIdentity {
                 server_id: row.number(0),
                 hostname: row.text(1),
                 uuid: None,
@@ -57,9 +59,9 @@ impl Greeting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Questions {
     pub(crate) flavor: Flavor,
-    /// MySQL: the pod is a member of a replication group, whose primary is who the group says.
+    /// MySQL: the pod is a member of a replication group, which says which member is its primary.
     group: bool,
-    /// Aurora: the storage says who writes.
+    /// Aurora: the storage says which server writes.
     innodb_read_only: bool,
 }
 
@@ -132,7 +134,7 @@ impl Questions {
             writable,
             executed,
             replicated,
-            identity: Identity {
+            identity: ServerIdentity {
                 server_id: row.number(1),
                 hostname: row.text(2),
                 uuid,
@@ -141,7 +143,8 @@ impl Questions {
     }
 }
 
-/// What the account may do that lets it write to a read-only server (F2): from the lines of SHOW GRANTS.
+/// What the account may do that lets it write to a read-only server (F2): from the lines of SHOW
+/// GRANTS.
 pub(crate) async fn privileges(conn: &mut Conn) -> Result<Option<String>, Error> {
     let grants: Vec<String> = conn.query("SHOW GRANTS").await?;
     Ok(grants.iter().find_map(|grant| privileged(grant)))
@@ -170,7 +173,8 @@ const PRIVILEGES: &[&str] = &[
     "CONNECTION_ADMIN",
 ];
 
-/// `Err`: the variable says that the server takes no writes. MariaDB 12 has more values than two; all but OFF refuse.
+/// `Err`: the variable says that the server takes no writes. MariaDB 12 has more values than two;
+/// all but OFF refuse.
 fn writable_by(variable: &str, value: &str) -> Result<(), String> {
     match value.to_ascii_uppercase().as_str() {
         "0" | "OFF" => Ok(()),
@@ -214,7 +218,7 @@ const AURORA_ROLE: &str = "SELECT @@global.read_only, @@global.server_id, @@host
 const GROUP_ROLE: &str = "SELECT MEMBER_ROLE, MEMBER_STATE FROM performance_schema.replication_group_members \
                           WHERE MEMBER_ID = @@server_uuid";
 
-/// The fields of a row, or of none, read with patience: NULL, text and numbers as whatever is wanted.
+/// The fields of a row, or of none. NULL, text and numbers are all read as the type that is wanted.
 struct Fields(Option<Row>);
 
 impl Fields {

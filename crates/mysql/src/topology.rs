@@ -1,27 +1,30 @@
-//! [`Topology`]: what is known of the pods, published by `monitor.rs` for whoever routes. [`Overview`]: one state of it, whole.
+//! [`Topology`]: what is known of the pods, published by `monitor.rs` for the router. [`Overview`]:
+//! one state of it, whole.
 //!
-//! One writer, many readers; a reader sees one overview or the next, never a mixture. Nothing is decided here.
+//! One writer, many readers; a reader sees one overview or the next, never a mixture. Nothing is
+//! decided here.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use headless::{EndpointKey, Role};
+use headless::{Endpoint, EndpointKey, Role};
 use tokio::sync::{Semaphore, watch};
 
-use crate::gtid::Position;
-use crate::roles::Identity;
+use crate::gtid::{Flavor, Position};
 
 /// What is known of the pods.
 #[derive(Debug)]
 pub(crate) struct Topology {
     overview: watch::Sender<Arc<Overview>>,
+    flavor: OnceLock<Flavor>,
 }
 
 impl Topology {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             overview: watch::Sender::new(Arc::default()),
+            flavor: OnceLock::new(),
         })
     }
 
@@ -30,7 +33,7 @@ impl Topology {
     }
 
     /// The current overview, for a moment: nothing is published meanwhile.
-    pub(crate) fn look(&self) -> watch::Ref<'_, Arc<Overview>> {
+    pub(crate) fn borrow(&self) -> watch::Ref<'_, Arc<Overview>> {
         self.overview.borrow()
     }
 
@@ -42,28 +45,43 @@ impl Topology {
     pub(crate) fn publish(&self, overview: Overview) {
         self.overview.send_replace(Arc::new(overview));
     }
+
+    /// Which kind of server the pods are: known as soon as one of them has answered.
+    pub(crate) fn flavor(&self) -> Flavor {
+        self.flavor.get().copied().unwrap_or(Flavor::MySql)
+    }
+
+    /// The first pod that answers shows the kind of all.
+    pub(crate) fn set_flavor(&self, flavor: Flavor) {
+        self.flavor.get_or_init(|| flavor);
+    }
 }
 
-/// The pods of a [`Splitter`](crate::Splitter) as they were last seen: who writes, who reads, and how far behind each is.
+/// The pods of a [`Splitter`](crate::Splitter) as they were last probed: which one takes the
+/// writes, which ones take reads, and how far behind each is.
+///
+/// It is one consistent state, and never changes; [`Splitter::overview`](crate::Splitter::overview)
+/// returns the current one.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Overview {
-    /// The pods, in the order of their names.
+    /// The pods, sorted by name.
     pub pods: Vec<PodStatus>,
-    /// Which of them takes the writes, or why none does.
+    /// The pod that takes the writes, or why none does.
     pub writer: Writer,
-    /// What the account may do that lets it write to a read-only server, if anything.
+    /// The privilege with which the account can write to a read-only server, if it has one.
     pub privileged: Option<String>,
 }
 
 impl Overview {
-    /// The pod that takes the writes.
+    /// Returns the pod that takes the writes.
     #[must_use]
     pub fn primary(&self) -> Option<&PodStatus> {
         self.pods.iter().find(|pod| pod.role == Some(Role::Primary))
     }
 
-    /// The pods that take reads by the splitter's own settings: replicas that are fresh enough.
+    /// Returns the replicas that are fresh enough by the splitter's own settings, and so take
+    /// reads.
     pub fn replicas(&self) -> impl Iterator<Item = &PodStatus> {
         self.pods.iter().filter(|pod| pod.role == Some(Role::Replica))
     }
@@ -73,7 +91,7 @@ impl Overview {
         self.pods.iter().filter(|pod| pod.follows)
     }
 
-    /// The pod at this endpoint.
+    /// Returns the pod at this endpoint.
     #[must_use]
     pub fn pod(&self, key: &EndpointKey) -> Option<&PodStatus> {
         self.pods.iter().find(|pod| pod.key == *key)
@@ -85,26 +103,27 @@ impl Overview {
     }
 }
 
-/// One pod as it was last seen.
+/// One pod as it was last probed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PodStatus {
-    /// Its name, or its address if it has none.
+    /// The pod's name (`mysql-1`), or its address if DNS gave no name.
     pub name: String,
-    /// Which endpoint it is.
+    /// The endpoint's key in the balancer.
     pub key: EndpointKey,
-    /// What it takes: writes, reads, or nothing.
+    /// What the pod takes: writes, reads, or nothing.
     pub role: Option<Role>,
-    /// Whether it is read-only and answers, so that a read may go there if its lag allows.
+    /// Whether the pod answers and is read-only, so that it takes reads if its lag allows it.
     pub follows: bool,
-    /// How far it is behind the primary, in time; `None` if that is not known.
+    /// How far the pod is behind the primary, in time; `None` if that is not known. It is measured
+    /// to [`probe_interval`](crate::SplitterBuilder::probe_interval).
     pub lag: Option<Duration>,
-    /// What it has executed.
+    /// The transactions that the pod has executed.
     pub position: Position,
-    /// Why it takes nothing, if so.
+    /// Why the pod takes nothing, if so.
     pub problem: Option<String>,
-    /// Which server it was when it was last looked at; for connections that are being opened.
-    pub(crate) identity: Option<Identity>,
+    /// Which server it was when it was last probed; for connections that are being opened.
+    pub(crate) identity: Option<ServerIdentity>,
     pub(crate) health: Arc<Health>,
 }
 
@@ -119,7 +138,38 @@ impl PodStatus {
     }
 }
 
-/// What reads need to know of a pod beside its status: whether it still answers, and how many wait there for a token.
+/// How messages call a pod.
+pub(crate) fn pod_name(endpoint: &Endpoint) -> String {
+    match endpoint.pod() {
+        Some(pod) => pod.to_string(),
+        None => endpoint.addr().to_string(),
+    }
+}
+
+/// Which server it is (F10): by the numbers that it was given, not by where it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerIdentity {
+    pub(crate) server_id: u64,
+    pub(crate) hostname: String,
+    /// MySQL: made with the data directory.
+    pub(crate) uuid: Option<String>,
+}
+
+impl ServerIdentity {
+    /// Whether it is the same server, perhaps with another data directory.
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        self.server_id == other.server_id && self.hostname == other.hostname
+    }
+}
+
+impl fmt::Display for ServerIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "server {} on {}", self.server_id, self.hostname)
+    }
+}
+
+/// What reads need beside a pod's status: whether it still answers, and how many wait there for a
+/// token.
 #[derive(Debug)]
 pub(crate) struct Health {
     /// False while the pod does not answer.
@@ -149,21 +199,21 @@ impl Health {
     }
 }
 
-/// Which pod takes the writes.
+/// The pod that takes the writes, or why none does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Writer {
-    /// This one, and it was verified.
+    /// The pod of this name, which was verified to be the primary.
     Pod(String),
-    /// None.
+    /// No pod.
     Unavailable(WriterProblem),
-    /// More than one would.
+    /// The pods of these names all accept writes, so none of them gets any.
     Ambiguous(Vec<String>),
 }
 
 impl Default for Writer {
     fn default() -> Self {
-        Self::Unavailable(WriterProblem::NotLookedAtYet)
+        Self::Unavailable(WriterProblem::NotProbedYet)
     }
 }
 
@@ -171,36 +221,50 @@ impl Default for Writer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriterProblem {
-    /// The pods have not been looked at yet.
-    NotLookedAtYet,
-    /// None of them is writable; what each said.
-    NoneWritable(Vec<(String, String)>),
-    /// The only writable pod lacks what others have executed: it lost its data, or they have another history.
+    /// The pods have not been probed yet, or not since one of them changed.
+    NotProbedYet,
+    /// No pod is writable.
+    NoneWritable {
+        /// What is known of each pod instead.
+        pods: Vec<PodProblem>,
+    },
+    /// The only writable pod lacks transactions that others have executed: it has lost its data, or
+    /// the others have another history.
     Diverged {
         /// The writable pod.
         pod: String,
-        /// What it lacks, and a pod that has it.
+        /// The transactions that it lacks, and a pod that has them.
         missing: String,
     },
+}
+
+/// Why one pod does not take writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PodProblem {
+    /// The pod's name, or its address if it has none.
+    pub pod: String,
+    /// What the pod answered, or why it did not answer.
+    pub problem: String,
 }
 
 impl fmt::Display for WriterProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotLookedAtYet => f.write_str("they have not been looked at yet"),
-            Self::NoneWritable(pods) if pods.is_empty() => f.write_str("there is none"),
-            Self::NoneWritable(pods) => {
+            Self::NotProbedYet => f.write_str("they have not been probed yet"),
+            Self::NoneWritable { pods } if pods.is_empty() => f.write_str("there is none"),
+            Self::NoneWritable { pods } => {
                 f.write_str("none is writable (")?;
-                for (index, (pod, why)) in pods.iter().enumerate() {
+                for (index, PodProblem { pod, problem }) in pods.iter().enumerate() {
                     let comma = if index == 0 { "" } else { ", " };
-                    write!(f, "{comma}{pod}: {why}")?;
+                    write!(f, "{comma}{pod}: {problem}")?;
                 }
                 f.write_str("); promote one, or bring the primary back")
             }
             Self::Diverged { pod, missing } => write!(
                 f,
-                "{pod} is writable, but lacks what others have ({missing}): its data was lost, or theirs has another history; restore \
-                 it, or promote a pod that has everything"
+                "{pod} is writable, but lacks what others have ({missing}): its data was lost, or theirs has another \
+                 history; restore it, or promote a pod that has everything"
             ),
         }
     }

@@ -1,36 +1,4 @@
-//! A Kubernetes-like cluster in one process, for tests of clients of headless Services.
-//!
-//! ```
-//! use headless_testkit::{App, Cluster, RecordType, Roll};
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), headless_testkit::Error> {
-//! let cluster = Cluster::builder().namespace("shop").ttl(1).start().await?;
-//! let web = cluster
-//!     .stateful_set("web")
-//!     .service("web")
-//!     .port("http", 8080)
-//!     .replicas(3)
-//!     .app(App::http())
-//!     .start()
-//!     .await?;
-//!
-//! // A client under test asks cluster.dns_addr() for SRV _http._tcp.web.shop.svc.cluster.local.
-//! assert_eq!(cluster.fqdn("web"), "web.shop.svc.cluster.local.");
-//! assert_eq!(cluster.dns().count_of(&cluster.fqdn("web"), RecordType::A), 0);
-//!
-//! let before = web.pod("web-1")?;
-//! web.set_ready("web-2", false)?; // leaves DNS at once
-//! web.roll(Roll::default()).await?; // same names, new addresses
-//! assert_ne!(web.pod("web-1")?.ip(), before.ip());
-//! assert_eq!(before.requests(), 0);
-//! # Ok(()) }
-//! ```
-//!
-//! It has StatefulSets and Deployments, with pods that listen on loopback addresses of their own
-//! (`127.a.b.c`, the same port for each); an authoritative DNS server that answers as CoreDNS does
-//! for headless Services; and the life of pods between them: readiness, scaling, rolling updates,
-//! crashes, reused addresses, and every kind of DNS failure that a client has to survive.
+#![doc = include_str!("../README.md")]
 //!
 //! Nothing in a test has to sleep: operations return when they are done, [`Cluster::events`] tells
 //! what happened, and each waiting helper gives up after 10 s with an error that says what did not
@@ -39,11 +7,9 @@
 //! Several clusters can live at once, in threads and processes: each reserves a /16 of 127.0.0.0/8
 //! for itself. Linux only, because other systems do not answer on all of 127.0.0.0/8.
 //!
-//! With the feature `mariadb`, the module of that name has pods that are real database servers,
-//! with replication between them.
-//!
 //! What is not simulated: ClusterIP Services, network policies, several namespaces, probes, and
 //! IPv6 sockets.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod addr;
 mod app;

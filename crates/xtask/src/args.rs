@@ -9,11 +9,24 @@ pub(crate) enum Command {
     Help,
     /// Install what the tests need and run all of them.
     Test { keep_going: bool },
-    /// Formatting, clippy, documentation.
+    /// Everything that can be found without running anything.
     Lint { keep_going: bool },
     /// `Lint`, then `Test`.
     Ci { keep_going: bool },
-    /// Instructions of the hot path against what was recorded; `rest` goes to the program that counts.
+    /// Every feature of a package alone.
+    Features,
+    /// The types of other crates in public signatures.
+    PublicTypes,
+    /// The documentation as docs.rs shows it.
+    Docs,
+    /// The packages as they would be published.
+    Package,
+    /// The licences, sources, versions and advisories of the dependencies.
+    Deny,
+    /// The public API against the last release.
+    Semver,
+    /// Instructions of the hot path against what was recorded; `rest` goes to the program that
+    /// counts.
     Counts { rest: Vec<String> },
     /// One benchmark or all of them; results also go to `json`, and `rest` to the benchmark itself.
     Bench {
@@ -30,11 +43,17 @@ The project's commands. Usage: cargo xtask <COMMAND>
 
   test  [--keep-going]      install what the tests need (Knot DNS, dnsmasq, MariaDB and valgrind, where apt-get and root
                             allow it), then run all tests: unit tests, scenarios, doctests, README, the loom models, and `counts`
-  lint  [--keep-going]      cargo fmt --check, clippy and rustdoc, warnings denied
+  lint  [--keep-going]      cargo fmt --check, clippy and rustdoc, warnings denied, and the six commands below, `package` without building
   ci    [--keep-going]      lint, then test
+  features                  check every feature of a package alone, none of them, and every pair
+  docs                      build the documentation with the settings of docs.rs
+  public-types              list the types of other crates in public signatures; fails where one is not allowed
+  package                   publish all packages in a dry run, each built from its archive
+  deny                      check licences, sources, versions and advisories of the dependencies (needs cargo-deny)
+  semver                    compare the public API with the last release (needs cargo-semver-checks, and a tag)
   bench [NAME] [--json FILE] [--quick] [-- ARGS]
                             run one benchmark, or all, and write target/bench/index.html, the page of all results so far;
-                            the results also go to FILE (of all: to FILE.NAME, before its extension); --quick takes a look
+                            the results also go to FILE (of all: to FILE.NAME, before its extension); --quick is a glance
                             where a measurement takes minutes; ARGS go to the benchmark
   counts [--record]         count the instructions per pick and per acquire; fails where they are not within 10 % of what
                             was recorded by the same compiler; --record makes what is counted the record
@@ -48,7 +67,8 @@ HEADLESS_SKIP_KNOT=1, HEADLESS_SKIP_MARIADB=1 and HEADLESS_SKIP_VALGRIND=1 keep 
 valgrind: what needs them is left out where they are missing.";
 
 impl Command {
-    /// The command of an argument list (without the program's name); else a sentence that says what was not understood.
+    /// The command of an argument list (without the program's name); else a sentence that says what
+    /// was not understood.
     pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut args = args.into_iter();
         let Some(command) = args.next() else {
@@ -61,17 +81,32 @@ impl Command {
             "mysql" => Ok(Self::Mysql {
                 request: args.collect(),
             }),
+            "features" => Self::alone(Self::Features, args),
+            "docs" => Self::alone(Self::Docs, args),
+            "public-types" => Self::alone(Self::PublicTypes, args),
+            "package" => Self::alone(Self::Package, args),
+            "deny" => Self::alone(Self::Deny, args),
+            "semver" => Self::alone(Self::Semver, args),
             "test" | "lint" | "ci" => Self::with_options(&command, args),
             unknown => Err(format!("there is no command `{unknown}`")),
         }
     }
 
-    /// Whether the steps after a failed one are run. A benchmark's failure says nothing of the next one, and belongs into the report.
+    /// Whether the steps after a failed one are run. A benchmark's failure says nothing of the next
+    /// one, and belongs into the report.
     pub(crate) fn keeps_going(&self) -> bool {
         match *self {
             Self::Test { keep_going } | Self::Lint { keep_going } | Self::Ci { keep_going } => keep_going,
             Self::Bench { .. } => true,
-            Self::Help | Self::Counts { .. } | Self::Mysql { .. } => false,
+            _ => false,
+        }
+    }
+
+    fn alone(command: Self, mut args: impl Iterator<Item = String>) -> Result<Self, String> {
+        match args.next() {
+            None => Ok(command),
+            Some(arg) if arg == "--help" || arg == "-h" => Ok(Self::Help),
+            Some(arg) => Err(format!("this command takes no arguments, not even `{arg}`")),
         }
     }
 
@@ -132,6 +167,7 @@ mod tests {
         assert_eq!(parse("test"), Ok(Command::Test { keep_going: false }));
         assert_eq!(parse("ci --keep-going"), Ok(Command::Ci { keep_going: true }));
         assert_eq!(parse("lint --help"), Ok(Command::Help));
+        assert_eq!(parse("package"), Ok(Command::Package));
     }
 
     #[test]
@@ -176,6 +212,7 @@ mod tests {
             ("", "no command"),
             ("test quickly", "`quickly`"),
             ("bench --pods 3", "`--pods`"),
+            ("features tls-ring", "`tls-ring`"),
             ("bench pool --json", "--json FILE"),
             ("bench a b", "`b`"),
         ] {

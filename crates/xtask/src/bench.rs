@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf, absolute};
 use std::process::Command;
 
-use crate::cargo::{cargo, target_dir};
+use crate::cargo::{BENCHES, cargo, target_dir};
 use crate::steps::Run;
 use crate::tools::CMAKE;
 
@@ -46,7 +46,7 @@ pub(crate) fn run(run: &mut Run, name: Option<&str>, json: Option<&Path>, rest: 
 
 /// The same for all, so that nothing is compiled twice.
 fn with_peers(command: &mut Command) -> &mut Command {
-    command.args(["-p", "headless-benches", "--features", "peers"])
+    command.args(BENCHES).args(["--features", "peers"])
 }
 
 fn names(manifest: &str) -> impl Iterator<Item = &str> {

@@ -1,10 +1,11 @@
-//! `cargo xtask counts`: the guard of the hot path's price, `benches/counts`.
+//! `cargo xtask counts`: the check of the hot path's cost, `benches/counts`.
 
-use crate::cargo::cargo;
+use crate::cargo::{BENCHES, cargo};
 use crate::steps::Run;
 use crate::tools::VALGRIND;
 
-/// Without the benches' default features: it needs none of their clients, and builds in a fraction of the time.
+/// Without the benches' default features: it needs none of their clients, and builds in a fraction
+/// of the time.
 pub(crate) fn run(run: &mut Run, rest: &[String]) {
     if run.is_over() {
         return; // Nothing is installed for a step that will not run.
@@ -15,16 +16,7 @@ pub(crate) fn run(run: &mut Run, rest: &[String]) {
             VALGRIND.name
         ));
     }
-    let mut counts = cargo([
-        "run",
-        "--profile",
-        "bench",
-        "-p",
-        "headless-benches",
-        "--no-default-features",
-    ]);
-    run.step(
-        "instructions of the hot path",
-        counts.args(["--bin", "counts", "--"]).args(rest),
-    );
+    let mut counts = cargo(["run", "--profile", "bench", "--no-default-features"]);
+    counts.args(BENCHES).args(["--bin", "counts", "--"]).args(rest);
+    run.step("instructions of the hot path", &mut counts);
 }

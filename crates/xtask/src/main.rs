@@ -1,15 +1,20 @@
-//! The project's commands: `cargo xtask test`, `lint`, `ci`, `bench`, `counts`, `mysql`.
+//! The project's commands: `cargo xtask test`, `lint`, `ci`, `bench`, `counts`, `mysql`, and the
+//! steps of `lint` alone.
 //!
-//! Here: dispatch and exit codes. What is run lives in one file per command, how it is run in `steps`.
-//! Standard library only, so that the first command in a fresh clone starts at once.
+//! Here: dispatch and exit codes. What is run lives in one file per command, how it is run in
+//! `steps`. Standard library only, so that the first command in a fresh clone starts at once.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
 
 mod args;
 mod bench;
 mod cargo;
 mod counts;
+mod dependencies;
+mod documentation;
+mod features;
 mod lint;
 mod mysql;
+mod packages;
 mod steps;
 mod test;
 mod tools;
@@ -40,6 +45,12 @@ fn main() -> ExitCode {
             lint::run(&mut run);
             test::run(&mut run);
         }
+        Command::Features => features::run(&mut run),
+        Command::PublicTypes => documentation::public_types(&mut run),
+        Command::Docs => documentation::pages(&mut run),
+        Command::Package => packages::run(&mut run),
+        Command::Deny => dependencies::deny(&mut run),
+        Command::Semver => dependencies::semver(&mut run),
         Command::Counts { rest } => counts::run(&mut run, &rest),
         Command::Bench { name, json, rest } => bench::run(&mut run, name.as_deref(), json.as_deref(), &rest),
     }

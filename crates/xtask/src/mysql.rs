@@ -1,5 +1,6 @@
-//! `cargo xtask mysql`: three real MariaDB pods for experiments. The requests are those of the testkit's
-//! example `mysql_pods`, which this runs; here MariaDB is installed where it is missing.
+//! `cargo xtask mysql`: three real MariaDB pods to try things on. What can be asked of them is
+//! known to the testkit's example `mysql_pods`, which does it; here MariaDB is installed where it
+//! is missing.
 
 use std::process::ExitCode;
 

@@ -1,12 +1,12 @@
-//! Running steps: each is announced in one line and timed, the first failure ends the run unless told otherwise, and at
-//! the end the summary repeats everything that was left out.
+//! Running steps: each is announced in one line and timed, the first failure ends the run unless
+//! told otherwise, and at the end the summary repeats everything that was left out.
 
 use std::fmt::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The exit code of a step that found nothing to do here, and has said why: it has not failed, but the summary tells. The number is
-/// that of automake's tests.
+/// The exit code of a step that found nothing to do here, and has said why: it has not failed, but
+/// the summary tells. The number is that of automake's tests.
 const LEFT_OUT: i32 = 77;
 
 /// One run of a command: the steps so far, and what was left out.
@@ -61,18 +61,41 @@ impl Run {
         succeeded
     }
 
+    /// Runs a part of this program as a step; says whether it succeeded. Otherwise as
+    /// [`step`](Self::step).
+    pub(crate) fn check(&mut self, name: &str, check: impl FnOnce() -> Result<(), String>) -> bool {
+        if self.is_over() {
+            return false;
+        }
+        println!("==> {name}");
+        let begin = now();
+        let failure = check().err();
+        if let Some(why) = &failure {
+            eprintln!("{why}");
+        }
+        let succeeded = failure.is_none();
+        self.done.push(Done {
+            name: name.to_owned(),
+            took: begin.elapsed(),
+            failure,
+        });
+        succeeded
+    }
+
     /// A failure has ended this run.
     pub(crate) fn is_over(&self) -> bool {
         !self.keep_going && self.done.iter().any(|step| step.failure.is_some())
     }
 
-    /// Notes what is not run and why; said now and again at the end, so that nobody takes it for tested.
+    /// Notes what is not run and why; said now and again at the end, so that it is not
+    /// taken for tested.
     pub(crate) fn skip(&mut self, what: &str) {
         println!("==> SKIPPED: {what}");
         self.skipped.push(what.to_owned());
     }
 
-    /// Prints what was run, how long it took and what was left out; says whether all steps succeeded.
+    /// Prints what was run, how long it took and what was left out; says whether all steps
+    /// succeeded.
     pub(crate) fn summary(&self) -> bool {
         println!("\n{}", self.to_table());
         self.done.iter().all(|step| step.failure.is_none())
@@ -84,7 +107,7 @@ impl Run {
         for Done { name, took, failure } in &self.done {
             let result = match failure {
                 None => "ok".to_owned(),
-                Some(why) => format!("FAILED ({why})"),
+                Some(why) => format!("FAILED ({})", why.lines().next().unwrap_or_default()),
             };
             // Writing to a String does not fail.
             let _ = write!(table, "\n  {name:width$}  {:>7.1} s  {result}", took.as_secs_f64());

@@ -20,11 +20,11 @@ pub(crate) fn run(run: &mut Run) {
     counts::run(run, &[]);
 }
 
-/// WHY: only these two, and without DNS, because under this flag tokio has no sockets. The core is where the atomics are, and the pool
-/// is where the locks are.
+/// WHY: only these two, and without DNS, because under this flag tokio has no sockets. The core is
+/// where the atomics are, and the pool is where the locks are.
 ///
-/// WHY: a target directory of its own, because the flag is part of every crate's fingerprint; sharing one would build
-/// everything anew at each change between the two.
+/// WHY: a target directory of its own, because the flag is part of every crate's fingerprint;
+/// sharing one would build everything anew at each change between the two.
 fn loom_models(run: &mut Run) {
     let mut models = cargo(["test", "--release", "-p", "headless-core", "-p", "headless"]);
     models

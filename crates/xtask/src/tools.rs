@@ -1,4 +1,5 @@
-//! Programs that we did not write, for the tests and the benchmarks: finds them, installs them where possible, says so where they are not.
+//! Programs that we did not write, for the tests and the benchmarks: finds them, installs them
+//! where possible, says so where they are not.
 
 use std::env;
 use std::ffi::OsString;
@@ -17,7 +18,8 @@ pub(crate) struct Tools {
     packages: &'static [&'static str],
     /// How to get them on other systems.
     elsewhere: &'static str,
-    /// The variable that says, with the value 1, that they need not be installed: what needs them is left out then.
+    /// The variable that says, with the value 1, that they need not be installed: what needs them
+    /// is left out then.
     skip: &'static str,
 }
 
@@ -58,9 +60,11 @@ pub(crate) const CMAKE: Tools = Tools {
 };
 
 impl Tools {
-    /// Finds all programs or installs them, and lets `tests` find them; else tells `tests` to leave out what needs them.
+    /// Finds all programs or installs them, and lets `tests` find them; else tells `tests` to leave
+    /// out what needs them.
     ///
-    /// Not having them is not a failure, as all the rest can be tested without; it is noted, so that the summary tells.
+    /// Not having them is not a failure, as all the rest can be tested without; it is noted, so
+    /// that the summary tells.
     pub(crate) fn provide(&self, run: &mut Run, tests: &mut Command) {
         match self.missing() {
             None => tests.env_remove(self.skip),

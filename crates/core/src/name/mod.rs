@@ -1,10 +1,11 @@
-//! The names a user writes and Kubernetes gives, parsed once: [`Target`], [`ServiceName`], [`PodName`], [`Ordinal`], [`Port`].
+//! The names that users write and Kubernetes assigns, parsed once: [`Target`], [`ServiceName`],
+//! [`PodName`], [`Ordinal`], [`Port`].
 //!
-//! A value of these types is valid; nothing downstream checks again. What must not live here: lookups, and the files of a pod that
-//! tell its namespace (`headless-dns` reads them).
+//! A value of these types is valid, so no other module checks it again. Lookups do not belong here,
+//! nor do the files of a pod that tell its namespace (`headless-dns` reads them).
 //!
-//! Sources: Kubernetes DNS specification 1.1.0 (sections 2.3 and 2.4), RFC 1035 2.3.1 (labels), RFC 6335 5.1 (service names),
-//! Kubernetes `IsDNS1035Label` / `IsDNS1123Label`.
+//! Sources: Kubernetes DNS specification 1.1.0 (sections 2.3 and 2.4), RFC 1035 2.3.1 (labels), RFC
+//! 6335 5.1 (service names), Kubernetes `IsDNS1035Label` / `IsDNS1123Label`.
 
 use std::fmt;
 
@@ -18,7 +19,7 @@ pub use self::port::Port;
 pub use self::service::ServiceName;
 pub use self::target::Target;
 
-/// A name that cannot be read: what was given, what is wrong with it, and how to write it.
+/// A name that cannot be parsed: the input, the problem, and the expected form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameError {
     what: &'static str,
@@ -40,9 +41,9 @@ impl std::error::Error for NameError {}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Label {
-    /// Services: begins with a letter.
+    /// A Service: it begins with a letter.
     Dns1035,
-    /// Namespaces and pods: may begin with a digit.
+    /// A namespace or a pod: it may begin with a digit.
     Dns1123,
 }
 
@@ -77,7 +78,7 @@ fn check_domain(domain: &str) -> Result<(), String> {
         .try_for_each(|label| check_label(label, Label::Dns1123))
 }
 
-/// RFC 1035 2.3.4, in octets on the wire; as text this leaves 253 characters.
+/// RFC 1035 2.3.4 limits a name to 255 octets on the wire, which are 253 characters of text.
 const MAX_NAME: usize = 253;
 /// RFC 1035 2.3.4.
 const MAX_LABEL: usize = 63;

@@ -1,4 +1,4 @@
-//! [`PodName`] and [`Ordinal`]: which pod this is, and its number in its StatefulSet.
+//! [`PodName`] and [`Ordinal`]: the name of a pod, and its number in its StatefulSet.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use super::{Label, NameError, check_label};
 
-/// A pod's host name under its Service, the first label of its DNS name: `web-0`, or `10-1-2-3` for a pod without a name of its own.
+/// A pod's host name under its Service, the first label of its DNS name: `web-0`, or `10-1-2-3` for
+/// a pod without a host name of its own.
 ///
-/// Cloning is a reference count. Ordered by set, then by ordinal *as a number*: `web-2` comes before `web-10`.
+/// Cloning increments a reference count. Names are ordered by set, then by ordinal *as a number*:
+/// `web-2` comes before `web-10`.
 ///
 /// ```
 /// use headless_core::{Ordinal, PodName};
@@ -20,7 +22,8 @@ use super::{Label, NameError, check_label};
 /// assert_eq!(pod.set(), Some("mysql"));
 /// assert_eq!(pod.ordinal(), Some(Ordinal::new(12)));
 /// assert!(pod > "mysql-2".parse()?);
-/// assert_eq!("mysql-07".parse::<PodName>()?.ordinal(), None, "a StatefulSet never writes a leading zero");
+/// let zero: PodName = "mysql-07".parse()?;
+/// assert_eq!(zero.ordinal(), None, "a StatefulSet never writes a leading zero");
 /// # Ok::<(), headless_core::NameError>(())
 /// ```
 #[derive(Clone)]
@@ -30,33 +33,35 @@ pub struct PodName {
 }
 
 impl PodName {
-    /// The whole label.
+    /// Returns the whole label.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.name
     }
 
-    /// The ordinal, if the name has the shape a StatefulSet gives: `<set>-<digits>`.
+    /// Returns the ordinal, if the name has the form that a StatefulSet gives: `<set>-<digits>`.
     ///
-    /// The shape is no proof: an address written with dashes has it too ([`PodName::is_dashed`]), and about one in a thousand pod names
-    /// of a Deployment. Whoever knows the StatefulSet's name compares [`PodName::set`] as well.
+    /// The form is no proof: an address written with dashes has it, too ([`PodName::is_dashed`]),
+    /// and so have about one in a thousand pod names of a Deployment. If the StatefulSet's name is
+    /// known, compare [`PodName::set`] as well.
     #[must_use]
     pub fn ordinal(&self) -> Option<Ordinal> {
         self.ordinal
     }
 
-    /// The StatefulSet's name, if the name has the shape a StatefulSet gives.
+    /// Returns the StatefulSet's name, if the name has the form that a StatefulSet gives.
     #[must_use]
     pub fn set(&self) -> Option<&str> {
         self.ordinal.map(|_| self.stem())
     }
 
-    /// Whether this is `ip` written with dashes, the name Kubernetes DNS invents for a pod without one: `10-1-2-3`, `fd00--1`.
+    /// Returns whether this is `ip` written with dashes (`10-1-2-3`, `fd00--1`), the name that
+    /// Kubernetes DNS invents for a pod without a host name.
     ///
     /// CoreDNS adds a `0` where the dashed IPv6 form would end in a dash (coredns#7431).
     #[must_use]
     pub fn is_dashed(&self, ip: IpAddr) -> bool {
-        // Most names begin with a letter, and this is asked for each pod of each answer.
+        // Most names begin with a letter, and this is called for each pod of each answer.
         if ip.is_ipv4() && !self.name.starts_with(|first: char| first.is_ascii_digit()) {
             return false;
         }
@@ -70,7 +75,8 @@ impl PodName {
         *self.name == *dashed
     }
 
-    // WHY: not by looking for the dash. Lists of pods are compared name by name with each answer, and an ordinal has no leading zero.
+    // WHY: the dash is not searched for. Lists of pods are compared name by name with each answer,
+    // and an ordinal has no leading zero.
     fn stem(&self) -> &str {
         let dash_and_digits = self
             .ordinal
@@ -139,23 +145,25 @@ impl fmt::Debug for PodName {
     }
 }
 
-/// The number of a StatefulSet's pod. Sets begin at 0 unless `spec.ordinals.start` says otherwise.
+/// The number of a pod in its StatefulSet. Ordinals begin at 0, unless `spec.ordinals.start` says
+/// otherwise.
 ///
-/// Gaps are normal (a pod that is not ready has no DNS record), so the number of pods is never inferred from the highest ordinal.
+/// Gaps are normal, since a pod that is not ready has no DNS record. So the number of pods is never
+/// inferred from the highest ordinal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Ordinal(u32);
 
 impl Ordinal {
-    /// Ordinal 0, where a default StatefulSet begins.
+    /// Ordinal 0, the first one of a default StatefulSet.
     pub const ZERO: Self = Self(0);
 
-    /// The ordinal `number`.
+    /// Returns the ordinal `number`.
     #[must_use]
     pub const fn new(number: u32) -> Self {
         Self(number)
     }
 
-    /// The number itself.
+    /// Returns the number itself.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
@@ -165,7 +173,8 @@ impl Ordinal {
 impl FromStr for Ordinal {
     type Err = NameError;
 
-    /// Reads the digits as a StatefulSet writes them: no sign, no leading zero, at most `i32::MAX` (the API's type).
+    /// Parses the digits as a StatefulSet writes them: no sign, no leading zero, at most `i32::MAX`
+    /// (the type in the API).
     fn from_str(digits: &str) -> Result<Self, NameError> {
         let fail = |problem: &str| NameError {
             what: "ordinal",

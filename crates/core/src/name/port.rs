@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use super::NameError;
 
-/// A port of the pods, by number or by the name the Service gives it.
+/// A port of the pods, by number or by the name that the Service gives it.
 ///
-/// The *name* is the better choice: one SRV query then gives names, addresses and ports of all pods, on every DNS server.
-/// A *number* is the container's port (`targetPort`), not the Service's `port`: nobody translates it, since a headless Service has no
-/// virtual IP.
+/// The *name* is the better choice: one SRV query then gives names, addresses and ports of all
+/// pods, on every DNS server. A *number* is the container's port (`targetPort`), not the Service's
+/// `port`: a headless Service has no virtual IP, so the port is not translated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Port {
@@ -21,10 +21,11 @@ pub enum Port {
 }
 
 impl Port {
-    /// A port by its name in the Service.
+    /// Returns a port by its name in the Service.
     ///
     /// # Errors
-    /// If it is not a port name: RFC 6335 5.1, at most 15 lower-case letters, digits and single inner hyphens, at least one letter.
+    /// [`NameError`] if it is not a port name (RFC 6335 5.1): at most 15 lower-case letters, digits
+    /// and single inner hyphens, with at least one letter.
     pub fn name(name: &str) -> Result<Self, NameError> {
         let fail = |problem: &str| NameError {
             what: "port",

@@ -23,10 +23,11 @@ pub struct ServiceName {
 }
 
 impl ServiceName {
-    /// A name from its parts; they are checked and folded to lower case.
+    /// Returns the name made of these parts, which are checked and folded to lower case.
     ///
     /// # Errors
-    /// If `service` or `namespace` is not a Kubernetes label, `zone` is not a domain, or the whole is longer than 253 characters.
+    /// [`NameError`] if `service` or `namespace` is not a Kubernetes label, `zone` is not a domain,
+    /// or the whole is longer than 253 characters.
     pub fn new(service: &str, namespace: &str, zone: &str) -> Result<Self, NameError> {
         let whole = format!("{service}.{namespace}.svc.{zone}");
         let fail = |problem: String| NameError {
@@ -52,43 +53,45 @@ impl ServiceName {
         })
     }
 
-    /// The Service's own name, the first label.
+    /// Returns the Service's own name, the first label.
     #[must_use]
     pub fn service(&self) -> &str {
         &self.service
     }
 
-    /// The namespace it lives in.
+    /// Returns the namespace of the Service.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// The cluster domain, without a trailing dot.
+    /// Returns the cluster domain, without a trailing dot.
     #[must_use]
     pub fn zone(&self) -> &str {
         &self.zone
     }
 
-    /// The absolute DNS name, with its trailing dot: the owner of the pods' A and AAAA records.
+    /// Returns the absolute DNS name, with its trailing dot: the owner of the pods' A and AAAA
+    /// records.
     #[must_use]
     pub fn fqdn(&self) -> String {
         format!("{self}.")
     }
 
-    /// The absolute name of the SRV records of a named TCP port.
+    /// Returns the absolute name of the SRV records of a named TCP port.
     #[must_use]
     pub fn srv_fqdn(&self, port_name: &str) -> String {
         format!("_{port_name}._tcp.{self}.")
     }
 
-    /// The absolute DNS name of one pod under this Service.
+    /// Returns the absolute DNS name of one pod under this Service.
     #[must_use]
     pub fn pod_fqdn(&self, pod: &PodName) -> String {
         format!("{pod}.{self}.")
     }
 
-    /// The pod's name, if `fqdn` is the name of a pod under this Service: one label, then the Service. Case does not count.
+    /// Returns the pod's name, if `fqdn` is the name of a pod under this Service: one label,
+    /// followed by the Service's name. Case is ignored.
     #[must_use]
     pub fn pod_of(&self, fqdn: &str) -> Option<PodName> {
         let fqdn = fqdn.strip_suffix('.').unwrap_or(fqdn).to_ascii_lowercase();

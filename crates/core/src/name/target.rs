@@ -1,4 +1,5 @@
-//! [`Target`]: a Service and a port as users write them, with what they left out still missing.
+//! [`Target`]: a Service and a port as users write them, with the missing parts still to be filled
+//! in.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -6,16 +7,19 @@ use std::str::FromStr;
 
 use super::{Label, NameError, Port, ServiceName, check_domain, check_label};
 
-/// A Service and a port, as users write them: `web:http`, `web.shop:8080`, `web.shop.svc`, `web.shop.svc.cluster.local:http`.
+/// A Service and a port, as users write them: `web:http`, `web.shop:8080`, `web.shop.svc`,
+/// `web.shop.svc.cluster.local:http`.
 ///
-/// What was left out is filled in by [`Target::in_cluster`]. Upper case is folded, a trailing dot is allowed.
+/// [`Target::in_cluster`] fills in the missing parts. Upper case is folded, and a trailing dot is
+/// allowed.
 ///
 /// ```
 /// use headless_core::{Port, Target};
 ///
 /// let target: Target = "web.shop.svc:http".parse()?;
 /// assert_eq!(target.port(), Some(&Port::name("http")?));
-/// assert_eq!(target.in_cluster("default", "cluster.local")?.to_string(), "web.shop.svc.cluster.local");
+/// let full = target.in_cluster("default", "cluster.local")?;
+/// assert_eq!(full.to_string(), "web.shop.svc.cluster.local");
 ///
 /// let wrong = "web.shop.scv:http".parse::<Target>().unwrap_err();
 /// assert!(wrong.to_string().contains("the third label must be `svc`, found `scv`"));
@@ -30,34 +34,35 @@ pub struct Target {
 }
 
 impl Target {
-    /// The Service's own name, the first label.
+    /// Returns the Service's own name, the first label.
     #[must_use]
     pub fn service(&self) -> &str {
         &self.service
     }
 
-    /// The namespace, if it was written.
+    /// Returns the namespace, if it was written.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
     }
 
-    /// The cluster domain, if it was written (`cluster.local` in most clusters).
+    /// Returns the cluster domain, if it was written (`cluster.local` in most clusters).
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
         self.zone.as_deref()
     }
 
-    /// The port, if it was written.
+    /// Returns the port, if it was written.
     #[must_use]
     pub fn port(&self) -> Option<&Port> {
         self.port.as_ref()
     }
 
-    /// The full name, with `namespace` and `zone` where the user wrote none.
+    /// Returns the full name, with `namespace` and `zone` where the user wrote none.
     ///
     /// # Errors
-    /// If `namespace` is not a label, `zone` is not a domain, or the whole is longer than DNS allows.
+    /// [`NameError`] if `namespace` is not a label, `zone` is not a domain, or the whole is longer
+    /// than DNS allows.
     pub fn in_cluster(&self, namespace: &str, zone: &str) -> Result<ServiceName, NameError> {
         ServiceName::new(
             &self.service,

@@ -1,16 +1,16 @@
-//! The laws of a [`Picker`], as a test that any policy can be run through: those shipped here, and yours.
+//! A test of the laws of a [`Picker`], for the policies of this crate and for any other.
 //!
-//! Drives a policy through many sets of endpoints, growing and shrinking, with and without roles, with unhealthy and tried
-//! ones, with load and latencies, and judges every single pick by the [contract](super#the-contract-of-a-picker). All cases
-//! follow from one seed; a failure prints it. Law 6 (no lock, allocation, clock or I/O) cannot be seen from here: test it
-//! with a counting allocator.
+//! The test drives a policy through many memberships: growing and shrinking, with and without
+//! roles, with unhealthy and excluded endpoints, with load and latencies. It checks each pick by
+//! the [contract](super#the-contract-of-a-picker). All cases follow from one seed, which a failure
+//! prints. Law 6 cannot be checked from here; test it with a counting allocator.
 //!
 //! ```
 //! use std::sync::Arc;
 //! use headless_core::Load;
 //! use headless_core::policy::{Candidate, PickArgs, Picker, Policy, conformance};
 //!
-//! /// Always the first that works.
+//! /// Picks the first healthy endpoint.
 //! #[derive(Debug)]
 //! struct InOrder;
 //!
@@ -42,19 +42,19 @@ use crate::{Endpoint, InFlight, Load, Outcome, Role, Route, Timestamp};
 
 use super::{Candidate, Excluded, PickArgs, Picker, Policy, mix};
 
-/// Tests that the policies `make` makes obey the laws; see the [module](self).
+/// Checks that the policies that `make` returns obey the laws; see the [module](self).
 ///
-/// A role-aware policy must let a primary take a read that no replica can take. For one that does not, use
-/// [`Laws::with_strict_reads`].
+/// A role-aware policy must let a primary take a read that no replica can take. For a policy that
+/// does not, use [`Laws::with_strict_reads`].
 ///
 /// # Panics
 ///
-/// If a law is broken, naming the law and the case.
+/// Panics if a law is broken. The message names the law and the case.
 pub fn check<P: Policy>(make: impl FnMut() -> P) {
     Laws::new().check(make);
 }
 
-/// The laws, with what may be chosen about them. For most policies [`check`] is enough.
+/// The laws, with their options. For most policies [`check`] is enough.
 #[derive(Clone, Copy, Debug)]
 pub struct Laws {
     seed: u64,
@@ -62,7 +62,7 @@ pub struct Laws {
 }
 
 impl Laws {
-    /// The laws as [`check`] checks them.
+    /// Returns the laws as [`check`] checks them.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -71,51 +71,54 @@ impl Laws {
         }
     }
 
-    /// Other cases: those that follow from `seed`. To replay a failure, or to look for more.
+    /// Uses the cases that follow from `seed`, to replay a failure or to test further cases.
     #[must_use]
     pub const fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// For a role-aware policy that never lets a primary take a read: then only replicas fit a read.
+    /// Expects a role-aware policy that never lets a primary take a read, so that only replicas fit
+    /// a read.
     #[must_use]
     pub const fn with_strict_reads(mut self) -> Self {
         self.strict_reads = true;
         self
     }
 
-    /// Tests that the policies `make` makes obey the laws.
+    /// Checks that the policies that `make` returns obey the laws.
     ///
     /// # Panics
     ///
-    /// If a law is broken, naming the law and the case.
+    /// Panics if a law is broken. The message names the law and the case.
     pub fn check<P: Policy>(&self, mut make: impl FnMut() -> P) {
         for run in 0..RUNS {
             let mut policy = make();
-            let mut world = World::new(self.seed.wrapping_add(run as u64));
+            let mut simulation = Simulation::new(self.seed.wrapping_add(run as u64));
             let mut before: Option<(Vec<Candidate>, Box<dyn Picker>)> = None;
             for step in 0..STEPS {
-                // Every size comes first in some run: a policy must not rely on having seen more, or fewer.
+                // Each size comes first in some run: a policy must not rely on having seen more
+                // candidates, or fewer.
                 let size = if step == 0 {
                     run % SIZES
                 } else {
-                    world.random.below(SIZES)
+                    simulation.random.below(SIZES)
                 };
-                world.change_set(size);
-                let set = world.set.clone();
-                let picker = policy.prepare(&set, world.random.next());
-                world.change_loads(policy.latency_window());
+                simulation.change_set(size);
+                let set = simulation.set.clone();
+                let picker = policy.prepare(&set, simulation.random.next());
+                simulation.change_loads(policy.latency_window());
                 let trial = Trial {
                     laws: self,
                     is_role_aware: policy.is_role_aware(),
                     run,
                     step,
                 };
-                trial.pick_often(&set, &*picker, &mut world);
-                // Requests under way still use the picker before, which knows nothing of the change.
+                trial.pick_often(&set, &*picker, &mut simulation);
+                // Requests under way still use the picker before, which does not know of the
+                // change.
                 if let Some((set, picker)) = before.replace((set, picker)) {
-                    trial.pick_often(&set, &*picker, &mut world);
+                    trial.pick_often(&set, &*picker, &mut simulation);
                 }
             }
         }
@@ -128,8 +131,8 @@ impl Default for Laws {
     }
 }
 
-/// Endpoints that come and go, and what happens to them.
-struct World {
+/// Endpoints that come and go, with their load, health and latency.
+struct Simulation {
     random: Entropy,
     set: Vec<Candidate>,
     in_flight: Vec<InFlight<Arc<Load>>>,
@@ -137,7 +140,7 @@ struct World {
     born: u32,
 }
 
-impl World {
+impl Simulation {
     fn new(seed: u64) -> Self {
         let random = Entropy::new(seed);
         Self {
@@ -149,7 +152,7 @@ impl World {
         }
     }
 
-    /// Replaces some endpoints, keeps the others, and gives out the roles anew.
+    /// Replaces some endpoints, keeps the others, and assigns the roles anew.
     fn change_set(&mut self, size: usize) {
         let kept = self.random.below(size + 1);
         while self.set.len() > kept {
@@ -172,7 +175,7 @@ impl World {
         }
     }
 
-    /// Lets time pass, requests begin and end, latencies be measured, endpoints fail and recover.
+    /// Lets time pass: requests begin and end, latencies are measured, endpoints fail and recover.
     fn change_loads(&mut self, window: Option<Duration>) {
         self.now = self.now + Duration::from_millis(self.random.below(40_000) as u64);
         self.in_flight.clear();
@@ -197,7 +200,7 @@ impl World {
     }
 }
 
-/// The picks from one set.
+/// The picks from one set of candidates.
 struct Trial<'a> {
     laws: &'a Laws,
     is_role_aware: bool,
@@ -206,87 +209,87 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    fn pick_often(&self, set: &[Candidate], picker: &dyn Picker, world: &mut World) {
+    fn pick_often(&self, set: &[Candidate], picker: &dyn Picker, simulation: &mut Simulation) {
         for route in [Route::any(), Route::read(), Route::write()] {
             for first in [
                 0,
                 u64::MAX,
-                world.random.next(),
-                world.random.next(),
-                world.random.next(),
+                simulation.random.next(),
+                simulation.random.next(),
+                simulation.random.next(),
             ] {
-                let odds = world.random.below(3);
-                let tried = (0..set.len())
-                    .filter(|_| odds != 0 && world.random.below(odds + 1) == 0)
+                let odds = simulation.random.below(3);
+                let excluded = (0..set.len())
+                    .filter(|_| odds != 0 && simulation.random.below(odds + 1) == 0)
                     .collect();
-                self.try_all(set, picker, route, first, tried, world);
+                self.pick_all(set, picker, route, first, excluded, simulation);
             }
         }
     }
 
-    /// One request that fails everywhere, until there is nowhere left to try.
-    fn try_all(
+    /// Simulates one request that fails at each endpoint, until no candidate is left.
+    fn pick_all(
         &self,
         set: &[Candidate],
         picker: &dyn Picker,
         route: Route,
         first: u64,
-        mut tried: Vec<usize>,
-        world: &mut World,
+        mut excluded: Vec<usize>,
+        simulation: &mut Simulation,
     ) {
         let mut entropy = first;
         loop {
             let args = PickArgs::new(route, entropy)
-                .at(world.now)
-                .excluding(Excluded::of(&tried));
+                .at(simulation.now)
+                .excluding(Excluded::of(&excluded));
             let picked = picker.pick(&args);
             let case = Case {
                 trial: self,
                 set,
                 args,
-                tried: &tried,
+                excluded: &excluded,
                 picked,
             };
             if let Some(law) = case.broken_law() {
                 panic!("law {law} is broken.\n{case}");
             }
             let Some(index) = picked else { return };
-            // The place of an index in the list says nothing.
-            tried.insert(world.random.below(tried.len() + 1), index);
-            entropy = world.random.next();
+            // The order of the excluded indices must not matter.
+            excluded.insert(simulation.random.below(excluded.len() + 1), index);
+            entropy = simulation.random.next();
         }
     }
 }
 
-/// One pick, to be judged.
+/// One pick, to be checked.
 struct Case<'a> {
     trial: &'a Trial<'a>,
     set: &'a [Candidate],
     args: PickArgs<'a>,
-    tried: &'a [usize],
+    excluded: &'a [usize],
     picked: Option<usize>,
 }
 
 impl Case<'_> {
     fn broken_law(&self) -> Option<&'static str> {
-        let untried_that_fit = || (0..self.set.len()).filter(|&i| self.fits(i) && !self.tried.contains(&i));
+        let candidates_left = || (0..self.set.len()).filter(|&i| self.fits(i) && !self.excluded.contains(&i));
         let Some(index) = self.picked else {
-            return untried_that_fit().next().is_some().then_some("3 (total)");
+            return candidates_left().next().is_some().then_some("3 (total)");
         };
         if index >= self.set.len() {
             Some("1 (in range)")
-        } else if self.tried.contains(&index) {
-            Some("2 (never tried twice)")
+        } else if self.excluded.contains(&index) {
+            Some("2 (not excluded)")
         } else if !self.fits(index) {
             Some("5 (role)")
-        } else if self.set[index].load.is_unhealthy() && untried_that_fit().any(|i| !self.set[i].load.is_unhealthy()) {
+        } else if self.set[index].load.is_unhealthy() && candidates_left().any(|i| !self.set[i].load.is_unhealthy()) {
             Some("4 (healthy first)")
         } else {
             None
         }
     }
 
-    /// Whether this candidate may take what is asked for.
+    /// Returns whether the candidate may take the request.
     fn fits(&self, index: usize) -> bool {
         if !self.trial.is_role_aware {
             return true;
@@ -309,8 +312,8 @@ impl fmt::Display for Case<'_> {
         } = self.args;
         writeln!(
             f,
-            "asked: {route:?}, entropy {entropy:#018x}, now {now:?}, tried {:?}",
-            self.tried
+            "asked: {route:?}, entropy {entropy:#018x}, now {now:?}, excluded {:?}",
+            self.excluded
         )?;
         writeln!(f, "picked: {:?} of {}", self.picked, self.set.len())?;
         for (index, candidate) in self.set.iter().enumerate() {
@@ -333,13 +336,13 @@ impl Entropy {
         mix(self.0)
     }
 
-    /// A number in `0..n`, or 0.
+    /// Returns a number in `0..n`, or 0.
     fn below(&mut self, n: usize) -> usize {
         super::below(self.next(), n).unwrap_or(0)
     }
 }
 
-/// Endpoint number `number`: idle, healthy, unmeasured, without a role.
+/// Returns endpoint number `number`: idle, healthy, without latency and role.
 fn pod(number: u32) -> Candidate {
     let ip = Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 1).to_bits() + number);
     Candidate::new(
@@ -363,7 +366,7 @@ mod tests {
     use super::*;
     use crate::policy::{Fallback, LeastLoaded, RoleAware};
 
-    /// A policy that breaks what `wrong` makes of a right choice.
+    /// A policy whose right choice is spoilt by `wrong`.
     #[derive(Debug)]
     struct Broken {
         is_role_aware: bool,
@@ -410,8 +413,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "law 2 (never tried twice)")]
-    fn a_second_try_is_found() {
+    #[should_panic(expected = "law 2 (not excluded)")]
+    fn a_repeated_pick_is_found() {
         check(|| Broken {
             is_role_aware: false,
             wrong: |set, _, right| right.or(set.len().checked_sub(1)),

@@ -1,4 +1,4 @@
-//! [`LeastLoaded`]: looks at all of them and takes the best.
+//! [`LeastLoaded`]: compares all endpoints and takes the best.
 
 use std::sync::Arc;
 
@@ -6,29 +6,32 @@ use crate::Load;
 
 use super::{Candidate, PickArgs, Picker, Policy, loads_of, scan};
 
-/// Takes the endpoint with the fewest requests in flight, of all; equals by chance.
+/// Takes the endpoint with the fewest requests in flight; equal ones are chosen at random.
 ///
-/// Every pick reads every load, O(n): for a handful of endpoints, and as the bound to compare the others with. Do not use it
-/// when many clients choose by the same stale information, as they would all choose the same one; for everything else
-/// [`PowerOfTwo`](super::PowerOfTwo) comes close at a constant cost. It is the policy "join the shortest queue" (W. Winston,
-/// "Optimality of the shortest line discipline", J. Appl. Prob. 14(1), 1977) as seen by one client.
+/// Each pick reads the load of each endpoint, O(n). Use it for a handful of endpoints, and as the
+/// bound to compare the other policies with. Do not use it if many clients choose by the same stale
+/// information, as they would all choose the same endpoint. For everything else
+/// [`PowerOfTwo`](super::PowerOfTwo) comes close at a constant cost. This is the policy "join the
+/// shortest queue" (W. Winston, "Optimality of the shortest line discipline", J. Appl. Prob. 14(1),
+/// 1977), as seen by one client.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "a unit struct is made by its name")]
 pub struct LeastLoaded;
 
 impl Policy for LeastLoaded {
     fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Box<dyn Picker> {
-        Box::new(Least {
+        Box::new(LeastLoadedPicker {
             loads: loads_of(candidates),
         })
     }
 }
 
 #[derive(Debug)]
-struct Least {
+struct LeastLoadedPicker {
     loads: Box<[Arc<Load>]>,
 }
 
-impl Picker for Least {
+impl Picker for LeastLoadedPicker {
     fn pick(&self, args: &PickArgs<'_>) -> Option<usize> {
         scan(&self.loads, args, Load::cost)
     }

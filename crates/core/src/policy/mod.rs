@@ -1,23 +1,29 @@
-//! Which endpoint takes a request: the contract between a balancer and a policy, and the policies we ship.
+//! Policies: which endpoint takes a request. The contract between a balancer and a policy, and the
+//! policies of this crate.
 //!
-//! Two halves, as in gRPC's `LbPolicy` and `Picker`:
+//! There are two halves, as in gRPC's `LbPolicy` and `Picker`:
 //!
-//! * A [`Policy`] is told the candidates, rarely: when the set, a role or the rule changes. It may allocate, and it owns what
-//!   must outlive a change, such as round robin's cursor.
-//! * The [`Picker`] it prepares chooses, for every request, on many threads at once. It is never changed.
+//! * A [`Policy`] is told the candidates, which is rare: when the membership, a role or the role
+//!   rule changes. It may allocate, and it owns what must outlive a change, such as the cursor of
+//!   round robin.
+//! * The [`Picker`] that it prepares chooses an endpoint for each request, on many threads at once.
+//!   It never changes.
 //!
 //! # The contract of a picker
 //!
 //! [`conformance::check`] tests these laws; run your own policy through it.
 //!
-//! 1. **In range.** The index points into the candidates the picker was prepared with.
-//! 2. **Never tried twice.** It never returns an index in [`PickArgs::excluded`]; when all that fit the route are tried, `None`.
-//! 3. **Total.** It returns `None` only if no untried candidate fits the route.
-//! 4. **Healthy first.** It never returns an unhealthy candidate ([`Load::is_unhealthy`]) while an untried one that fits is not.
+//! 1. **In range.** The index points into the candidates that the picker was prepared with.
+//! 2. **Not excluded.** The picker never returns an index in [`PickArgs::excluded`].
+//! 3. **Total.** It returns `None` only if each candidate that fits the route is excluded.
+//! 4. **Healthy first.** It returns an unhealthy candidate ([`Load::is_unhealthy`]) only if each
+//!    healthy one that fits is excluded.
 //! 5. **Role.** If the policy is role-aware, a write only ever goes to a primary (invariant I9).
-//! 6. **Free.** No lock, no allocation, no clock, no I/O: time and randomness are in the arguments.
+//! 6. **Pure.** There is no lock, no allocation, no clock and no I/O: time and randomness are in
+//!    the arguments.
 //!
-//! What must not live here: connections, waiting, retries. A retry is another pick with one more index in `tried`.
+//! Connections, waiting and retries do not belong here. A retry is another pick with one more
+//! excluded index.
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,20 +44,21 @@ pub use random::Random;
 pub use role_aware::{Fallback, RoleAware};
 pub use round_robin::RoundRobin;
 
-/// One endpoint that may be picked, with what a policy may know of it.
+/// An endpoint that may be picked, with the data that a policy may use.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Candidate {
-    /// Who it is.
+    /// The endpoint.
     pub endpoint: Arc<Endpoint>,
-    /// Its role, if the balancer has a rule and the rule knows one.
+    /// Its role, if the balancer has a role rule and the rule assigns one.
     pub role: Option<Role>,
-    /// What it costs. The same cell as long as the endpoint lives, over all changes of the set.
+    /// Its load. This is the same cell for the whole life of the endpoint, over all changes of the
+    /// membership.
     pub load: Arc<Load>,
 }
 
 impl Candidate {
-    /// A candidate without a role.
+    /// Returns a candidate without a role.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, load: Arc<Load>) -> Self {
         Self {
@@ -61,7 +68,7 @@ impl Candidate {
         }
     }
 
-    /// The same candidate in `role`.
+    /// Returns the same candidate in `role`.
     #[must_use]
     pub fn with_role(mut self, role: Option<Role>) -> Self {
         self.role = role;
@@ -69,20 +76,22 @@ impl Candidate {
     }
 }
 
-/// Prepares pickers. Rarely called, by one writer.
+/// Prepares pickers. It is called rarely, and by one task.
 pub trait Policy: fmt::Debug + Send + 'static {
-    /// Makes the picker for `candidates`, which replaces the one before.
+    /// Returns the picker for `candidates`, which replaces the one before.
     ///
-    /// `entropy` is 64 random bits, for what must differ from process to process (where a cursor starts).
+    /// `entropy` is 64 random bits, for what must differ between processes, such as the start of a
+    /// cursor.
     fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Box<dyn Picker>;
 
-    /// Whether [`Route::role`] is obeyed. A balancer refuses a route with a role if not: it would be ignored in silence.
+    /// Returns whether [`Route::role`] is obeyed. Default: `false`; the balancer then refuses a
+    /// route with a role, as the role would be ignored.
     fn is_role_aware(&self) -> bool {
         false
     }
 
-    /// The time constant with which latencies are remembered, if this policy looks at them. `None`, the default, spares every
-    /// request two readings of the clock.
+    /// Returns the time constant with which latencies are remembered, if this policy uses them.
+    /// Default: `None`, which saves two readings of the clock per request.
     fn latency_window(&self) -> Option<Duration> {
         None
     }
@@ -102,28 +111,30 @@ impl Policy for Box<dyn Policy> {
     }
 }
 
-/// Chooses an endpoint for one request. Shared by all threads; see the [contract](self#the-contract-of-a-picker).
+/// Chooses an endpoint for one request.
+///
+/// All threads share a picker; see the [contract](self#the-contract-of-a-picker).
 pub trait Picker: fmt::Debug + Send + Sync + 'static {
-    /// The index of the chosen candidate, or `None` if none fits.
+    /// Returns the index of the chosen candidate, or `None` if none fits.
     fn pick(&self, args: &PickArgs<'_>) -> Option<usize>;
 }
 
-/// Everything a pick depends on besides the candidates.
+/// The arguments of a pick: everything that it depends on besides the candidates.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct PickArgs<'a> {
-    /// What the request asks for.
+    /// The role that the request asks for, if any.
     pub route: Route,
     /// 64 random bits, new for each pick.
     pub entropy: u64,
     /// The time, if the policy has a [`Policy::latency_window`]; otherwise zero.
     pub now: Timestamp,
-    /// The candidates that this request has tried already.
+    /// The candidates that must not be picked, because this request has tried them already.
     pub excluded: Excluded<'a>,
 }
 
 impl<'a> PickArgs<'a> {
-    /// A first attempt.
+    /// Returns the arguments of a first attempt.
     #[must_use]
     pub const fn new(route: Route, entropy: u64) -> Self {
         Self {
@@ -134,14 +145,14 @@ impl<'a> PickArgs<'a> {
         }
     }
 
-    /// The same pick at `now`.
+    /// Returns the same arguments with the time `now`.
     #[must_use]
     pub const fn at(mut self, now: Timestamp) -> Self {
         self.now = now;
         self
     }
 
-    /// The same pick, after `tried` failed.
+    /// Returns the same arguments with `excluded` candidates.
     #[must_use]
     pub const fn excluding(mut self, excluded: Excluded<'a>) -> Self {
         self.excluded = excluded;
@@ -149,24 +160,25 @@ impl<'a> PickArgs<'a> {
     }
 }
 
-/// The indices a request has tried already: few, so they are searched one by one.
+/// Indices that must not be picked. They are few, so they are searched one by one.
 #[derive(Clone, Copy, Debug)]
 pub struct Excluded<'a>(Marks<'a>);
 
-/// WHY: an empty list is `None`, also behind a map, so that a first attempt is known by one comparison.
+/// WHY: an empty list is `None`, also behind a map, so that one comparison tells a first attempt.
 #[derive(Clone, Copy, Debug)]
 enum Marks<'a> {
     None,
     These(&'a [usize]),
-    /// For a picker over some of the candidates: its own indices → the outer picker's, and what the outer one was told.
+    /// For a picker over some of the candidates: the map from its indices to those of the outer
+    /// picker, and the exclusions of the outer picker.
     Through(&'a [usize], &'a Excluded<'a>),
 }
 
 impl<'a> Excluded<'a> {
-    /// Nothing was tried.
+    /// No exclusion.
     pub const NONE: Excluded<'static> = Excluded(Marks::None);
 
-    /// These were tried.
+    /// Excludes `indices`.
     #[must_use]
     pub const fn of(indices: &'a [usize]) -> Self {
         Self(if indices.is_empty() {
@@ -176,7 +188,8 @@ impl<'a> Excluded<'a> {
         })
     }
 
-    /// The same, for a picker whose candidate `i` is this picker's `map[i]`. Policies that split the candidates use it.
+    /// Returns the same exclusions for a picker whose candidate `i` is this picker's `map[i]`, for
+    /// policies that split the candidates.
     #[must_use]
     pub const fn through(&'a self, map: &'a [usize]) -> Self {
         Self(if self.is_empty() {
@@ -186,7 +199,7 @@ impl<'a> Excluded<'a> {
         })
     }
 
-    /// Whether this candidate was tried.
+    /// Returns whether the candidate `index` is excluded.
     #[inline]
     #[must_use]
     pub fn contains(&self, index: usize) -> bool {
@@ -197,7 +210,8 @@ impl<'a> Excluded<'a> {
         }
     }
 
-    /// Whether nothing was tried: the usual case, in which no index needs to be checked.
+    /// Returns whether nothing is excluded. This is the usual case, in which no index needs to be
+    /// checked.
     #[inline]
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -205,45 +219,49 @@ impl<'a> Excluded<'a> {
     }
 }
 
-/// The loads of `candidates`, in their order: all that a picker keeps.
+/// Returns the loads of `candidates`, in their order. A picker keeps nothing else.
 fn loads_of(candidates: &[Candidate]) -> Box<[Arc<Load>]> {
     candidates.iter().map(|candidate| Arc::clone(&candidate.load)).collect()
 }
 
-/// Whether a draw may stand: candidate `index` is healthy and untried.
+/// Returns whether the candidate `index` is healthy and not excluded.
 #[inline]
 fn is_fit(loads: &[Arc<Load>], index: usize, args: &PickArgs<'_>) -> bool {
     !loads[index].is_unhealthy() && (args.excluded.is_empty() || !args.excluded.contains(index))
 }
 
-/// The slow way, shared by the policies: among all untried candidates the one with the least `key`, equals chosen evenly.
+/// The slow path, shared by the policies: returns the candidate with the least `key` of all that
+/// are not excluded. Equal ones are chosen evenly.
 ///
-/// A key that puts unhealthy candidates last ([`Load::cost`], [`Load::is_unhealthy`]) fulfils laws 1 to 4.
-// WHY: equals are ordered by a hash. Starting at a random place and taking the first would favour, by as much as its
-// distance, whoever comes after a gap of unfit ones.
+/// A key that puts unhealthy candidates last ([`Load::cost`], [`Load::is_unhealthy`]) fulfils laws
+/// 1 to 4.
+///
+/// WHY: equal ones are ordered by a hash. Starting at a random index and taking the first would
+/// favour the candidate that comes after a gap of unfit ones.
 #[inline(never)]
 fn scan<K: Ord>(loads: &[Arc<Load>], args: &PickArgs<'_>, key: impl Fn(&Load) -> K) -> Option<usize> {
-    let untried = (0..loads.len()).filter(|&i| !args.excluded.contains(i));
-    untried.min_by_key(|&i| (key(&loads[i]), mix(args.entropy ^ i as u64)))
+    let left = (0..loads.len()).filter(|&i| !args.excluded.contains(i));
+    left.min_by_key(|&i| (key(&loads[i]), mix(args.entropy ^ i as u64)))
 }
 
-/// A number in `0..n`, from the upper bits of `entropy`; `None` if `n` is 0.
+/// Returns a number in `0..n`, from the upper bits of `entropy`, or `None` if `n` is 0.
 ///
-/// Multiply and shift instead of a division (D. Lemire, "Fast random integer generation in an interval", 2019); the bias is
-/// below n / 2^32.
+/// It is a multiplication and a shift instead of a division (D. Lemire, "Fast random integer
+/// generation in an interval", 2019). The bias is below n / 2^32.
 #[inline]
 fn below(entropy: u64, n: usize) -> Option<usize> {
     (n != 0).then(|| scaled(entropy, n))
 }
 
-/// [`below`], of an `n` that is not 0.
+/// Returns [`below`] of an `n` that is not 0.
 #[inline]
 fn scaled(entropy: u64, n: usize) -> usize {
     (((entropy >> 32) * n as u64) >> 32) as usize
 }
 
-/// Makes 64 bits out of 64 bits, one to one and unlike each other even for neighbours: the output function of SplitMix64
-/// (G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+/// Maps 64 bits to 64 bits, one to one, so that neighbours become unlike each other: the output
+/// function of SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number
+/// generators", OOPSLA 2014).
 #[doc(hidden)]
 #[inline]
 #[must_use]

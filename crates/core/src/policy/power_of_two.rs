@@ -1,9 +1,11 @@
-//! [`PowerOfTwo`]: of two random endpoints, the less loaded one. The draw, and the two ways to compare.
+//! [`PowerOfTwo`]: the less loaded of two random endpoints. The draw, and the two ways to compare.
 //!
-//! Source: M. Mitzenmacher, "The power of two choices in randomized load balancing", IEEE TPDS 12(10), 2001. Two *distinct*
-//! draws, and health before load, as in Finagle; a draw with replacement leaves 1/n² of the picks to a frozen endpoint.
+//! Source: M. Mitzenmacher, "The power of two choices in randomized load balancing", IEEE TPDS
+//! 12(10), 2001. The two draws are *distinct*, and health counts before load, as in Finagle. With
+//! replacement, a hanging endpoint would still get 1/n² of the picks.
 //!
-//! The usual path reads two loads and has no loop. Everything unusual (a draw that was tried, two unhealthy ones) goes to `scan`.
+//! The usual path reads two loads and has no loop. Everything unusual (an excluded draw, two
+//! unhealthy ones) goes to `scan`.
 
 use std::hint::select_unpredictable;
 use std::sync::Arc;
@@ -11,65 +13,76 @@ use std::time::Duration;
 
 use crate::{Latency, Load, Timestamp};
 
-use super::random::Anyone;
+use super::random::RandomPicker;
 use super::{Candidate, PickArgs, Picker, Policy, below, loads_of, mix, scaled, scan};
 
-/// Draws two endpoints and takes the less loaded one. The default choice for almost everything.
+/// Draws two endpoints and takes the less loaded one. This is the right choice for almost
+/// everything.
 ///
-/// Load is the number of requests in flight ([`PowerOfTwo::default`]) or that times the latency ([`PowerOfTwo::latency`]).
-/// One random draw more than [`Random`](super::Random) shrinks the longest queue from O(log n) to O(log log n), and unlike
-/// [`LeastLoaded`](super::LeastLoaded) it costs the same for any n and does not herd.
+/// The load is the number of requests in flight ([`PowerOfTwo::default`]), or that number times the
+/// latency ([`PowerOfTwo::latency`]). One more draw than [`Random`](super::Random) shrinks the
+/// longest queue from O(log n) to O(log log n). Unlike [`LeastLoaded`](super::LeastLoaded), the
+/// cost does not depend on n, and clients do not herd.
 ///
-/// * **In flight** needs no clock and adapts at once. It says little when a client has less than one request in flight per
-///   endpoint: then it is a random choice.
-/// * **Latency** remembers what in-flight counts forget, so it finds the slow pod even with few requests. Do not use it for
-///   streams, long polls or requests of very different cost: there, how long it took says nothing about the endpoint.
+/// * **In flight** needs no clock and adapts at once. It tells little if a client has less than one
+///   request in flight per endpoint: then it is a random choice.
+/// * **Latency** remembers what the counts forget, so it finds the slow endpoint even with few
+///   requests. Do not use it for streams, long polls or requests of very different cost: their
+///   duration says nothing about the endpoint.
 ///
 /// # How latencies are compared
 ///
-/// The load is `latency × (in flight + 1)`, and the smaller one wins. A [`Latency`] is a peak-sensitive moving mean; its
-/// weight `w` is 1 when fresh and falls to `1/e` after the window. Of two, the **older** figure fades towards the
-/// **younger** one's:
+/// The load is `latency × (in flight + 1)`, and the smaller one wins. A [`Latency`] is a
+/// peak-sensitive moving mean. Its weight `w` is 1 when fresh and falls to `1/e` after the window.
+/// Of two figures, the **older** one fades towards the **younger** one:
 ///
 /// ```text
 /// older := w · older + (1 − w) · younger
 /// ```
 ///
-/// In-flight counts alone decide if one of the two has no figure, or one with `w` below 0.05 (three windows old), or if the
-/// two differ by less than one eighth after fading. Then equals are left to the draw.
+/// The requests in flight alone decide in three cases: an endpoint has no figure, `w` is below 0.05
+/// (the figure is three windows old), or the two differ by less than one eighth after fading. If
+/// they are equal, too, the draw decides.
 ///
-/// This is Finagle's Peak-EWMA, which tower and linkerd have too, without these flaws:
+/// This is Finagle's Peak-EWMA, which tower and linkerd have as well, without these flaws:
 ///
-/// * There a figure decays towards *zero*, so an idle slow endpoint looks free; ten times slower is forgotten after 2.3
-///   windows, and then all turn to it at once. Here it fades towards "like the other", is asked by single requests again,
-///   and never looks better than it was.
-/// * There a fast failure makes an endpoint look fast, and it draws everything: twice its share of ten, in a simulation. Here what
-///   did not succeed can only raise the figure ([`Load::observe`]), and so can what was cancelled. What is left is that its queue is
-///   always empty, which draws 1.4 times its share, by latency or without.
-/// * There an endpoint without a figure is either free or infinitely dear. Here it counts as the one it is compared with: a
-///   new pod gets no more in flight than the others have.
-/// * There a caller that sends one request after the other gives everything to the fastest, however small the difference.
-///   Here small differences are none.
-/// * There reading writes, under a lock. Here a pick only reads.
+/// * There a figure decays towards *zero*, so an idle slow endpoint looks free: a tenfold latency
+///   is forgotten after 2.3 windows, and then all requests go there at once. Here the figure fades
+///   towards that of the other endpoint. Single requests measure it again, and it never looks
+///   better than it was.
+/// * There a fast failure makes an endpoint look fast, so it attracts requests: twice its share of
+///   ten, in a simulation. Here a failed or cancelled attempt can only raise the figure
+///   ([`Load::observe`]). Its queue is still always empty, which attracts 1.4 times its share, with
+///   latency or without.
+/// * There an endpoint without a figure is either free or infinitely expensive. Here it counts like
+///   the one that it is compared with: a new endpoint gets no more requests in flight than the
+///   others.
+/// * There a caller that sends one request after the other sends all of them to the fastest
+///   endpoint, however small the difference. Here small differences are ignored.
+/// * There a reader writes, under a lock. Here a pick only reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PowerOfTwo {
-    /// `None`: by requests in flight alone.
+    /// `None` compares by requests in flight alone.
     window: Option<Duration>,
 }
 
 impl PowerOfTwo {
-    /// Compares by latency and requests in flight, with a window of 10 seconds.
+    /// Returns a policy that compares by latency and requests in flight, with a window of 10
+    /// seconds.
     ///
-    /// Ten seconds, as in Finagle and linkerd: longer than a pause for garbage collection, so one does not wipe out what is
-    /// known; shorter than a rolling update, so a pod is judged by what it is now.
+    /// Finagle and linkerd use ten seconds, too. That is longer than a pause for garbage
+    /// collection, so one pause does not erase the history; and it is shorter than a rolling
+    /// update, so an endpoint is compared by what it is now.
     #[must_use]
     pub const fn latency() -> Self {
         Self::latency_over(Duration::from_secs(10))
     }
 
-    /// Compares by latency and requests in flight; `window` is the time constant with which latencies are remembered.
+    /// Returns a policy that compares by latency and requests in flight; `window` is the time
+    /// constant with which latencies are remembered.
     ///
-    /// Longer than the usual pause between two requests to the same endpoint, or there is nothing to remember.
+    /// It should be longer than the usual pause between two requests to the same endpoint:
+    /// otherwise nothing is remembered.
     #[must_use]
     pub const fn latency_over(window: Duration) -> Self {
         Self { window: Some(window) }
@@ -80,8 +93,9 @@ impl Policy for PowerOfTwo {
     fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Box<dyn Picker> {
         let loads = loads_of(candidates);
         match self.window {
-            // Of fewer than two there is nothing to compare, and no pick has to ask how many there are.
-            _ if loads.len() < 2 => Box::new(Anyone { loads }),
+            // With fewer than two there is nothing to compare, and no pick has to check how many
+            // there are.
+            _ if loads.len() < 2 => Box::new(RandomPicker { loads }),
             None => Box::new(ByInFlight { loads }),
             Some(window) => Box::new(ByLatency { loads, window }),
         }
@@ -129,7 +143,8 @@ impl ByLatency {
         }
     }
 
-    /// The two figures in seconds, the older faded towards the younger; `None` if they do not tell the two apart.
+    /// Returns the two figures in seconds, the older faded towards the younger; or `None` if they
+    /// do not tell the two apart.
     fn latencies(&self, first: &Load, second: &Load, now: Timestamp) -> Option<(f32, f32)> {
         let (first, second) = (first.latency()?, second.latency()?);
         let weight = |latency: &Latency| latency.freshness(now, self.window);
@@ -138,8 +153,8 @@ impl ByLatency {
             return None;
         }
         let (a, b) = (first.seconds(), second.seconds());
-        // WHY: only one of them fades. If each took over the other's figure, then after an idle time, when both are old, they
-        // would have changed places, and the slow one would look fast: a′ − b′ = (w_a + w_b − 1)(a − b).
+        // WHY: only one of them fades. If each took over the other's figure, then after an idle
+        // time, when both are old, they would change places: a′ − b′ = (w_a + w_b − 1)(a − b).
         let (a, b) = if w_first < w_second {
             (b + w_first * (a - b), b)
         } else {
@@ -149,7 +164,7 @@ impl ByLatency {
     }
 }
 
-/// The requests in flight with the one to be sent.
+/// Returns the requests in flight, including the one to be sent.
 fn queue(load: &Load) -> f32 {
     #[expect(clippy::cast_precision_loss, reason = "exact up to 16 million requests in flight")]
     let in_flight = load.in_flight() as f32;
@@ -165,14 +180,14 @@ fn better_of_two(
     let drawn = two_of(args.entropy, loads.len());
     match args.excluded.is_empty() {
         true => compare(loads, args, drawn, is_second_better),
-        false => compare_untried(loads, args, drawn, is_second_better),
+        false => compare_not_excluded(loads, args, drawn, is_second_better),
     }
 }
 
 /// Out of line, so that a first attempt does not pay for what only a retry needs.
 #[cold]
 #[inline(never)]
-fn compare_untried(
+fn compare_not_excluded(
     loads: &[Arc<Load>],
     args: &PickArgs<'_>,
     drawn: (usize, usize),
@@ -192,19 +207,21 @@ fn compare(
     is_second_better: impl FnOnce(&Load, &Load) -> bool,
 ) -> Option<usize> {
     let (first, second) = ((first, &*loads[first]), (second, &*loads[second]));
-    // Which of two random endpoints is better cannot be predicted, and a mispredicted branch costs more than all the rest.
+    // Which of two random endpoints is better cannot be predicted, and a mispredicted branch costs
+    // more than all the rest.
     let (better, load) = select_unpredictable(is_second_better(first.1, second.1), second, first);
     if load.is_unhealthy() {
-        look_further(loads, args)
+        draw_again(loads, args)
     } else {
         Some(better)
     }
 }
 
-/// Both are unhealthy. While most are not, another draw soon finds one that is not either; the scan is for when most are.
+/// Both are unhealthy. If most endpoints are healthy, another draw soon finds one; the scan is for
+/// the case that most are not.
 #[cold]
 #[inline(never)]
-fn look_further(loads: &[Arc<Load>], args: &PickArgs<'_>) -> Option<usize> {
+fn draw_again(loads: &[Arc<Load>], args: &PickArgs<'_>) -> Option<usize> {
     let mut entropy = args.entropy;
     for _ in 0..MORE_DRAWS {
         entropy = mix(entropy.wrapping_add(GOLDEN));
@@ -216,7 +233,7 @@ fn look_further(loads: &[Arc<Load>], args: &PickArgs<'_>) -> Option<usize> {
     scan(loads, args, Load::cost)
 }
 
-/// Two distinct numbers in `0..n`, each ordered pair equally likely. Of two at least.
+/// Returns two distinct numbers in `0..n`, each ordered pair equally likely. `n` is at least 2.
 #[inline]
 fn two_of(entropy: u64, n: usize) -> (usize, usize) {
     let first = scaled(entropy, n);
@@ -224,19 +241,21 @@ fn two_of(entropy: u64, n: usize) -> (usize, usize) {
     (first, second + usize::from(second >= first))
 }
 
-/// How often to draw again: if half of all pods are unhealthy, the scan is left for one pick in 64.
+/// The number of further draws. If half of the endpoints are unhealthy, one pick in 64 needs the
+/// scan.
 const MORE_DRAWS: usize = 4;
 
 /// The step of SplitMix64, whose output function is [`mix`].
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Figures that differ by less than this part of the larger are equal.
+/// Figures that differ by less than this share of the larger one are equal.
 ///
-/// Larger than the usual noise of a mean, or a caller without concurrency would never ask the pod that is slower by chance;
-/// smaller than any difference that would be worth the trouble of looking at latencies.
+/// It is larger than the usual noise of a mean: otherwise a caller without concurrency would never
+/// use the endpoint that is slower by chance. It is smaller than any difference that matters.
 const TOLERANCE: f32 = 0.125;
 
-/// A figure with less weight than this is no figure: e^-3, three windows old. So every pod is asked again at some time.
+/// A figure with less weight than this is ignored: e^-3, three windows old. So each endpoint is
+/// measured again at some time.
 const FORGOTTEN: f32 = 0.05;
 
 #[cfg(all(test, not(loom)))]
@@ -259,14 +278,16 @@ mod tests {
         Timestamp::ZERO + Duration::from_secs(seconds)
     }
 
-    /// One entropy from the middle of each cell of a grid on which every draw of two out of `n` is hit equally often.
+    /// Returns the middle of each cell of a grid on which each draw of two out of `n` is hit
+    /// equally often.
     fn grid(n: u64) -> impl Iterator<Item = u64> {
         let cells = n * (n - 1);
         let middle = move |cell| ((2 * cell + 1) << 31) / cells;
         (0..cells).flat_map(move |upper| (0..cells).map(move |lower| (middle(upper) << 32) | middle(lower)))
     }
 
-    /// A caller that waits for each answer before it asks again: how often it asked each pod.
+    /// Simulates a caller that waits for each answer before the next request; returns the requests
+    /// per endpoint.
     fn sequential(
         policy: &mut PowerOfTwo,
         set: &[Candidate],
@@ -335,7 +356,8 @@ mod tests {
         for entropy in grid(6) {
             counts[picker.pick(&PickArgs::new(Route::any(), entropy)).unwrap()] += 1;
         }
-        // Pod k wins against the 5 − k busier ones, in either order of the draw; each pair is drawn 30 times.
+        // Endpoint k wins against the 5 − k busier ones, in either order; each pair is drawn 30
+        // times.
         assert_eq!(counts, [300, 240, 180, 120, 60, 0]);
     }
 
@@ -403,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn failing_fast_attracts_nobody() {
+    fn failing_fast_attracts_no_requests() {
         let set = pods(5);
         let mut policy = PowerOfTwo::latency();
         sequential(&mut policy, &set, secs(0), 200, |_| (ms(10), Outcome::Success));
@@ -423,14 +445,14 @@ mod tests {
         let counts = sequential(&mut PowerOfTwo::latency(), &set, secs(0), 30_000, |pod| {
             (if pod == 0 { ms(100) } else { ms(10) }, Outcome::Success)
         });
-        // 300 seconds: its figure is forgotten after 30, and then it takes one draw in two to be asked.
+        // 300 seconds: its figure is forgotten after 30, and then one draw in two picks it.
         assert!((5..=15).contains(&counts[0]), "{counts:?}");
     }
 
     #[test]
     fn after_an_idle_time_slow_and_fast_do_not_change_places() {
-        // The figure that is older by a second loses its weight first: against the slow one it counts as long as it is not
-        // within an eighth of it (20 s), otherwise until it is forgotten (30 s).
+        // The figure that is older by a second loses its weight first. It counts against the slow
+        // one until it is within an eighth of it (20 s), otherwise until it is forgotten (30 s).
         for (fast_at, slow_at, none_until, even_from) in [(0, 1, 19, 21), (1, 0, 29, 31)] {
             let set = pods(2);
             set[0].load.observe(ms(10), Outcome::Success, secs(fast_at), WINDOW);
@@ -487,9 +509,10 @@ mod tests {
         assert!(counts.iter().all(|count| (4800..5200).contains(count)), "{counts:?}");
     }
 
-    /// The supermarket model: n queues, arrivals at rate λn, service times exponential with mean 1, each arrival joins the
-    /// shorter of two. As n grows, the mean time in the system is Σ λ^(2^i − 2) over i ≥ 1 (Mitzenmacher), which is 2.614
-    /// at λ = 0.9; with one choice it would be 10.
+    /// The supermarket model: n queues, arrivals at rate λn, exponential service times with mean 1;
+    /// each arrival joins the shorter of two queues. As n grows, the mean time in the system is Σ
+    /// λ^(2^i − 2) over i ≥ 1 (Mitzenmacher), which is 2.614 at λ = 0.9. With one choice it would
+    /// be 10.
     #[test]
     fn two_choices_do_what_the_paper_says() {
         const N: usize = 500;

@@ -1,4 +1,4 @@
-//! [`Random`]: any of them.
+//! [`Random`]: a random endpoint.
 
 use std::sync::Arc;
 
@@ -8,27 +8,28 @@ use super::{Candidate, PickArgs, Picker, Policy, below, is_fit, loads_of, scan};
 
 /// Takes a random endpoint, each with the same probability.
 ///
-/// Use it as the yardstick for the others, or where the load must not decide. It keeps no state at all, so it is the
-/// cheapest pick; but at 90 % load its mean response time is almost four times that of
-/// [`PowerOfTwo`](super::PowerOfTwo), which draws one more number (M. Mitzenmacher, "The power of two choices in randomized
-/// load balancing", IEEE TPDS 12(10), 2001).
+/// Use it as the baseline for the other policies, or if the load must not decide. It keeps no
+/// state, so it is the cheapest pick. But at 90 % load its mean response time is almost four times
+/// that of [`PowerOfTwo`](super::PowerOfTwo), which draws one more number (M. Mitzenmacher, "The
+/// power of two choices in randomized load balancing", IEEE TPDS 12(10), 2001).
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "a unit struct is made by its name")]
 pub struct Random;
 
 impl Policy for Random {
     fn prepare(&mut self, candidates: &[Candidate], _entropy: u64) -> Box<dyn Picker> {
-        Box::new(Anyone {
+        Box::new(RandomPicker {
             loads: loads_of(candidates),
         })
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Anyone {
+pub(super) struct RandomPicker {
     pub(super) loads: Box<[Arc<Load>]>,
 }
 
-impl Picker for Anyone {
+impl Picker for RandomPicker {
     fn pick(&self, args: &PickArgs<'_>) -> Option<usize> {
         let drawn = below(args.entropy, self.loads.len())?;
         if is_fit(&self.loads, drawn, args) {

@@ -1,6 +1,8 @@
-//! [`RoleAware`]: writes to the primary, reads to the replicas. Which of them takes a request is left to a policy per role.
+//! [`RoleAware`]: writes go to a primary, reads to the replicas. A policy per role chooses among
+//! them.
 //!
-//! Who has which role is decided by the balancer's [`RoleRule`](crate::RoleRule) and arrives with the candidates.
+//! The balancer's [`RoleRule`](crate::RoleRule) assigns the roles, which arrive with the
+//! candidates.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +11,19 @@ use crate::{Load, Role};
 
 use super::{Candidate, PickArgs, Picker, Policy, PowerOfTwo, loads_of, mix};
 
-/// Sends writes to primaries, reads to replicas, and requests that name no role to anyone.
+/// Sends writes to primaries, reads to replicas, and requests without a role to any endpoint.
 ///
-/// Use it for replicated databases and caches, where pod 0 takes the writes. Not needed when all pods are equal.
+/// Use it for replicated databases and caches in which one pod takes the writes. It is not needed
+/// if all endpoints are equal.
 ///
-/// | route | goes to |
+/// | route | endpoint |
 /// |---|---|
-/// | [`Route::write`](crate::Route::write) | a primary, or nobody (invariant I9) |
-/// | [`Route::read`](crate::Route::read) | a healthy replica; else a healthy primary, if [`Fallback`] allows; else an unhealthy one |
-/// | [`Route::any`](crate::Route::any) | anyone, with or without a role |
+/// | [`Route::write`](crate::Route::write) | a primary, and never another one (invariant I9) |
+/// | [`Route::read`](crate::Route::read) | a replica, or a primary if [`Fallback`] allows it |
+/// | [`Route::any`](crate::Route::any) | any, with or without a role |
+///
+/// A read goes to a healthy replica; else to a healthy primary, if [`Fallback`] allows it; else to
+/// an unhealthy replica or primary.
 ///
 /// Each group has a policy of its own, so that reads do not move the cursor of the writes.
 ///
@@ -28,7 +34,8 @@ use super::{Candidate, PickArgs, Picker, Policy, PowerOfTwo, loads_of, mix};
 /// assert!(policy.is_role_aware());
 /// ```
 ///
-/// The idea is MongoDB's read preference; `PrimaryWhenNoReplica` is its `secondaryPreferred`, `Strict` its `secondary`.
+/// The idea is MongoDB's read preference: `PrimaryWhenNoReplica` is its `secondaryPreferred`, and
+/// `Strict` its `secondary`.
 #[derive(Clone, Debug, Default)]
 pub struct RoleAware<P = PowerOfTwo> {
     primary: P,
@@ -37,21 +44,22 @@ pub struct RoleAware<P = PowerOfTwo> {
     fallback: Fallback,
 }
 
-/// What becomes of a read when no healthy replica is left to try.
+/// What happens to a read when no healthy replica is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Fallback {
-    /// A primary takes it: reads stay possible with a single pod. The default.
+    /// A primary takes the read, so reads are possible with a single endpoint. This is the default.
     #[default]
     PrimaryWhenNoReplica,
-    /// Nobody does: for a primary that must be spared whatever happens to the reads.
+    /// Only replicas take reads, for a primary that must not take more load than the writes.
     Strict,
 }
 
 impl<P: Policy + Clone> RoleAware<P> {
-    /// Chooses by `inner` in each group.
+    /// Returns a policy that chooses by `inner` in each group.
     ///
-    /// It is cloned, one for each; a clone of a policy must not share state with the original, and none of ours does.
+    /// `inner` is cloned, once for each group. A clone of a policy must not share state with the
+    /// original; no policy of this crate does.
     #[must_use]
     pub fn new(inner: P) -> Self {
         Self::with(inner.clone(), inner.clone(), inner)
@@ -59,8 +67,8 @@ impl<P: Policy + Clone> RoleAware<P> {
 }
 
 impl<P: Policy> RoleAware<P> {
-    /// Chooses among primaries, among replicas and among all by different policies; with `P = Box<dyn Policy>`, of
-    /// different kinds.
+    /// Returns a policy that chooses by different policies among primaries, among replicas and
+    /// among all endpoints. With `P = Box<dyn Policy>` they may be of different types.
     #[must_use]
     pub const fn with(primary: P, replica: P, any: P) -> Self {
         Self {
@@ -71,7 +79,7 @@ impl<P: Policy> RoleAware<P> {
         }
     }
 
-    /// Sets what becomes of a read without a replica.
+    /// Sets what happens to a read without a replica. Default: [`Fallback::PrimaryWhenNoReplica`].
     #[must_use]
     pub const fn fallback(mut self, fallback: Fallback) -> Self {
         self.fallback = fallback;
@@ -81,7 +89,7 @@ impl<P: Policy> RoleAware<P> {
 
 impl<P: Policy> Policy for RoleAware<P> {
     fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Box<dyn Picker> {
-        // Three numbers of one: the cursors of the three groups must not start in step.
+        // Three numbers are made of one: the cursors of the three groups must not be synchronised.
         Box::new(ByRole {
             primaries: Group::of(Role::Primary, candidates, &mut self.primary, mix(entropy)),
             replicas: Group::of(
@@ -99,7 +107,7 @@ impl<P: Policy> Policy for RoleAware<P> {
         true
     }
 
-    /// The longest of its policies': there is one latency figure per endpoint.
+    /// Returns the longest of the three windows: there is one latency figure per endpoint.
     fn latency_window(&self) -> Option<Duration> {
         [&self.primary, &self.replica, &self.any]
             .into_iter()
@@ -128,7 +136,7 @@ impl Picker for ByRole {
 
 impl ByRole {
     fn read(&self, args: &PickArgs<'_>) -> Option<usize> {
-        // A group hands out an unhealthy one only if it has no healthy one left (law 4).
+        // A group returns an unhealthy candidate only if it has no healthy one left (law 4).
         let replica = self.replicas.pick(args);
         if self.fallback == Fallback::Strict || replica.as_ref().is_some_and(|chosen| !chosen.is_unhealthy) {
             return replica.map(|chosen| chosen.index);
@@ -148,7 +156,7 @@ impl ByRole {
 #[derive(Debug)]
 struct Group {
     picker: Box<dyn Picker>,
-    /// The picker's indices → indices of all candidates.
+    /// The map from the picker's indices to those of all candidates.
     map: Box<[usize]>,
     loads: Box<[Arc<Load>]>,
 }
@@ -198,11 +206,11 @@ mod tests {
             .collect()
     }
 
-    /// Which indices a route reaches in 500 picks.
-    fn reached(picker: &dyn Picker, route: Route, tried: &[usize]) -> Vec<usize> {
+    /// Returns the indices that a route reaches in 500 picks.
+    fn reached(picker: &dyn Picker, route: Route, excluded: &[usize]) -> Vec<usize> {
         let mut random = Entropy::new(5);
         let mut found: Vec<usize> = (0..500)
-            .filter_map(|_| picker.pick(&PickArgs::new(route, random.next()).excluding(Excluded::of(tried))))
+            .filter_map(|_| picker.pick(&PickArgs::new(route, random.next()).excluding(Excluded::of(excluded))))
             .collect();
         found.sort_unstable();
         found.dedup();
@@ -245,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn tried_ones_are_told_apart_across_the_groups() {
+    fn exclusions_hold_across_the_groups() {
         let picker = RoleAware::new(PowerOfTwo::default()).prepare(&set(&[R, P, None, R, P]), 0);
         assert_eq!(reached(&*picker, Route::write(), &[0, 1]), [4]);
         assert_eq!(reached(&*picker, Route::read(), &[0, 1]), [3]);
@@ -253,7 +261,7 @@ mod tests {
         assert_eq!(
             reached(&*picker, Route::write(), &[1, 4]),
             [],
-            "the untried are not primaries"
+            "the left are not primaries"
         );
     }
 
@@ -264,7 +272,7 @@ mod tests {
         let strict = RoleAware::<PowerOfTwo>::default()
             .fallback(Fallback::Strict)
             .prepare(&candidates, 0);
-        assert_eq!(reached(&*picker, Route::read(), &[1, 2]), [0], "all replicas tried");
+        assert_eq!(reached(&*picker, Route::read(), &[1, 2]), [0], "all replicas excluded");
         assert_eq!(reached(&*strict, Route::read(), &[1, 2]), []);
 
         candidates[1].load.set_unhealthy(true);
@@ -283,7 +291,7 @@ mod tests {
         assert_eq!(
             reached(&*picker, Route::read(), &[0]),
             [1, 2],
-            "the primary is tried too"
+            "the primary is excluded, too"
         );
 
         candidates[0].load.set_unhealthy(true);
@@ -296,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_primary_nobody_takes_a_write() {
+    fn without_a_primary_no_endpoint_takes_a_write() {
         let picker = RoleAware::<PowerOfTwo>::default().prepare(&set(&[R, None, R]), 0);
         assert_eq!(reached(&*picker, Route::write(), &[]), []);
         assert_eq!(reached(&*picker, Route::read(), &[]), [0, 2]);

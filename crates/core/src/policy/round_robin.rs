@@ -1,7 +1,7 @@
-//! [`RoundRobin`]: one after the other. The cursor, and who takes the turn of one that cannot.
+//! [`RoundRobin`]: one endpoint after the other.
 //!
-//! Oldest of them all; what is taken care of here is what the usual ones get wrong: where the cursor starts, that it
-//! survives a change of the set, and who inherits the turns of a failed endpoint.
+//! Three details matter: where the cursor starts, that it survives a change of the membership, and
+//! which endpoint takes the turn of one that is unhealthy or excluded.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,22 +12,26 @@ use crate::sync::AtomicUsize;
 
 use super::{Candidate, PickArgs, Picker, Policy, is_fit, loads_of, scan};
 
-/// Takes the endpoints in turn: with n equal ones, each gets exactly every n-th pick.
+/// Takes the endpoints in turn: each of n equal ones gets exactly every n-th pick.
 ///
-/// Use it when every request costs about the same and exact shares matter more than speed under load: it does not see that
-/// an endpoint is slow or busy. All threads share one counter, so many threads that pick without pause slow each other down;
-/// [`PowerOfTwo`](super::PowerOfTwo) has neither flaw and is the better default.
+/// Use it if all requests cost about the same and exact shares matter more than speed under load:
+/// it does not see that an endpoint is slow or busy. All threads share one counter, so many threads
+/// that pick without a pause slow each other down. [`PowerOfTwo`](super::PowerOfTwo) has neither
+/// flaw and is the better default.
 ///
-/// * It starts at a random place per process, so that a thousand clients do not begin with the same pod.
-/// * The cursor outlives changes of the set: a pod that comes or goes does not send everyone back to the first one.
-/// * The turn of an endpoint that was tried or is unhealthy goes to a random other one, not to its neighbour, which would get
-///   twice its share.
-/// * Every attempt of a request takes a turn, so a retry moves the cursor too.
+/// * The cursor starts at a random index, so that a thousand clients do not begin with the same
+///   endpoint.
+/// * The cursor outlives changes of the membership: a change does not send all requests back to the
+///   first endpoint.
+/// * The turn of an endpoint that is excluded or unhealthy goes to a random other one, and not to
+///   its neighbour, which would get twice its share.
+/// * Each attempt of a request takes a turn, so a retry moves the cursor, too.
 ///
-/// A clone begins anew, with a cursor of its own: two balancers that shared one would take each other's turns.
+/// A clone starts with a cursor of its own: two balancers that share one would take each other's
+/// turns.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
-    /// None until the first `prepare`, which brings the entropy to start with.
+    /// `None` until the first `prepare`, which brings the entropy for the start.
     cursor: Option<Arc<Cursor>>,
 }
 
@@ -39,11 +43,12 @@ impl Clone for RoundRobin {
 
 impl Policy for RoundRobin {
     fn prepare(&mut self, candidates: &[Candidate], entropy: u64) -> Box<dyn Picker> {
-        // WHY: the cursor lives in the policy, not in the picker; a rebuild must not send everyone to index 0 again.
+        // WHY: the cursor lives in the policy, not in the picker. A rebuild must not send all
+        // requests to index 0 again.
         let cursor = self
             .cursor
             .get_or_insert_with(|| Arc::new(Cursor::starting_at(entropy)));
-        Box::new(InTurn {
+        Box::new(RoundRobinPicker {
             loads: loads_of(candidates),
             cursor: Arc::clone(cursor),
         })
@@ -51,12 +56,12 @@ impl Policy for RoundRobin {
 }
 
 #[derive(Debug)]
-struct InTurn {
+struct RoundRobinPicker {
     loads: Box<[Arc<Load>]>,
     cursor: Arc<Cursor>,
 }
 
-impl Picker for InTurn {
+impl Picker for RoundRobinPicker {
     fn pick(&self, args: &PickArgs<'_>) -> Option<usize> {
         let turn = self.cursor.advance().checked_rem(self.loads.len())?;
         if is_fit(&self.loads, turn, args) {
@@ -67,17 +72,19 @@ impl Picker for InTurn {
     }
 }
 
-/// Counts the turns. Alone on its pair of cache lines, as it is written at every pick and its neighbours are only read.
+/// Counts the turns. It is alone on its pair of cache lines, as each pick writes it, while its
+/// neighbours are only read.
 #[repr(align(128))]
 struct Cursor(AtomicUsize);
 
 impl Cursor {
-    /// Starts below 2^32, so that on 64 bits it never wraps (at the wrap, one round is uneven).
+    /// Starts below 2^32, so that on 64 bits it never wraps (one round would be uneven then).
     fn starting_at(entropy: u64) -> Self {
         Self(AtomicUsize::new((entropy >> 32) as usize))
     }
 
-    // ORDERING: Relaxed. Each turn is handed out once, by the atomicity of the addition; nothing is published through it.
+    // ORDERING: Relaxed. The addition is atomic, so each turn is taken once; nothing is published
+    // through it.
     #[inline]
     fn advance(&self) -> usize {
         self.0.fetch_add(1, Relaxed)
@@ -171,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_of_an_avoided_one_spreads_over_all_others() {
+    fn the_share_of_an_unhealthy_one_spreads_over_all_others() {
         let set = pods(5);
         set[2].load.set_unhealthy(true);
         let _busy = InFlight::begin(Arc::clone(&set[0].load));
@@ -195,7 +202,7 @@ mod tests {
         let picker = RoundRobin::default().prepare(&pods(3), 0);
         assert_eq!(pick(&*picker, 0), 0);
         let second = picker.pick(&PickArgs::new(Route::any(), 5).excluding(Excluded::of(&[0, 1])));
-        assert_eq!(second, Some(2), "its turn was 1, which is tried");
+        assert_eq!(second, Some(2), "its turn was 1, which is excluded");
         assert_eq!(pick(&*picker, 0), 2, "and the cursor moved on by one only");
     }
 }

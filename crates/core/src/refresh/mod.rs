@@ -1,29 +1,93 @@
-//! [`Refresh`]: what to believe about a Service, and when to ask again. A state machine; the time is an argument.
+//! [`Refresh`]: which endpoints are members of a Service, and when DNS is asked again. A state
+//! machine; the time is an argument.
 //!
-//! DNS lies in known ways: it fails, it says "no such name" while pods live, it forgets records that do not fit. The rules,
-//! one per event; each row is a test of the same name in `tests/refresh.rs`:
+//! DNS fails, it answers "no such name" while pods live, and it leaves out records that do not fit.
+//! These are the rules, one per event:
 //!
-//! | event | belief | next look |
-//! |---|---|---|
-//! | pods found, few or none missing | the new set, at once | TTL, within [`min_poll`](RefreshConfig::min_poll) and [`max_poll`](RefreshConfig::max_poll), plus jitter |
-//! | the TTL is below the largest one seen: a cache has counted it down | as above | when it runs out, at most [`max_cached_poll`](RefreshConfig::max_cached_poll), plus up to `max_poll` |
-//! | TTL 0, or absurdly long | as above | `min_poll`; `max_poll` |
-//! | more than [`max_endpoints`](RefreshConfig::max_endpoints) | kept; the answer is refused as a failure | as after a failure |
-//! | answer truncated | adds, never removes | as above |
-//! | more than half missing (of 3 or more) | adds at once; removes when a second answer agrees | `min_poll` |
-//! | every pod replaced | adds at once; the old stay until a new one has been connected to, or [`replace_hold`](RefreshConfig::replace_hold) | as above |
-//! | every pod replaced by addresses of the other family | the same, without end: only a connection proves that the other family will do | as above |
-//! | the same IP is now another pod, the same pod has another IP | the old endpoint goes at once, whatever else holds | |
-//! | no such name / no records, nothing known before | empty | the negative TTL, within `min_poll` and `max_poll` |
-//! | no such name / no records, pods known | kept, until [`negatives`](RefreshConfig::negatives) in a row over [`negative_hold`](RefreshConfig::negative_hold) | as above: a storm costs no more than calm |
-//! | any failure (SERVFAIL, timeout, …) | kept (invariant I5) | back-off [`retry_first`](RefreshConfig::retry_first) → [`retry_max`](RefreshConfig::retry_max) |
-//! | a connection failed, or a caller waits for a pod | unchanged | at once, at most every [`min_reresolve_interval`](RefreshConfig::min_reresolve_interval); behind a cache, `max_poll` |
-//! | the start, and after an early look | | the whole wait is drawn at random, up to its length: clients that looked at once do not stay in step |
+//! | | event | membership | next lookup |
+//! |---|---|---|---|
+//! | 1 | endpoints found, few or none missing | the answer | by the TTL |
+//! | 2 | the same, from a cache | the answer | when the cached TTL runs out |
+//! | 3 | the TTL is 0, or very long | the answer | `min_poll`, or `max_poll` |
+//! | 4 | more endpoints than `max_endpoints` | kept | as after a failure |
+//! | 5 | a truncated answer | only additions | by the TTL |
+//! | 6 | more than half missing, of 3 or more | additions; removals wait | `min_poll` |
+//! | 7 | all endpoints replaced | additions; the old ones are held | by the TTL |
+//! | 8 | all replaced by the other address family | as 7, without a time limit | by the TTL |
+//! | 9 | a pod has another IP, or an IP another pod | the old endpoint leaves | by the TTL |
+//! | 10 | no such name or no records, empty before | empty | by the negative TTL |
+//! | 11 | no such name or no records, not empty before | kept for some time | by the negative TTL |
+//! | 12 | a failure (SERVFAIL, timeout, …) | kept (invariant I5) | after a growing back-off |
+//! | 13 | a connection failed, or a caller waits | unchanged | as soon as allowed |
+//! | 14 | the start, and the answer after 13 | | after a random wait |
+//! | 15 | no confirmation for `max_stale` | empty | unchanged |
 //!
-//! Sources: HAProxy `hold` timers, RFC 8767 (serve stale), Finagle's probation; grpc-go and Envoy show what happens without
-//! (envoy#2691: one NXDOMAIN emptied a cluster). What must not live here: lookups, timers, connections.
+//! The details, with the names of the tests in `tests/refresh.rs`:
+//!
+//! 1. The TTL counts within [`min_poll`](RefreshConfig::min_poll) and
+//!    [`max_poll`](RefreshConfig::max_poll), plus jitter. Endpoints that stay are the same objects.
+//!    Tests: `pods_found_few_or_none_missing`, `endpoints_that_stay_are_shared_between_snapshots`,
+//!    `one_pod_with_several_addresses_is_several_endpoints`,
+//!    `two_sets_under_one_service_are_told_apart_by_name`,
+//!    `a_gap_in_the_ordinals_renumbers_no_pod`.
+//! 2. A TTL below the largest one was counted down by a cache, which has no other answer before it
+//!    runs out. The wait is at most [`max_cached_poll`](RefreshConfig::max_cached_poll), plus up to
+//!    `max_poll` of jitter. Tests: `an_aged_ttl_is_a_caches_and_is_waited_for`,
+//!    `the_same_ttl_each_time_is_no_cache_and_is_polled_often`,
+//!    `a_cached_ttl_is_waited_for_no_longer_than_allowed`,
+//!    `a_ttl_that_was_lowered_is_taken_for_a_cache_only_for_a_while`.
+//! 3. Test: `the_next_lookup_follows_the_ttl_within_its_bounds_and_jitters`.
+//! 4. The answer is refused as a failure, also if it is truncated and only exceeds
+//!    [`max_endpoints`](RefreshConfig::max_endpoints) together with the current members. Tests:
+//!    `an_answer_above_the_limit_is_refused_and_the_set_kept`,
+//!    `an_answer_above_the_limit_at_the_start_leaves_nothing_known`,
+//!    `truncated_answers_do_not_add_up_beyond_the_limit`.
+//! 5. Only an endpoint whose address is listed for another pod is removed. Tests:
+//!    `a_truncated_answer_adds_and_never_removes`,
+//!    `a_truncated_answer_still_shows_that_an_address_is_another_pods`.
+//! 6. The second answer confirms the removals or takes them back. Tests:
+//!    `more_than_half_missing_waits_for_a_second_answer`,
+//!    `a_drop_that_the_second_answer_takes_back_removes_nothing`,
+//!    `a_drop_to_half_or_from_two_is_applied_at_once`.
+//! 7. The old endpoints are held until a new one has been connected to, or for
+//!    [`replace_hold`](RefreshConfig::replace_hold). Tests:
+//!    `every_pod_replaced_keeps_the_old_until_a_new_one_is_connected`,
+//!    `every_pod_replaced_keeps_the_old_no_longer_than_replace_hold`.
+//! 8. Only a connection proves that the other family works. Tests:
+//!    `the_same_pods_in_the_other_address_family_do_not_take_the_known_ones_away`,
+//!    `the_other_address_family_takes_over_once_it_has_been_connected_to`.
+//! 9. This holds for held endpoints, too. Tests:
+//!    `a_pod_under_a_new_address_replaces_itself_at_once`,
+//!    `a_reused_address_closes_the_old_endpoint_at_once_even_while_it_is_held`.
+//! 10. The negative TTL counts within `min_poll` and `max_poll`. Test:
+//!     `nothing_found_and_nothing_known_is_published_as_empty`.
+//! 11. The set is emptied by [`negatives`](RefreshConfig::negatives) answers in a row, spread over
+//!     [`negative_hold`](RefreshConfig::negative_hold). Tests:
+//!     `no_such_name_empties_a_known_set_only_after_three_in_a_row_over_fifteen_seconds`,
+//!     `long_enough_but_too_few_negatives_keep_the_set`,
+//!     `one_positive_answer_ends_the_run_of_negatives`, `negatives_can_be_told_to_keep_for_ever`,
+//!     `an_answer_without_endpoints_is_a_negative`.
+//! 12. The back-off grows from [`retry_first`](RefreshConfig::retry_first) to
+//!     [`retry_max`](RefreshConfig::retry_max). Tests: `no_failure_of_any_kind_shrinks_the_set`,
+//!     `failures_are_retried_with_growing_jittered_waits`,
+//!     `an_answer_about_another_name_is_a_failure_that_keeps_the_set`.
+//! 13. The time since the last lookup is at least
+//!     [`min_reresolve_interval`](RefreshConfig::min_reresolve_interval), and `max_poll` behind a
+//!     cache. Tests: `a_failed_connection_brings_the_lookup_forward_but_at_most_once_a_second`,
+//!     `behind_a_cache_requested_lookups_are_rarer`.
+//! 14. The whole wait is drawn at random, so that clients that asked at the same time do not stay
+//!     synchronised. Tests: `the_wait_after_the_start_is_drawn_from_its_whole_length`,
+//!     `the_wait_after_a_requested_lookup_is_drawn_from_its_whole_length`, and those in
+//!     `tests/herd.rs`.
+//! 15. The default of [`max_stale`](RefreshConfig::max_stale) is never. Test:
+//!     `a_set_may_be_told_to_go_stale`.
+//!
+//! Sources: HAProxy's `hold` timers, RFC 8767 (serve stale), Finagle's probation. grpc-go and Envoy
+//! show what happens without such rules (envoy#2691: one NXDOMAIN emptied a cluster). Lookups,
+//! timers and connections do not belong here.
 
 mod config;
+mod membership;
 mod schedule;
 mod state;
 mod supersession;
@@ -32,64 +96,48 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::config::RefreshConfig;
+use self::membership::Membership;
 use self::schedule::Schedule;
-pub use self::state::{Event, RefreshState, Step};
-use self::supersession::Supersession;
+pub use self::state::{Event, LastFailure, RefreshState, Step};
 use crate::{
-    Answer, Diff, Endpoint, EndpointKey, Failure, FailureKind, FoundBy, Generation, Negative, NegativeKind, Resolution,
-    Snapshot, Timestamp,
+    Answer, Endpoint, EndpointKey, Failure, FailureKind, FoundBy, Negative, NegativeKind, Resolution, Snapshot,
+    Timestamp,
 };
 
-/// The state machine of belief for one Service.
+/// The state machine of the membership of one Service.
 ///
 /// ```
-/// use headless_core::{Answer, Endpoint, Event, Failure, FailureKind, FoundBy, Refresh, RefreshConfig, Resolution, Timestamp};
+/// use headless_core::{Answer, Endpoint, Event, Failure, FailureKind, FoundBy};
+/// use headless_core::{Refresh, RefreshConfig, Resolution, Timestamp};
 /// use std::time::Duration;
 ///
 /// let mut refresh = Refresh::new(RefreshConfig::default());
-/// let pod = Endpoint::new("10.0.0.1:80".parse()?);
-/// let found = Resolution::Found(Answer::new(vec![pod], Duration::from_secs(30), FoundBy::Addresses));
+/// let pods = vec![Endpoint::new("10.0.0.1:80".parse()?)];
+/// let found = Resolution::Found(Answer::new(pods, Duration::from_secs(30), FoundBy::Addresses));
 ///
 /// let step = refresh.on(found, Timestamp::ZERO, 0);
 /// assert_eq!(step.snapshot.unwrap().len(), 1);
-/// assert_eq!(refresh.next_poll(), Timestamp::ZERO + Duration::from_secs(5), "a TTL of 30 s is no reason to wait so long");
+/// let next = Timestamp::ZERO + Duration::from_secs(5);
+/// assert_eq!(refresh.next_poll(), next, "a TTL of 30 s is no reason to wait so long");
 ///
-/// let step = refresh.on(Resolution::Failed(Failure::new(FailureKind::Timeout, "…")), refresh.next_poll(), 0);
-/// assert_eq!((step.event, step.snapshot), (Event::FailureKept, None), "a failure never shrinks the set");
+/// let failed = Resolution::Failed(Failure::new(FailureKind::Timeout, "…"));
+/// let step = refresh.on(failed, next, 0);
+/// assert_eq!(step.event, Event::FailureKept);
+/// assert_eq!(step.snapshot, None, "a failure never shrinks the set");
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 #[derive(Debug)]
 pub struct Refresh {
     config: RefreshConfig,
-    /// What was published last: all of `listed`, and what is held.
-    current: Arc<Snapshot>,
-    /// What the last answer said (plus, after a truncated one, what it could not deny).
-    listed: Snapshot,
-    /// No longer listed, not yet let go.
-    held: Vec<Held>,
-    known: bool,
+    membership: Membership,
     schedule: Schedule,
     last_good: Option<Timestamp>,
     found_by: Option<FoundBy>,
     ttl: Option<Duration>,
     negative_run: Option<NegativeRun>,
     failures: u32,
-    last_failure: Option<(Timestamp, Failure)>,
+    last_failure: Option<LastFailure>,
     last_negative: Option<Negative>,
-}
-
-#[derive(Debug)]
-struct Held {
-    endpoint: Arc<Endpoint>,
-    until: Until,
-}
-
-#[derive(Debug, PartialEq, Clone, Copy)]
-enum Until {
-    /// The next complete answer decides.
-    NextAnswer,
-    /// A new pod is connected to, or this time comes.
-    Connected(Timestamp),
 }
 
 #[derive(Debug)]
@@ -99,15 +147,12 @@ struct NegativeRun {
 }
 
 impl Refresh {
-    /// Nothing known; the first look is due at once.
+    /// Returns the state before the first lookup, which is due at once.
     #[must_use]
     pub fn new(config: RefreshConfig) -> Self {
         Self {
             config,
-            current: Arc::default(),
-            listed: Snapshot::default(),
-            held: Vec::new(),
-            known: false,
+            membership: Membership::default(),
             schedule: Schedule::new(),
             last_good: None,
             found_by: None,
@@ -119,37 +164,28 @@ impl Refresh {
         }
     }
 
-    /// What is believed now. Generation 0 until a first answer came.
+    /// Returns the current membership. It has generation 0 until the first answer.
     #[must_use]
     pub fn snapshot(&self) -> &Arc<Snapshot> {
-        &self.current
+        self.membership.current()
     }
 
-    /// When to look next.
+    /// Returns the time of the next lookup.
     #[must_use]
     pub fn next_poll(&self) -> Timestamp {
         self.schedule.next()
     }
 
-    /// When [`tick`](Self::tick) has something to do, if ever.
+    /// Returns the time at which [`tick`](Self::tick) has something to do, if there is one.
     #[must_use]
     pub fn next_tick(&self) -> Option<Timestamp> {
-        let deadline = |held: &Held| match held.until {
-            Until::Connected(at) => Some(at),
-            Until::NextAnswer => None,
-        };
-        let stale = self
-            .last_good
-            .zip(self.config.max_stale)
-            .filter(|_| !self.current.is_empty());
-        self.held
-            .iter()
-            .filter_map(deadline)
-            .chain(stale.map(|(good, max)| good + max))
-            .min()
+        let stale = self.last_good.zip(self.config.max_stale);
+        let stale = stale.filter(|_| !self.snapshot().is_empty());
+        let stale = stale.map(|(good, max)| good + max);
+        stale.into_iter().chain(self.membership.next_release()).min()
     }
 
-    /// Why it is believed.
+    /// Returns the reasons for the current membership.
     #[must_use]
     pub fn state(&self) -> RefreshState {
         RefreshState {
@@ -159,15 +195,16 @@ impl Refresh {
             failures: self.failures,
             last_failure: self.last_failure.clone(),
             last_negative: self.last_negative.clone(),
-            held: self.held.len(),
+            held: self.membership.held(),
             cached: self.schedule.is_cached(),
             next_poll: self.schedule.next(),
         }
     }
 
-    /// A lookup has ended. `entropy` is 64 random bits, for the jitter.
+    /// Processes the result of a lookup that ended at `now`. `entropy` is 64 random bits, for the
+    /// jitter.
     pub fn on(&mut self, resolution: Resolution, now: Timestamp, entropy: u64) -> Step {
-        self.schedule.looked(now);
+        self.schedule.lookup_ended(now);
         match resolution {
             Resolution::Found(answer) if answer.endpoints.is_empty() => {
                 let nothing = Negative::new(NegativeKind::NoData, Some(answer.ttl), "a lookup");
@@ -180,35 +217,33 @@ impl Refresh {
         }
     }
 
-    /// A connection failed, or a caller finds no pod that fits: DNS may know more by now. Looks soon, but not more often than
-    /// `min_reresolve_interval`; behind a cache, which says the same until its TTL runs out, not more often than `max_poll`.
+    /// Brings the next lookup forward, because a connection failed or a caller finds no endpoint
+    /// that fits, so DNS may have news.
+    ///
+    /// The time since the last lookup is at least
+    /// [`min_reresolve_interval`](RefreshConfig::min_reresolve_interval). Behind a cache, which
+    /// repeats its answer until the TTL runs out, it is at least
+    /// [`max_poll`](RefreshConfig::max_poll).
     pub fn request_reresolution(&mut self, now: Timestamp) {
         self.schedule.request_reresolution(&self.config, now);
     }
 
-    /// A connection to `endpoint` was opened: if it is one of the new pods, the replaced ones may go.
+    /// Processes a connection that was opened to `endpoint`: if this is one of the new endpoints,
+    /// the replaced ones are released.
     pub fn on_connected(&mut self, endpoint: &EndpointKey) -> Option<Step> {
-        let waiting = |held: &Held| matches!(held.until, Until::Connected(_));
-        if !self.held.iter().any(waiting) || self.listed.get(endpoint).is_none() {
-            return None;
-        }
-        self.held.retain(|held| !waiting(held));
-        Some(self.publish(Event::Released))
+        self.membership.connected(endpoint)
     }
 
-    /// Time has passed: lets go of what was held long enough.
+    /// Releases what was held until `now`, and empties a set that has become stale.
     pub fn tick(&mut self, now: Timestamp) -> Option<Step> {
         if let (Some(good), Some(max)) = (self.last_good, self.config.max_stale)
-            && !self.current.is_empty()
+            && !self.snapshot().is_empty()
             && now.since(good) >= max
         {
-            self.forget();
-            return Some(self.publish(Event::Stale));
+            self.negative_run = None;
+            return Some(self.membership.clear(Event::Stale));
         }
-        let before = self.held.len();
-        self.held
-            .retain(|held| !matches!(held.until, Until::Connected(at) if at <= now));
-        (self.held.len() != before).then(|| self.publish(Event::Released))
+        self.membership.release_due(now)
     }
 
     fn on_found(&mut self, answer: Answer, now: Timestamp, entropy: u64) -> Step {
@@ -220,152 +255,60 @@ impl Refresh {
         self.failures = 0;
         self.schedule.after_answer(&self.config, answer.ttl, now, entropy);
 
-        let new = self.current.share_with(answer.endpoints);
-        let event = if answer.truncated {
-            self.take_truncated(&new)
-        } else {
-            self.take_complete(new, now)
-        };
-        self.publish(event)
-    }
-
-    /// A truncated answer: adds. Only what it shows to be another pod's address by now is let go.
-    fn take_truncated(&mut self, new: &Snapshot) -> Event {
-        let supersession = Supersession::under(new);
-        self.held.retain(|held| !supersession.is_other_pod_now(&held.endpoint));
-        let kept = self.listed.iter().filter(|old| !supersession.is_other_pod_now(old));
-        self.listed = Snapshot::new(Generation::default(), kept.chain(new).cloned());
-        Event::Truncated
-    }
-
-    /// A complete answer: decides what is let go now, and what is held.
-    fn take_complete(&mut self, new: Snapshot, now: Timestamp) -> Event {
-        let Diff { added, removed: gone } = Diff::between(&self.listed, &new);
-        let most = |part: usize| self.listed.len() >= SHRINK_FROM && part * 2 > self.listed.len();
-        // None of the new was known, not even as held: pods that come back have replaced nobody.
-        let all_replaced =
-            added.len() == new.len() && self.held.iter().all(|held| new.get(held.endpoint.key()).is_none());
-        if self.held.is_empty() && !all_replaced && !most(gone.len()) {
-            self.listed = new;
-            return Event::Found;
+        if answer.truncated {
+            return self.membership.add(answer.endpoints);
         }
-        let supersession = Supersession::under(&new);
-        let missing: Vec<_> = gone
-            .into_iter()
-            .filter(|old| !supersession.is_superseded(old))
-            .collect();
-
-        // This answer confirms the removals that waited for it; what it lists again is listed, not held.
-        let waited = self.held.iter().any(|held| held.until == Until::NextAnswer);
-        let may_still_live = |old: &Endpoint| new.get(old.key()).is_none() && !supersession.is_superseded(old);
-        self.held
-            .retain(|held| held.until != Until::NextAnswer && may_still_live(&held.endpoint));
-
-        let (until, event) = if missing.is_empty() {
-            (None, if waited { Event::Released } else { Event::Found })
-        } else if all_replaced {
-            // A name server that loses one address family for a while: only a connection proves that the other one will do.
-            let hold = if supersession::is_other_family(&missing, &new) {
-                Duration::MAX
-            } else {
-                self.config.replace_hold
-            };
-            (Some(Until::Connected(now + hold)), Event::ReplaceHeld)
-        } else if most(missing.len()) {
+        let step = self.membership.replace(answer.endpoints, now, self.config.replace_hold);
+        if step.event == Event::ShrinkHeld {
             self.schedule.no_later_than(now + self.config.min_poll);
-            (Some(Until::NextAnswer), Event::ShrinkHeld)
-        } else {
-            (None, Event::Found)
-        };
-        if let Some(until) = until {
-            self.held
-                .extend(missing.into_iter().map(|endpoint| Held { endpoint, until }));
         }
-        self.listed = new;
-        event
+        step
     }
 
     fn on_negative(&mut self, negative: Negative, now: Timestamp, entropy: u64) -> Step {
         self.failures = 0;
         self.schedule.after_negative(&self.config, negative.ttl, now, entropy);
         self.last_negative = Some(negative);
-        if self.current.is_empty() {
-            return self.publish(Event::Empty);
+        if self.snapshot().is_empty() {
+            return self.membership.clear(Event::Empty);
         }
         let run = self.negative_run.get_or_insert(NegativeRun { count: 0, since: now });
         run.count = run.count.saturating_add(1);
         if run.count >= self.config.negatives && now.since(run.since) >= self.config.negative_hold {
-            self.forget();
-            return self.publish(Event::Emptied);
+            self.negative_run = None;
+            return self.membership.clear(Event::Emptied);
         }
-        Step {
-            event: Event::NegativeKept,
-            snapshot: None,
-        }
+        Step::unchanged(Event::NegativeKept)
     }
 
     fn on_failure(&mut self, failure: Failure, now: Timestamp, entropy: u64) -> Step {
         self.failures = self.failures.saturating_add(1);
         self.schedule.after_failure(&self.config, self.failures, now, entropy);
-        self.last_failure = Some((now, failure));
-        Step {
-            event: Event::FailureKept,
-            snapshot: None,
-        }
+        self.last_failure = Some(LastFailure { at: now, failure });
+        Step::unchanged(Event::FailureKept)
     }
 
-    /// Whether this answer, or what it adds up to with the truncated ones before it, is above the limit.
+    /// Returns whether this answer is above the limit, by itself or, if truncated, with the current
+    /// members.
     fn is_too_many(&self, answer: &Answer) -> bool {
-        let new = |endpoint: &&Endpoint| self.current.get(endpoint.key()).is_none();
+        let new = |endpoint: &&Endpoint| self.snapshot().get(endpoint.key()).is_none();
         let limit = self.config.max_endpoints;
         answer.endpoints.len() > limit
-            || (answer.truncated && self.current.len() + answer.endpoints.iter().filter(new).count() > limit)
+            || (answer.truncated && self.snapshot().len() + answer.endpoints.iter().filter(new).count() > limit)
     }
 
-    /// Refuses the answer, as a failure that says which limit it met.
+    /// Refuses the answer, as a failure that names the limit.
     fn on_too_many(&mut self, answer: &Answer, now: Timestamp, entropy: u64) -> Step {
         let (count, limit) = (answer.endpoints.len(), self.config.max_endpoints);
         let detail = if count > limit {
             format!("the answer has {count} endpoints, and `max_endpoints` allows {limit}")
         } else {
-            let known = self.current.len();
+            let known = self.snapshot().len();
             format!(
                 "{count} endpoints of a truncated answer and the {known} known are more than `max_endpoints`, {limit}"
             )
         };
-        let step = self.on_failure(Failure::new(FailureKind::TooLarge, detail), now, entropy);
-        Step {
-            event: Event::TooMany,
-            ..step
-        }
-    }
-
-    fn forget(&mut self) {
-        self.listed = Snapshot::default();
-        self.held.clear();
-        self.negative_run = None;
-    }
-
-    /// Makes `listed` and `held` the belief, if that differs from the one before. Endpoints that stay keep their `Arc`.
-    fn publish(&mut self, event: Event) -> Step {
-        let generation = self.current.generation().next();
-        let next = if self.held.is_empty() {
-            self.listed.as_of(generation)
-        } else {
-            let held = self.held.iter().map(|held| &held.endpoint);
-            Snapshot::new(generation, self.listed.iter().chain(held).cloned())
-        };
-        if self.known && next.same_endpoints(&self.current) {
-            return Step { event, snapshot: None };
-        }
-        self.known = true;
-        self.current = Arc::new(next);
-        Step {
-            event,
-            snapshot: Some(Arc::clone(&self.current)),
-        }
+        self.on_failure(Failure::new(FailureKind::TooLarge, detail), now, entropy);
+        Step::unchanged(Event::TooMany)
     }
 }
-
-/// Below this size a drop is too ordinary to doubt: 2 → 1 is a scale-down, not half a lost answer.
-const SHRINK_FROM: usize = 3;

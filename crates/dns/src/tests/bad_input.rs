@@ -1,8 +1,6 @@
-//! What cannot work, what lies, and what does not answer.
+//! Settings that cannot work, answers that are wrong, and servers that do not answer.
 
 use super::*;
-
-const NAMED: &str = "_http._tcp.web.shop.svc.cluster.local.";
 
 #[tokio::test]
 async fn a_port_name_that_the_service_does_not_have() {
@@ -227,16 +225,6 @@ async fn a_service_with_a_cluster_ip() {
 }
 
 #[tokio::test]
-async fn addresses_that_no_pod_can_have() {
-    let script = Script::default();
-    script.ips(SERVICE, &["0.0.0.0", "255.255.255.255"]);
-    assert_eq!(
-        nobody(&Setup::port("80").lookup(&script)).await.kind,
-        NegativeKind::NoData
-    );
-}
-
-#[tokio::test]
 async fn a_failure_is_never_taken_for_absence() {
     for kind in [
         FailureKind::ServFail,
@@ -299,8 +287,8 @@ async fn too_many_pods_for_srv_and_then_for_addresses() {
     let ips: Vec<&str> = ips.iter().map(String::as_str).collect();
     script
         .ips(SERVICE, &ips)
-        .set(Kind::Srv, SERVICE, Err(Miss::Truncated))
-        .set(Kind::Srv, NAMED, Err(Miss::Truncated));
+        .set(Kind::Srv, SERVICE, Err(LookupError::Truncated))
+        .set(Kind::Srv, NAMED, Err(LookupError::Truncated));
     let lookup = Setup::port("80").lookup(&script);
     assert_eq!(found(&lookup).await.1.len(), 1000);
     script.asked();
@@ -314,7 +302,7 @@ async fn too_many_pods_for_srv_and_then_for_addresses() {
             &["490 to 900", "give the container's port number"],
         );
     }
-    script.set(Kind::A, SERVICE, Err(Miss::Truncated));
+    script.set(Kind::A, SERVICE, Err(LookupError::Truncated));
     says(
         &failed(&lookup).await,
         FailureKind::TooLarge,
@@ -342,6 +330,6 @@ async fn an_address_that_cannot_be_asked_for_makes_the_answer_incomplete() {
 async fn targets_that_have_no_address_are_no_pods() {
     let script = Script::default();
     script.srv(NAMED, &[("web-0", 80, ""), ("web-1", 80, "")]);
-    let negative = nobody(&Setup::port("http").lookup(&script)).await;
+    let negative = no_endpoints(&Setup::port("http").lookup(&script)).await;
     assert!(negative.question.contains("has 2 targets"), "{negative}");
 }

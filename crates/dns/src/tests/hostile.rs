@@ -1,11 +1,10 @@
-//! Answers that are cut off, too long, or meant to do harm: bounded work, and what is good of them is used.
+//! Answers that are truncated, too long, or malicious: the work is bounded, and the usable part is
+//! used.
 
 use super::*;
 
-const NAMED: &str = "_http._tcp.web.shop.svc.cluster.local.";
-
 #[tokio::test]
-async fn of_an_srv_answer_that_is_cut_off_the_pods_come_in_parts() {
+async fn of_a_truncated_srv_answer_the_pods_come_in_parts() {
     let script = Script::default();
     let names: Vec<String> = (0..300).map(|k| format!("web-{k}")).collect();
     let pods: Vec<(&str, u16, &str)> = names.iter().map(|name| (name.as_str(), 80, "")).collect();
@@ -30,11 +29,11 @@ async fn of_an_srv_answer_that_is_cut_off_the_pods_come_in_parts() {
         seen.extend(answer.endpoints);
     }
     assert_eq!(seen.len(), 300, "each has its turn");
-    assert!(lookup.says_part());
+    assert!(lookup.has_reported_part());
 }
 
 #[tokio::test]
-async fn a_record_cut_off_to_nothing_is_no_answer() {
+async fn an_answer_truncated_to_nothing_is_no_answer() {
     let script = Script::default();
     let nothing = Records {
         truncated: true,
@@ -81,7 +80,7 @@ async fn more_records_than_a_message_holds_are_refused_unread() {
         script.count();
         let failure = failed(&lookup).await;
         says(&failure, FailureKind::Malformed, &[&asked, "000 records, at most 8192"]);
-        assert!(script.count() <= 3, "and nobody is asked because of them");
+        assert!(script.count() <= 3, "and no question follows from them");
     }
 }
 
@@ -134,7 +133,7 @@ async fn aliases_in_a_circle_end_where_they_begin() {
         ..Setup::port("80")
     }
     .lookup(&script);
-    assert_eq!(nobody(&lookup).await.kind, NegativeKind::NoData);
+    assert_eq!(no_endpoints(&lookup).await.kind, NegativeKind::NoData);
     assert_eq!(script.asked(), ["A web", "AAAA web", "SRV web"], "no alias is followed");
 }
 
@@ -148,11 +147,11 @@ async fn addresses_that_no_pod_can_have_do_not_spoil_the_others() {
     script.srv(NAMED, &[&listed[..], &[("web-0", 80, "10.0.0.1")]].concat());
     let lookup = Setup::port("http").lookup(&script);
     assert_eq!(found(&lookup).await.1, ["web-0 (10.0.0.1:80) #0"]);
-    script.set(Kind::Aaaa, SERVICE, script.reply(&Question::new(Kind::Aaaa, "nobody.")));
-    for ip in ["::", "ff02::1"] {
+    script.set(Kind::Aaaa, SERVICE, script.reply(&Question::new(Kind::Aaaa, "absent.")));
+    for ip in ["::", "ff02::1", "0.0.0.0", "255.255.255.255"] {
         script.ips(SERVICE, &[ip]);
         assert_eq!(
-            nobody(&Setup::port("80").lookup(&script)).await.kind,
+            no_endpoints(&Setup::port("80").lookup(&script)).await.kind,
             NegativeKind::NoData,
             "{ip}"
         );

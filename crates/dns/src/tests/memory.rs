@@ -1,31 +1,22 @@
-//! What is remembered, for how long, and that nobody is asked more than needed. Time is paused.
+//! What is remembered, for how long, and that no question is asked without need. Time is paused.
 
 use super::*;
-
-fn lookup(script: &Script, set: Option<&'static str>) -> Lookup {
-    Setup {
-        set,
-        family: IpFamily::V4Only,
-        ..Setup::port("80")
-    }
-    .lookup(script)
-}
 
 async fn after(seconds: u64) {
     tokio::time::advance(Duration::from_secs(seconds)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rung_that_held_is_asked_alone_and_the_better_one_again_after_five_minutes() {
+async fn the_strategy_that_works_is_used_alone_and_the_better_one_again_after_five_minutes() {
     let script = Script::default();
     script.ips(SERVICE, &["10.0.0.1"]).pod("web-0", "10.0.0.1");
-    let lookup = lookup(&script, None);
+    let lookup = v4_lookup(&script, None);
     found(&lookup).await;
     assert_eq!(script.asked(), ["A web", "A web-0.web", "PTR 1.0.0.10", "SRV web"]);
-    for look in 1..60 {
+    for lookups in 1..60 {
         after(5).await;
         found(&lookup).await;
-        let expected: &[&str] = if look % 6 == 0 {
+        let expected: &[&str] = if lookups % 6 == 0 {
             &["A web", "A web-0.web"]
         } else {
             &["A web"]
@@ -33,7 +24,7 @@ async fn the_rung_that_held_is_asked_alone_and_the_better_one_again_after_five_m
         assert_eq!(
             script.asked(),
             expected,
-            "rung and names are remembered, names confirmed after 30 s"
+            "strategy and names are remembered, names are confirmed after 30 s"
         );
     }
     after(5).await;
@@ -46,10 +37,10 @@ async fn the_rung_that_held_is_asked_alone_and_the_better_one_again_after_five_m
 }
 
 #[tokio::test(start_paused = true)]
-async fn trying_the_better_rung_again_does_not_harm_the_one_that_holds() {
+async fn trying_the_better_strategy_again_does_not_harm_the_one_that_works() {
     let script = Script::default();
     script.ips(SERVICE, &["10.0.0.1"]).pod("web-0", "10.0.0.1");
-    let lookup = lookup(&script, None);
+    let lookup = v4_lookup(&script, None);
     let (_, before) = found(&lookup).await;
     script.set(Kind::Srv, SERVICE, failing(FailureKind::Timeout));
     after(300).await;
@@ -71,7 +62,7 @@ async fn srv_that_fails_twice_while_addresses_are_answered_is_left_alone_for_fiv
         let script = Script::default();
         script.ips(SERVICE, &["10.0.0.1"]).pod("web-0", "10.0.0.1");
         script.set(Kind::Srv, SERVICE, failing(kind));
-        let lookup = lookup(&script, None);
+        let lookup = v4_lookup(&script, None);
         assert_eq!(failed(&lookup).await.kind, kind);
         assert_eq!(script.asked(), ["SRV web"], "once is no reason to change the way");
         assert_eq!(found(&lookup).await.0, "A/AAAA with PTR");
@@ -96,14 +87,15 @@ async fn srv_that_fails_twice_while_addresses_are_answered_is_left_alone_for_fiv
     }
 }
 
-/// What SRV told is as old as its last answer: an address may have passed to another pod since, and addresses alone do not say.
+/// Names from SRV are as old as its last answer: an address may have passed to another pod since,
+/// and addresses alone do not tell.
 #[tokio::test(start_paused = true)]
 async fn names_from_srv_are_confirmed_at_once_when_srv_goes_silent() {
     let script = Script::default();
     script
         .srv(SERVICE, &[("web-0", 80, "10.0.0.1"), ("web-1", 80, "10.0.0.2")])
         .ips(SERVICE, &["10.0.0.1", "10.0.0.2"]);
-    let lookup = lookup(&script, None);
+    let lookup = v4_lookup(&script, None);
     assert_eq!(found(&lookup).await.0, "SRV of the Service");
     script.set(Kind::Srv, SERVICE, failing(FailureKind::ServFail));
     script.pod("web-0", "10.0.0.2").pod("web-1", "10.0.0.1");
@@ -123,7 +115,7 @@ async fn srv_failures_count_only_in_a_row_and_dns_that_is_down_is_one_failure() 
     script
         .srv(SERVICE, &[("web-0", 80, "10.0.0.1")])
         .ips(SERVICE, &["10.0.0.1"]);
-    let lookup = lookup(&script, None);
+    let lookup = v4_lookup(&script, None);
     let works = script.reply(&Question::new(Kind::Srv, SERVICE));
     for _ in 0..5 {
         script.set(Kind::Srv, SERVICE, failing(FailureKind::Timeout));
@@ -147,7 +139,7 @@ async fn srv_failures_count_only_in_a_row_and_dns_that_is_down_is_one_failure() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_an_answer_that_is_cut_off_the_names_of_the_others_are_kept() {
+async fn of_a_truncated_answer_the_names_of_the_others_are_kept() {
     let script = Script::default();
     let part = |ips: &[&str]| {
         let answers = ips.iter().map(|ip| address(SERVICE, ip)).collect();
@@ -161,7 +153,7 @@ async fn of_an_answer_that_is_cut_off_the_names_of_the_others_are_kept() {
         .pod("web-0", "10.0.0.1")
         .pod("web-1", "10.0.0.2")
         .pod("web-2", "10.0.0.3");
-    let lookup = lookup(&script, None);
+    let lookup = v4_lookup(&script, None);
     script.set(Kind::A, SERVICE, part(&["10.0.0.1", "10.0.0.2"]));
     for (ips, pods) in [
         (
@@ -190,10 +182,10 @@ async fn of_an_answer_that_is_cut_off_the_names_of_the_others_are_kept() {
         3,
         "{asked:?}"
     );
-    assert!(lookup.says_part());
+    assert!(lookup.has_reported_part());
     script.ips(SERVICE, &["10.0.0.1"]);
     found(&lookup).await;
-    assert!(!lookup.says_part(), "whole again");
+    assert!(!lookup.has_reported_part(), "whole again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,7 +195,7 @@ async fn only_new_addresses_are_asked_for_names_and_those_that_left_are_forgotte
         .ips(SERVICE, &["10.0.0.1"])
         .pod("web-0", "10.0.0.1")
         .pod("web-1", "10.0.0.2");
-    let lookup = lookup(&script, None);
+    let lookup = v4_lookup(&script, None);
     found(&lookup).await;
     script.asked();
     script.ips(SERVICE, &["10.0.0.1", "10.0.0.2"]);
@@ -223,7 +215,7 @@ async fn only_new_addresses_are_asked_for_names_and_those_that_left_are_forgotte
 async fn an_address_without_a_reverse_name_is_asked_every_five_minutes() {
     let script = Script::default();
     script.ips(SERVICE, &["10.0.0.1"]);
-    let lookup = lookup(&script, None);
+    let lookup = v4_lookup(&script, None);
     let mut asked = 0;
     for _ in 0..120 {
         found(&lookup).await;
@@ -239,7 +231,7 @@ async fn a_stale_reverse_name_is_asked_again_after_half_a_minute() {
     script
         .ips(SERVICE, &["10.0.0.1"])
         .ptr("10.0.0.1", &[&under_service("web-0")]);
-    let lookup = lookup(&script, None);
+    let lookup = v4_lookup(&script, None);
     assert_eq!(found(&lookup).await.1, ["10.0.0.1:80"]);
     script.pod("web-1", "10.0.0.1");
     after(29).await;
@@ -252,7 +244,7 @@ async fn a_stale_reverse_name_is_asked_again_after_half_a_minute() {
 async fn a_reverse_zone_that_fails_is_left_alone_and_known_names_are_kept() {
     let script = Script::default();
     script.ips(SERVICE, &["10.0.0.1"]).pod("web-0", "10.0.0.1");
-    let lookup = lookup(&script, None);
+    let lookup = v4_lookup(&script, None);
     found(&lookup).await;
     for i in 2..100 {
         script.set(
@@ -282,7 +274,7 @@ async fn names_are_checked_again_after_five_minutes() {
     script
         .ips(&under_service("web-0"), &["10.0.0.1"])
         .ips(&under_service("web-1"), &["10.0.0.2"]);
-    let lookup = lookup(&script, Some("web"));
+    let lookup = v4_lookup(&script, Some("web"));
     assert_eq!(
         found(&lookup).await.1,
         ["web-0 (10.0.0.1:80) #0", "web-1 (10.0.0.2:80) #1"]
@@ -304,7 +296,7 @@ async fn ordinals_without_an_address_are_asked_first_and_no_more_than_needed() {
     for (pod, ip) in [("web-0", "10.0.0.1"), ("web-1", "10.0.0.2"), ("web-2", "10.0.0.3")] {
         script.ips(&under_service(pod), &[ip]);
     }
-    let lookup = lookup(&script, Some("web"));
+    let lookup = v4_lookup(&script, Some("web"));
     found(&lookup).await;
     script.asked();
     script
@@ -328,15 +320,15 @@ async fn ordinals_without_an_address_are_asked_first_and_no_more_than_needed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recreated_pod_on_the_ip_of_another_is_found_out() {
+async fn a_recreated_pod_on_the_ip_of_another_is_detected() {
     let script = Script::default();
     script.ips(SERVICE, &["10.0.0.1", "10.0.0.2"]);
     script
         .ips(&under_service("web-0"), &["10.0.0.1"])
         .ips(&under_service("web-1"), &["10.0.0.2"]);
-    let lookup = lookup(&script, Some("web"));
+    let lookup = v4_lookup(&script, Some("web"));
     found(&lookup).await;
-    // Both restart between two lookups: web-1 on the IP of web-0, web-0 on a new one.
+    // Both restart between two lookups: web-1 gets the IP of web-0, and web-0 a new one.
     script.ips(SERVICE, &["10.0.0.1", "10.0.0.3"]);
     script
         .ips(&under_service("web-0"), &["10.0.0.3"])
@@ -353,7 +345,7 @@ async fn pods_of_another_set_are_asked_for_ever_more_rarely() {
     script
         .ips(SERVICE, &["10.0.0.1", "10.0.0.2"])
         .ips(&under_service("web-0"), &["10.0.0.1"]);
-    let lookup = lookup(&script, Some("web"));
+    let lookup = v4_lookup(&script, Some("web"));
     let mut rounds = Vec::new();
     for second in (0..600).step_by(5) {
         found(&lookup).await;
@@ -367,17 +359,17 @@ async fn pods_of_another_set_are_asked_for_ever_more_rarely() {
 
 #[tokio::test(start_paused = true)]
 async fn pods_keep_their_names_when_srv_stops_helping() {
-    for miss in [
-        Miss::Truncated,
-        Miss::Negative(Negative::new(NegativeKind::NoSuchName, None, "SRV web")),
+    for error in [
+        LookupError::Truncated,
+        LookupError::Negative(Negative::new(NegativeKind::NoSuchName, None, "SRV web")),
     ] {
         let script = Script::default();
         script
             .srv(SERVICE, &[("web-0", 80, "10.0.0.1")])
             .ips(SERVICE, &["10.0.0.1"]);
-        let lookup = lookup(&script, None);
+        let lookup = v4_lookup(&script, None);
         let (_, before) = found(&lookup).await;
-        script.set(Kind::Srv, SERVICE, Err(miss));
+        script.set(Kind::Srv, SERVICE, Err(error));
         assert_eq!(found(&lookup).await.1, before);
     }
 }
@@ -391,20 +383,20 @@ async fn no_more_than_sixteen_questions_at_a_time() {
         script.pod(&format!("web-{k}"), ip);
     }
     for set in [None, Some("web")] {
-        assert_eq!(found(&lookup(&script, set)).await.1.len(), 200);
+        assert_eq!(found(&v4_lookup(&script, set)).await.1.len(), 200);
     }
     assert_eq!(script.state.lock().unwrap().most_under_way, 16);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_lookup_has_not_worked_in_vain() {
+async fn a_dropped_lookup_keeps_its_results() {
     let script = Script::default();
     let ips: Vec<String> = (1..=100).map(|i| format!("10.0.0.{i}")).collect();
     script.ips(SERVICE, &ips.iter().map(String::as_str).collect::<Vec<_>>());
     for (k, ip) in ips.iter().enumerate() {
         script.pod(&format!("web-{k}"), ip);
     }
-    let lookup = lookup(&script, None);
+    let lookup = v4_lookup(&script, None);
     let mut first = Box::pin(lookup.resolve());
     for _ in 0..12 {
         assert!(futures_util::poll!(&mut first).is_pending());

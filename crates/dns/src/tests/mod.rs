@@ -1,14 +1,14 @@
-//! The ladder against a scripted DNS: a table of replies, a list of what was asked, no sockets and no real time. Only
-//! `wire` opens sockets, to servers of its own on loopback.
+//! The lookup against a scripted DNS: a table of replies and a list of the questions, without
+//! sockets and real time. Only `wire` opens sockets, to its own servers on loopback.
 
 mod bad_input;
-mod config;
+mod builder;
 mod confirm;
 mod hostile;
-mod identity;
 mod memory;
 mod properties;
-mod rungs;
+mod strategies;
+mod verifier;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,19 +16,20 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use headless_core::{
-    BoxFuture, Failure, FailureKind, IpFamily, Negative, NegativeKind, Resolution, ServiceName, Target,
-};
+use headless_core::{BoxFuture, Failure, FailureKind, Negative, NegativeKind, Resolution, ServiceName, Target};
 
+use crate::IpFamily;
 use crate::Naming;
-use crate::address::Wanted;
-use crate::ladder::Plan;
 use crate::lookup::Lookup;
-use crate::records::{Ask, Data, Kind, Miss, Question, Record, Records, Reply};
+use crate::params::LookupParams;
+use crate::records::{Data, Kind, LookupError, Question, Record, Records, Reply, Transport};
+use crate::strategy::Plan;
 
 const SERVICE: &str = "web.shop.svc.cluster.local.";
+const NAMED: &str = "_http._tcp.web.shop.svc.cluster.local.";
 
-/// A DNS that answers from a script and remembers the questions. A name without a record of any type does not exist.
+/// A DNS that answers from a script and remembers the questions. A name without any record does not
+/// exist.
 #[derive(Clone, Default)]
 struct Script {
     state: Arc<Mutex<State>>,
@@ -57,7 +58,7 @@ impl Script {
         self
     }
 
-    /// The addresses of `name`, as A and AAAA records with a TTL of 5 s.
+    /// Sets the addresses of `name`, as A and AAAA records with a TTL of 5 s.
     fn ips(&self, name: &str, ips: &[&str]) -> &Self {
         self.remove(Kind::A, name).remove(Kind::Aaaa, name);
         for (kind, v4) in [(Kind::A, true), (Kind::Aaaa, false)] {
@@ -80,7 +81,8 @@ impl Script {
         self
     }
 
-    /// SRV records at `name`, one for each target, port and address, with the addresses beside them, in another order.
+    /// Sets SRV records at `name`, one for each target, port and address. The addresses are in the
+    /// additional section, in another order.
     fn srv(&self, name: &str, pods: &[(&str, u16, &str)]) -> &Self {
         let srv = |(target, port, _): &(&str, u16, &str)| {
             record(
@@ -106,7 +108,7 @@ impl Script {
         )
     }
 
-    /// A pod's own name and its PTR.
+    /// Sets a pod's own name and its PTR.
     fn pod(&self, pod: &str, ip: &str) -> &Self {
         self.ips(&under_service(pod), &[ip]).ptr(ip, &[&under_service(pod)])
     }
@@ -127,7 +129,7 @@ impl Script {
         )
     }
 
-    /// The questions since the last call, each once, sorted, without the zone's tail.
+    /// Returns the questions since the last call, each once, sorted, without the zone.
     fn asked(&self) -> Vec<String> {
         let short = |q: Question| {
             q.to_string()
@@ -154,7 +156,7 @@ impl Script {
             } else {
                 NegativeKind::NoSuchName
             };
-            Err(Miss::Negative(Negative::new(
+            Err(LookupError::Negative(Negative::new(
                 kind,
                 Some(Duration::from_secs(5)),
                 question.to_string(),
@@ -163,8 +165,8 @@ impl Script {
     }
 }
 
-impl Ask for Script {
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply> {
+impl Transport for Script {
+    fn query<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             {
                 let mut state = self.state.lock().unwrap();
@@ -208,7 +210,7 @@ impl Setup {
             format!(":{}", self.port)
         };
         let target: Target = format!("web.shop{port}").parse().unwrap();
-        let wanted = Wanted {
+        let params = LookupParams {
             service: ServiceName::new("web", "shop", "cluster.local").unwrap(),
             family: self.family,
             set: self.set.map(Into::into),
@@ -216,8 +218,18 @@ impl Setup {
             external_name: self.external_name,
         };
         let plan = Plan::new("web.shop", target.port(), self.naming, self.set.is_some()).unwrap();
-        Lookup::new(wanted, plan, Box::new(script.clone()))
+        Lookup::new(params, plan, Box::new(script.clone()))
     }
+}
+
+/// Returns a lookup of `web.shop:80`, with IPv4 only.
+fn v4_lookup(script: &Script, set: Option<&'static str>) -> Lookup {
+    Setup {
+        set,
+        family: IpFamily::V4Only,
+        ..Setup::port("80")
+    }
+    .lookup(script)
 }
 
 fn record(owner: &str, ttl: u64, data: Data) -> Record {
@@ -246,10 +258,10 @@ fn under_service(pod: &str) -> String {
 }
 
 fn failing(kind: FailureKind) -> Reply {
-    Err(Miss::failed(kind, "scripted"))
+    Err(LookupError::failed(kind, "scripted"))
 }
 
-/// The endpoints found, as text, with the way they were found; ordinals after a `#`.
+/// Returns the strategy and the endpoints as text, with the ordinal after a `#`.
 async fn found(lookup: &Lookup) -> (String, Vec<String>) {
     match lookup.resolve().await {
         Resolution::Found(answer) => {
@@ -270,7 +282,7 @@ async fn failed(lookup: &Lookup) -> Failure {
     }
 }
 
-async fn nobody(lookup: &Lookup) -> Negative {
+async fn no_endpoints(lookup: &Lookup) -> Negative {
     match lookup.resolve().await {
         Resolution::NoEndpoints(negative) => negative,
         other => panic!("{other:?}"),

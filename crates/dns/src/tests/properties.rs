@@ -1,4 +1,5 @@
-//! Whatever records come, in whatever order: no panic, no endpoint twice, no pod of another Service, bounded work.
+//! For any records in any order: no panic, no endpoint twice, no pod of another Service, bounded
+//! work.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -9,9 +10,8 @@ use proptest::test_runner::{Config, RngAlgorithm, RngSeed, TestRunner};
 
 use super::*;
 
-const NAMED: &str = "_http._tcp.web.shop.svc.cluster.local.";
-
-/// Names: pods of the Service, the Service, its port, other Services, other zones, and what is no name at all.
+/// Names: pods of the Service, the Service, its port, other Services, other zones, and invalid
+/// names.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         12 => (0..6_u32).prop_map(|k| under_service(&format!("web-{k}"))),
@@ -56,7 +56,7 @@ fn any_record() -> impl Strategy<Value = Record> {
     (name(), ttl, data()).prop_map(|(owner, ttl, data)| record(&owner, ttl, data))
 }
 
-/// As a rule records of the name asked: nothing else gets past the first check.
+/// Most records are those of the name in the question: others do not pass the first check.
 fn records(question: Question) -> impl Strategy<Value = Records> {
     let own = move |records: Vec<Record>, is_own: bool| {
         let fits = |record: &Record| match question.kind {
@@ -88,16 +88,16 @@ fn records(question: Question) -> impl Strategy<Value = Records> {
 }
 
 fn reply(question: Question) -> impl Strategy<Value = Reply> {
-    let denied = Miss::Negative(Negative::new(NegativeKind::NoSuchName, None, "scripted"));
+    let denied = LookupError::Negative(Negative::new(NegativeKind::NoSuchName, None, "scripted"));
     prop_oneof![
         8 => records(question).prop_map(Ok),
         1 => Just(Err(denied)),
-        1 => Just(Err(Miss::Truncated)),
+        1 => Just(Err(LookupError::Truncated)),
         1 => Just(failing(FailureKind::ServFail)),
     ]
 }
 
-/// A DNS with an arbitrary reply to each question that can come up, and a few more.
+/// A DNS with an arbitrary reply to each question that can occur, and to some others.
 fn zone() -> impl Strategy<Value = Vec<(Question, Reply)>> {
     let mut questions = Vec::new();
     let mut names: Vec<String> = (0..6).map(|k| under_service(&format!("web-{k}"))).collect();
@@ -151,7 +151,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// `HEADLESS_SEED` repeats a run; it is printed.
+/// Returns the seed, which is printed. `HEADLESS_SEED` repeats a run.
 fn seed() -> u64 {
     let given = number("HEADLESS_SEED");
     // The standard library's hashers are seeded at random.
@@ -163,7 +163,7 @@ fn whatever_dns_says_the_answer_is_sound() {
     let seed = seed();
     eprintln!("HEADLESS_SEED={seed}");
     let config = Config {
-        // `HEADLESS_CASES` for a longer run.
+        // `HEADLESS_CASES` makes a longer run.
         cases: number("HEADLESS_CASES")
             .and_then(|cases| u32::try_from(cases).ok())
             .unwrap_or(50),
@@ -197,7 +197,7 @@ fn whatever_dns_says_the_answer_is_sound() {
         }
         .lookup(&script);
         runtime.block_on(async {
-            // What the first answers taught must do no harm to the next.
+            // What the first answers have taught must do no harm to the next.
             for zone in [first, second] {
                 for (question, reply) in zone {
                     script.set(question.kind, &question.name, reply);

@@ -1,4 +1,4 @@
-//! Questions over real sockets to small servers on loopback: what the DNS library really does with them.
+//! Questions over real sockets to small servers on loopback: how the DNS library handles them.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,12 +10,13 @@ use hickory_resolver::proto::rr::{self, RData};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::records::{Ask, Data, Kind, Miss, Question, Record};
-use crate::transport::{ServerSource, Transport};
+use crate::name_servers::{NameServers, ServerSource};
+use crate::records::{Data, Kind, LookupError, Question, Record, Transport};
 
 const WEB: &str = "web.shop.svc.cluster.local.";
 
-/// A name server on loopback that answers each query as `respond` does, and not at all where that gives nothing.
+/// Starts a name server on loopback that answers each query as `respond` does, or not at all if
+/// that returns nothing.
 async fn serve(respond: impl Fn(&Query, Message) -> Option<Message> + Send + 'static) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let addr = socket.local_addr().unwrap();
@@ -23,12 +24,12 @@ async fn serve(respond: impl Fn(&Query, Message) -> Option<Message> + Send + 'st
     addr
 }
 
-/// A name server whose answers never fit into UDP; those over TCP are made by `respond`.
+/// Starts a name server whose answers never fit into UDP; `respond` makes those over TCP.
 async fn serve_too_much(respond: impl Fn(&Query, Message) -> Option<Message> + Send + 'static) -> SocketAddr {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        // Another program may have the UDP port of this number.
+        // Another program may use the UDP port of this number.
         if let Ok(socket) = UdpSocket::bind(addr).await {
             tokio::spawn(serve_udp(socket, truncated));
             tokio::spawn(serve_tcp(listener, respond));
@@ -83,8 +84,8 @@ fn with_address(query: &Query, mut response: Message) -> Option<Message> {
     Some(response)
 }
 
-fn client(servers: &[SocketAddr]) -> Transport {
-    Transport::new(ServerSource::Fixed, servers, Duration::from_millis(300)).unwrap()
+fn client(servers: &[SocketAddr]) -> NameServers {
+    NameServers::new(ServerSource::Fixed, servers, Duration::from_millis(300)).unwrap()
 }
 
 fn web() -> Question {
@@ -98,7 +99,10 @@ async fn records_come_through_with_their_ttl_and_in_lower_case() {
         response.add_answer(rr::Record::from_rdata(query.name().clone(), 5, RData::SRV(srv)));
         Some(response)
     });
-    let records = client(&[addr.await]).ask(&Question::new(Kind::Srv, WEB)).await.unwrap();
+    let records = client(&[addr.await])
+        .query(&Question::new(Kind::Srv, WEB))
+        .await
+        .unwrap();
     let data = Data::Srv {
         target: "web-0.web.shop.svc.cluster.local.".to_owned(),
         port: 8080,
@@ -127,7 +131,7 @@ async fn nothing_is_cached_and_no_zone_is_answered_at_home() {
     let question = Question::reverse("127.0.0.1".parse().unwrap());
     for _ in 0..2 {
         assert_eq!(
-            client.ask(&question).await.unwrap().answers[0].data,
+            client.query(&question).await.unwrap().answers[0].data,
             Data::Name(WEB.to_owned())
         );
     }
@@ -148,7 +152,7 @@ async fn what_does_not_fit_into_udp_comes_over_tcp() {
     let client = client(&[addr]);
     for _ in 0..2 {
         assert_eq!(
-            client.ask(&web()).await.unwrap().answers[0].data,
+            client.query(&web()).await.unwrap().answers[0].data,
             Data::Ip("10.0.0.1".parse().unwrap())
         );
     }
@@ -157,7 +161,7 @@ async fn what_does_not_fit_into_udp_comes_over_tcp() {
 #[tokio::test]
 async fn what_does_not_fit_into_tcp_either_is_truncated() {
     let addr = serve_too_much(truncated).await;
-    assert_eq!(client(&[addr]).ask(&web()).await, Err(Miss::Truncated));
+    assert_eq!(client(&[addr]).query(&web()).await, Err(LookupError::Truncated));
 }
 
 #[tokio::test]
@@ -177,7 +181,7 @@ async fn a_negative_answer_is_not_put_to_the_next_server() {
         Some(response)
     });
     let second = serve(with_address);
-    let Err(Miss::Negative(negative)) = client(&[first.await, second.await]).ask(&web()).await else {
+    let Err(LookupError::Negative(negative)) = client(&[first.await, second.await]).query(&web()).await else {
         panic!()
     };
     assert_eq!(
@@ -194,7 +198,7 @@ async fn a_failure_is_put_to_the_next_server_which_is_then_asked_first() {
     let client = client(&[failing, silent, good]);
     for _ in 0..2 {
         assert_eq!(
-            client.ask(&web()).await.unwrap().answers[0].data,
+            client.query(&web()).await.unwrap().answers[0].data,
             Data::Ip("10.0.0.1".parse().unwrap())
         );
     }
@@ -204,7 +208,7 @@ async fn a_failure_is_put_to_the_next_server_which_is_then_asked_first() {
 async fn if_all_fail_the_failure_names_them_all() {
     let refusing = serve(with_code(ResponseCode::Refused)).await;
     let silent = serve(|_, _| None).await;
-    let Err(Miss::Failed(failure)) = client(&[refusing, silent]).ask(&web()).await else {
+    let Err(LookupError::Failed(failure)) = client(&[refusing, silent]).query(&web()).await else {
         panic!()
     };
     assert_eq!(failure.kind, FailureKind::Timeout);
@@ -218,7 +222,7 @@ async fn if_all_fail_the_failure_names_them_all() {
 async fn what_fits_of_an_answer_that_is_too_large_for_tcp_is_kept() {
     let addr =
         serve_too_much(|query, response| with_address(query, response).and_then(|response| truncated(query, response)));
-    let records = client(&[addr.await]).ask(&web()).await.unwrap();
+    let records = client(&[addr.await]).query(&web()).await.unwrap();
     assert!(records.truncated);
     assert_eq!(records.answers.len(), 1);
 }
@@ -235,7 +239,7 @@ async fn an_answer_to_another_question_or_of_another_class_is_refused_over_tcp()
         Some(response)
     };
     for addr in [serve_too_much(other).await, serve_too_much(chaos).await] {
-        let Err(Miss::Failed(failure)) = client(&[addr]).ask(&web()).await else {
+        let Err(LookupError::Failed(failure)) = client(&[addr]).query(&web()).await else {
             panic!()
         };
         assert_eq!(failure.kind, FailureKind::Malformed, "{failure}");
@@ -256,7 +260,7 @@ async fn a_ttl_that_is_no_number_of_seconds_is_zero() {
             response.answers[0].ttl = ttl;
             Some(response)
         });
-        let records = client(&[addr.await]).ask(&web()).await.unwrap();
+        let records = client(&[addr.await]).query(&web()).await.unwrap();
         assert_eq!(records.answers[0].ttl, Duration::from_secs(seconds));
     }
 }
@@ -270,7 +274,7 @@ async fn as_many_records_as_a_message_holds_are_read() {
         }
         Some(response)
     });
-    assert_eq!(client(&[addr.await]).ask(&web()).await.unwrap().answers.len(), 1500);
+    assert_eq!(client(&[addr.await]).query(&web()).await.unwrap().answers.len(), 1500);
 }
 
 #[tokio::test]
@@ -278,7 +282,7 @@ async fn a_connection_that_the_server_closed_meanwhile_is_replaced() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        // One answer for each connection.
+        // It answers one query per connection.
         while let Ok((mut stream, _)) = listener.accept().await {
             let length = stream.read_u16().await.unwrap();
             let mut query = vec![0; usize::from(length)];

@@ -1,114 +1,120 @@
-//! [`Cap`]: one limit of connections over all pods of a balancer. Who is over it waits here, and idle connections of other pods
-//! give way. Nothing of this is touched where no such limit is set, nor by a request that finds an idle connection.
+//! [`Cap`]: one limit of connections over all endpoints of a balancer. Pools over it wait here, and
+//! idle connections of other endpoints are evicted. Not touched where no such limit is set, nor by
+//! a request that finds an idle connection.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::ptr::addr_eq;
+use std::sync::{Arc, Weak};
 
-use headless_core::Connect;
+use parking_lot::Mutex;
 
 use super::slots::Permits;
-use crate::backend::Backend;
 
-/// The limit over all pods.
-pub(crate) struct Cap<C: Connect> {
-    pub(crate) permits: Arc<Permits>,
-    lists: Mutex<Lists<C>>,
+/// The limit over all endpoints.
+pub(crate) struct Cap {
+    pub(super) permits: Arc<Permits>,
+    lists: Mutex<Lists>,
 }
 
-struct Lists<C: Connect> {
-    /// Every pod that may have connections.
-    members: Vec<Weak<Backend<C>>>,
-    /// Pods whose callers wait for a permit, longest first.
-    starved: VecDeque<Weak<Backend<C>>>,
-    /// Whose turn it is to give way.
-    next: usize,
+/// A pool under the limit.
+pub(super) trait CapMember: Send + Sync {
+    /// Closes an idle connection. Says whether there was one.
+    fn evict_idle(&self) -> bool;
+
+    /// Starts the dials that the pool's callers wait for, as far as the limits allow now.
+    fn dial_for_waiters(self: Arc<Self>);
 }
 
-impl<C: Connect> Cap<C> {
+struct Lists {
+    members: Vec<Weak<dyn CapMember>>,
+    /// Pools whose callers wait for a permit, the longest first.
+    waiting: VecDeque<Weak<dyn CapMember>>,
+    /// The member that was asked last for an idle connection.
+    last_asked: usize,
+}
+
+impl Cap {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             permits: Arc::new(Permits::new(limit)),
             lists: Mutex::new(Lists {
                 members: Vec::new(),
-                starved: VecDeque::new(),
-                next: 0,
+                waiting: VecDeque::new(),
+                last_asked: 0,
             }),
         }
     }
 
-    pub(crate) fn join(&self, pod: &Arc<Backend<C>>) {
-        let mut lists = self.lists();
-        // Those that have left go when there is no room: once for many that come.
+    pub(super) fn join(&self, pool: &Arc<dyn CapMember>) {
+        let mut lists = self.lists.lock();
+        // Pools that are gone are removed when there is no room: once for many that join.
         if lists.members.len() == lists.members.capacity() {
             lists.members.retain(|member| member.strong_count() > 0);
         }
-        lists.members.push(Arc::downgrade(pod));
+        lists.members.push(Arc::downgrade(pool));
     }
 
-    /// `pod` would dial and may not: it will when a permit comes back, and an idle connection elsewhere gives way now.
-    pub(super) fn starve(&self, pod: &Arc<Backend<C>>) {
+    /// `pool` needs a connection and has no permit: it dials when a permit comes back, and an idle
+    /// connection of another pool is evicted now.
+    pub(super) fn wait_for_permit(&self, pool: &Arc<dyn CapMember>) {
         {
-            let mut lists = self.lists();
-            if !lists.starved.iter().any(|other| is(other, pod)) {
-                lists.starved.push_back(Arc::downgrade(pod));
+            let mut lists = self.lists.lock();
+            if !lists.waiting.iter().any(|other| is(other, pool)) {
+                lists.waiting.push_back(Arc::downgrade(pool));
             }
-            self.permits.set_starved(lists.starved.len());
+            self.permits.set_awaited(lists.waiting.len());
         }
-        self.make_room(pod);
-        self.feed();
+        self.make_room(pool);
+        self.grant();
     }
 
-    /// The last caller of `pod` has left: nobody need give way to it.
-    pub(super) fn forget(&self, pod: &Arc<Backend<C>>) {
+    /// The last caller of `pool` has left: it needs no permit.
+    pub(super) fn forget(&self, pool: &Arc<dyn CapMember>) {
         {
-            let mut lists = self.lists();
-            lists.starved.retain(|other| !is(other, pod));
-            self.permits.set_starved(lists.starved.len());
+            let mut lists = self.lists.lock();
+            lists.waiting.retain(|other| !is(other, pool));
+            self.permits.set_awaited(lists.waiting.len());
         }
-        // Unless another came meanwhile: it found the pod on the list, and puts it there anew.
-        pod.dial_for_waiters();
+        // A caller that came meanwhile found the pool on the list; this puts it there again.
+        Arc::clone(pool).dial_for_waiters();
     }
 
-    /// If no permit is left, closes one idle connection of another pod, each pod in its turn.
-    pub(super) fn make_room(&self, starved: &Arc<Backend<C>>) {
+    /// If no permit is left, evicts one idle connection of another pool, each pool in its turn.
+    pub(super) fn make_room(&self, pool: &Arc<dyn CapMember>) {
         if self.permits.any_left() {
             return;
         }
-        let pods = self.lists().members.len();
-        for _ in 0..pods {
-            let pod = {
-                let mut lists = self.lists();
-                lists.next = (lists.next + 1) % lists.members.len().max(1);
-                lists.members.get(lists.next).and_then(Weak::upgrade)
+        let members = self.lists.lock().members.len();
+        for _ in 0..members {
+            let member = {
+                let mut lists = self.lists.lock();
+                lists.last_asked = (lists.last_asked + 1) % lists.members.len().max(1);
+                lists.members.get(lists.last_asked).and_then(Weak::upgrade)
             };
-            // Outside the lock of the lists: a pool's lock may be held by somebody who wants them.
-            if pod.is_some_and(|pod| !Arc::ptr_eq(&pod, starved) && pod.yield_idle()) {
+            // Outside the lock of the lists: a task that holds a pool's lock may wait for it.
+            if member.is_some_and(|member| !Arc::ptr_eq(&member, pool) && member.evict_idle()) {
                 return;
             }
         }
     }
 
-    /// Gives the permits that are left to the pods that wait for them.
-    pub(super) fn feed(&self) {
-        while self.permits.starves() && self.permits.any_left() {
-            let pod = {
-                let mut lists = self.lists();
-                let pod = lists.starved.pop_front();
-                self.permits.set_starved(lists.starved.len());
-                pod
+    /// Grants the permits that are left to the pools that wait for them.
+    pub(super) fn grant(&self) {
+        while self.permits.is_awaited() && self.permits.any_left() {
+            let pool = {
+                let mut lists = self.lists.lock();
+                let pool = lists.waiting.pop_front();
+                self.permits.set_awaited(lists.waiting.len());
+                pool
             };
-            // It enlists again if it needs more than there is.
-            if let Some(pod) = pod.and_then(|pod| pod.upgrade()) {
-                pod.dial_for_waiters();
+            // It waits again if it needs more than there are.
+            if let Some(pool) = pool.and_then(|pool| pool.upgrade()) {
+                pool.dial_for_waiters();
             }
         }
     }
-
-    fn lists(&self) -> MutexGuard<'_, Lists<C>> {
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-fn is<C: Connect>(listed: &Weak<Backend<C>>, pod: &Arc<Backend<C>>) -> bool {
-    std::ptr::eq(listed.as_ptr(), Arc::as_ptr(pod))
+fn is(listed: &Weak<dyn CapMember>, pool: &Arc<dyn CapMember>) -> bool {
+    addr_eq(listed.as_ptr(), Arc::as_ptr(pool))
 }

@@ -1,53 +1,61 @@
-//! [`Slots`]: the heart of a pod's pool, as a state machine. Events in, decisions out; no await, no clock, no socket.
+//! [`Slots`]: the pool of one endpoint as a state machine. Events in, decisions out; no await, no
+//! clock, no socket.
 //!
-//! It counts connections (idle, lent, being dialled), keeps the idle ones newest first, and the waiters first come first
-//! served. The rules:
+//! It counts connections (idle, checked out, being dialled), keeps the idle ones newest first, and
+//! the waiters in the order in which they came. The rules:
 //!
-//! * An idle connection goes to the caller at once: newest first, so that what is not needed grows old and expires.
-//! * A waiter is never overtaken: while anybody waits, a connection that comes back goes to whoever has waited longest.
-//! * A dial is started for a waiter that no dial under way will serve, while the limits allow. Whatever comes first, a returned
-//!   connection or a finished dial, serves the first waiter.
-//! * A waiter waits only for something that can still come. When a dial fails and nothing else can come, it is told.
-//! * A connection lent before [`close`](Slots::close) or [`sweep`](Slots::sweep) is not kept when it comes back.
-//! * A connection that is too old is replaced first and closed then; only at the limit it is the other way round.
+//! * An idle connection goes to the caller at once, the newest first, so that surplus connections
+//!   grow old and expire.
+//! * A waiter is never overtaken: while a caller waits, a returned connection goes to the one that
+//!   has waited longest.
+//! * A dial is started for a waiter that no dial under way will serve, while the limits allow it. A
+//!   returned connection or a finished dial, whichever is first, serves the first waiter.
+//! * A waiter waits only for something that can still come. When a dial fails and nothing else can
+//!   come, the waiter is told.
+//! * A connection checked out before [`close`](Slots::close) or
+//!   [`invalidate_idle`](Slots::invalidate_idle) is not kept when it is returned.
+//! * A connection that is too old is closed after it was replaced; only at the limit it is closed
+//!   before.
 //!
-//! The rules for connections that nobody uses are in `upkeep.rs`, those for shared ones in `sharing.rs`. The caller holds the lock;
-//! it must drop connections, wake waiters and start dials *outside*, so everything is handed out by value ([`Effects`],
-//! [`Placed`]).
+//! The rules for unused connections are in `maintain.rs`, those for multiplexed ones in
+//! `multiplexing.rs`. The caller holds the lock; it must drop connections, wake waiters and start
+//! dials *outside* of it, so everything is returned by value ([`Effects`], [`Placed`]).
 
-mod sharing;
-mod terms;
-mod upkeep;
+mod maintain;
+mod multiplexing;
+mod permits;
+mod types;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use headless_core::Timestamp;
 
-pub use self::terms::ClosedBy;
-pub(crate) use self::terms::{
-    Checkout, CloseReason, Counts, Effects, End, Inspect, Limits, Permits, Placed, Slot, Ticket, Wait,
+pub(crate) use self::permits::Permits;
+pub use self::types::ClosedBy;
+pub(crate) use self::types::{
+    Checkout, CloseReason, Counts, Effects, End, Inspect, Limits, Placed, Slot, Ticket, Wait,
 };
 
-/// The connections of one pod. `T` is a connection, `W` stands for a waiter.
+/// The connections to one endpoint. `T` is a connection, `W` stands for a waiter.
 #[derive(Debug)]
 pub(crate) struct Slots<T, W> {
     limits: Limits,
-    /// Shared by all pods, if there is a limit for all.
+    /// Those of all endpoints of the balancer, if there is one limit for all.
     permits: Option<Arc<Permits>>,
-    /// Exclusive connections nobody uses; the newest is last.
+    /// Unused exclusive connections; the newest is last.
     idle: Vec<Idle<T>>,
-    /// Shared connections, in use or not.
-    shared: Vec<Shared<T>>,
-    /// Exclusive connections lent.
-    lent: usize,
+    /// Multiplexed connections, in use or not.
+    multiplexed: Vec<MultiplexedConn<T>>,
+    /// Exclusive connections checked out.
+    checked_out: usize,
     connecting: usize,
     replacement: Replacement,
     waiters: VecDeque<(Ticket, W)>,
     next_ticket: u64,
     next_id: u64,
-    /// Connections lent in an older era are not kept.
-    era: u32,
+    /// The pool generation: connections checked out in an older one are not kept.
+    generation: u32,
     closed: bool,
     opened: u64,
     closed_by: ClosedBy,
@@ -59,32 +67,34 @@ struct Idle<T> {
     retire_at: Timestamp,
     /// Last used.
     since: Timestamp,
-    /// Last known to be alive: used, or checked.
+    /// Last known to be alive: used or validated.
     proven: Timestamp,
 }
 
 #[derive(Debug)]
-struct Shared<T> {
+struct MultiplexedConn<T> {
     conn: T,
     id: u64,
-    /// Handles lent.
+    /// Streams checked out.
     streams: usize,
     retire_at: Timestamp,
     since: Timestamp,
     proven: Timestamp,
-    /// Lends no more; goes when the last handle comes back.
-    doomed: Option<CloseReason>,
+    /// Takes no more streams; reaped when the last one has ended.
+    closing: Option<CloseReason>,
 }
 
-/// The connection that will take the place of one that is too old. One at a time, so that a pod is not dialled in bursts.
+/// The connection that replaces one that is too old. One at a time, so that an endpoint is not
+/// dialled in bursts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Replacement {
     None,
-    /// The next dial to end brings it.
+    /// The next dial that ends is the replacement.
     Dialling,
-    /// It is there; the next connection found too old goes.
+    /// It is there; the next connection found too old is closed.
     Ready,
-    /// There was no room for it: the old one goes first. It is dialled then, and while it is, nothing else is replaced.
+    /// There was no room for it: the old one is closed first, then the replacement is dialled, and
+    /// meanwhile nothing else is replaced.
     Owed,
 }
 
@@ -94,22 +104,22 @@ impl<T, W> Slots<T, W> {
             limits,
             permits,
             idle: Vec::new(),
-            shared: Vec::new(),
-            lent: 0,
+            multiplexed: Vec::new(),
+            checked_out: 0,
             connecting: 0,
             replacement: Replacement::None,
             waiters: VecDeque::new(),
             next_ticket: 0,
             next_id: 0,
-            era: 0,
+            generation: 0,
             closed: false,
             opened: 0,
             closed_by: ClosedBy::default(),
         }
     }
 
-    /// [`checkout`](Self::checkout) in the usual case: an exclusive connection that is idle, alive and fresh. Whoever waits was here
-    /// first, but while anybody waits nothing is idle.
+    /// [`checkout`](Self::checkout) in the usual case: an exclusive connection that is idle, alive
+    /// and fresh. Waiters come first, but while one waits, nothing is idle.
     #[inline]
     pub(crate) fn take_idle(
         &mut self,
@@ -121,37 +131,38 @@ impl<T, W> Slots<T, W> {
             return None;
         }
         let Idle { conn, retire_at, .. } = self.idle.pop()?;
-        self.lent += 1;
+        self.checked_out += 1;
         Some((conn, self.exclusive(retire_at)))
     }
 
-    /// A caller wants a connection. With `may_check`, one that must be checked first is lent too; without, it stays.
+    /// A caller needs a connection. One that must be validated first is checked out only with
+    /// `may_validate`.
     pub(crate) fn checkout(
         &mut self,
         now: Timestamp,
-        may_check: bool,
+        may_validate: bool,
         inspect: &impl Inspect<T>,
         out: &mut Effects<T>,
     ) -> Checkout<T> {
-        // Whoever waits was here first.
+        // Waiters come first.
         if !self.waiters.is_empty() {
             return Checkout::Miss;
         }
         if self.limits.streams > 1 {
-            return self.checkout_stream(now, may_check, inspect, out);
+            return self.checkout_stream(now, may_validate, inspect, out);
         }
         while let Some(idle) = self.idle.pop() {
             let stale = self.limits.is_stale(idle.proven, || now);
-            if stale && !may_check {
+            if stale && !may_validate {
                 self.idle.push(idle);
                 return Checkout::Miss;
             }
             if inspect.is_reusable(&idle.conn) {
-                self.lent += 1;
+                self.checked_out += 1;
                 let slot = self.exclusive(idle.retire_at);
                 return match stale {
-                    false => Checkout::Lend(idle.conn, slot),
-                    true => Checkout::Check(idle.conn, slot),
+                    false => Checkout::Ready(idle.conn, slot),
+                    true => Checkout::Validate(idle.conn, slot),
                 };
             }
             self.gone(CloseReason::Ended, 1);
@@ -160,7 +171,7 @@ impl<T, W> Slots<T, W> {
         self.nothing()
     }
 
-    /// The caller waits as `waiter`.
+    /// The caller joins the queue as `waiter`.
     pub(crate) fn wait(&mut self, waiter: W, out: &mut Effects<T>) -> Wait {
         if self.waiters.len() >= self.limits.waiters {
             return Wait::Refused;
@@ -172,31 +183,32 @@ impl<T, W> Slots<T, W> {
         Wait::Queued(ticket)
     }
 
-    /// The waiter has left. If its connection was handed over already, that one comes back by itself.
+    /// The waiter has left. A connection that was handed to it already is returned by itself.
     pub(crate) fn leave(&mut self, ticket: Ticket) {
         if let Ok(index) = self.waiters.binary_search_by_key(&ticket, |(ticket, _)| *ticket) {
             self.waiters.remove(index);
         }
     }
 
-    /// Whether a lent connection comes back in the usual way: it is exclusive, it stays, and nobody waits for it.
+    /// Whether a connection returns in the usual way: it is exclusive, it stays, and no caller
+    /// waits.
     #[inline]
     pub(crate) fn keeps(&self, slot: Slot, now: Timestamp) -> bool {
         match slot {
-            Slot::Exclusive { era, retire_at } => {
-                era == self.era && now < retire_at && self.waiters.is_empty() && !self.starves()
+            Slot::Exclusive { generation, retire_at } => {
+                generation == self.generation && now < retire_at && self.waiters.is_empty() && !self.is_awaited()
             }
             Slot::Stream(_) => false,
         }
     }
 
-    /// [`put_back`](Self::put_back) of what it [`keeps`](Self::keeps).
+    /// [`return_conn`](Self::return_conn) of what it [`keeps`](Self::keeps).
     #[inline]
-    pub(crate) fn put_back_idle(&mut self, conn: T, slot: Slot, now: Timestamp) {
+    pub(crate) fn return_idle(&mut self, conn: T, slot: Slot, now: Timestamp) {
         let Slot::Exclusive { retire_at, .. } = slot else {
             return;
         };
-        self.lent -= 1;
+        self.checked_out -= 1;
         self.rest(conn, retire_at, now);
     }
 
@@ -211,8 +223,8 @@ impl<T, W> Slots<T, W> {
         });
     }
 
-    /// A lent connection or stream has ended.
-    pub(crate) fn put_back(
+    /// The use of a connection or stream has ended.
+    pub(crate) fn return_conn(
         &mut self,
         conn: T,
         slot: Slot,
@@ -222,15 +234,17 @@ impl<T, W> Slots<T, W> {
         out: &mut Effects<T>,
     ) -> Placed<T, W> {
         match slot {
-            Slot::Exclusive { era, retire_at } => self.put_back_exclusive(conn, (era, retire_at), end, now, out),
-            Slot::Stream(id) => self.put_back_stream(conn, id, end, now, inspect, out),
+            Slot::Exclusive { generation, retire_at } => {
+                self.return_exclusive(conn, (generation, retire_at), end, now, out)
+            }
+            Slot::Stream(id) => self.return_stream(conn, id, end, now, inspect, out),
         }
     }
 
-    fn put_back_exclusive(
+    fn return_exclusive(
         &mut self,
         conn: T,
-        (era, retire_at): (u32, Timestamp),
+        (generation, retire_at): (u32, Timestamp),
         end: End,
         now: Timestamp,
         out: &mut Effects<T>,
@@ -238,13 +252,13 @@ impl<T, W> Slots<T, W> {
         let reason = match end {
             End::Close(reason) => Some(reason),
             End::Keep if self.closed => Some(CloseReason::Removed),
-            End::Keep if era != self.era => Some(CloseReason::Invalidated),
-            End::Keep if self.waiters.is_empty() && self.starves() => Some(CloseReason::Evicted),
+            End::Keep if generation != self.generation => Some(CloseReason::Invalidated),
+            End::Keep if self.waiters.is_empty() && self.is_awaited() => Some(CloseReason::Evicted),
             End::Keep if now >= retire_at && !self.stays(out) => Some(CloseReason::Lifetime),
             End::Keep => None,
         };
-        // Not before: while it may stay, its place is not free for its replacement.
-        self.lent -= 1;
+        // Only now: as long as it may stay, its place is not free for its replacement.
+        self.checked_out -= 1;
         match reason {
             None => self.place_exclusive(conn, retire_at, now),
             Some(reason) => {
@@ -255,7 +269,8 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// A dial has succeeded. A shared connection is kept; [`serve`](Self::serve) gives its streams to those who wait.
+    /// A dial has succeeded. A multiplexed connection is kept; [`serve`](Self::serve) hands its
+    /// streams to the waiters.
     pub(crate) fn dialled(
         &mut self,
         conn: T,
@@ -274,25 +289,25 @@ impl<T, W> Slots<T, W> {
             self.start_dials(out);
             placed
         } else {
-            self.shared.push(Shared {
+            self.multiplexed.push(MultiplexedConn {
                 conn,
                 id: self.next_id,
                 streams: 0,
                 retire_at,
                 since: now,
                 proven: now,
-                doomed: None,
+                closing: None,
             });
             self.next_id += 1;
             Placed::Kept
         };
         self.replaced(now, out);
-        // More may be wanted idle than may be dialled at a time.
+        // The minimum may be more than may be dialled at a time.
         self.refill(out);
         placed
     }
 
-    /// A dial has failed. Returns the waiters for whom nothing can come any more.
+    /// A dial has failed. Returns the waiters that nothing can serve any more.
     pub(crate) fn dial_failed(&mut self) -> Vec<W> {
         self.connecting -= 1;
         if let Some(permits) = &self.permits {
@@ -303,7 +318,7 @@ impl<T, W> Slots<T, W> {
         }
         let can_come = self.connecting * self.limits.streams + self.in_use();
         let stay = self.waiters.len().min(can_come);
-        // Those who came last leave first: the others were there when there was hope.
+        // The last to come are the first to leave the queue.
         self.waiters
             .split_off(stay)
             .into_iter()
@@ -315,13 +330,13 @@ impl<T, W> Slots<T, W> {
     pub(crate) fn start_dials(&mut self, out: &mut Effects<T>) {
         while self.waiters.len() > self.connecting * self.limits.streams {
             if !self.start_dial(out) {
-                out.starved |= self.has_room();
+                out.needs_permit |= self.has_room();
                 break;
             }
         }
     }
 
-    /// Starts one dial more, whoever it is for, if the limits allow.
+    /// Starts one more dial, if the limits allow.
     pub(crate) fn start_dial(&mut self, out: &mut Effects<T>) -> bool {
         let may = self.has_room() && self.permits.as_ref().is_none_or(|permits| permits.take());
         out.dials += usize::from(may);
@@ -329,7 +344,7 @@ impl<T, W> Slots<T, W> {
         may
     }
 
-    /// Whether the pod's own limits allow one more dial.
+    /// Whether the endpoint's own limits allow one more dial.
     pub(crate) fn has_room(&self) -> bool {
         !self.closed && self.connecting < self.limits.dials && self.size() < self.limits.connections
     }
@@ -342,16 +357,16 @@ impl<T, W> Slots<T, W> {
         self.closed
     }
 
-    /// Requests under way: exclusive connections and streams lent.
+    /// Requests under way: exclusive connections and streams checked out.
     pub(crate) fn in_use(&self) -> usize {
-        self.lent + self.shared.iter().map(|shared| shared.streams).sum::<usize>()
+        self.checked_out + self.multiplexed.iter().map(|entry| entry.streams).sum::<usize>()
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let idle_shared = self.shared.iter().filter(|shared| shared.streams == 0).count();
+        let idle_multiplexed = self.multiplexed.iter().filter(|entry| entry.streams == 0).count();
         Counts {
-            idle: self.idle.len() + idle_shared,
-            busy: self.lent + self.shared.len() - idle_shared,
+            idle: self.idle.len() + idle_multiplexed,
+            busy: self.checked_out + self.multiplexed.len() - idle_multiplexed,
             connecting: self.connecting,
             waiting: self.waiters.len(),
             opened: self.opened,
@@ -359,9 +374,9 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// Connections that exist or are being made.
+    /// Connections that exist or are being dialled.
     fn size(&self) -> usize {
-        self.idle.len() + self.shared.len() + self.lent + self.connecting
+        self.idle.len() + self.multiplexed.len() + self.checked_out + self.connecting
     }
 
     fn nothing(&self) -> Checkout<T> {
@@ -373,26 +388,26 @@ impl<T, W> Slots<T, W> {
 
     fn exclusive(&self, retire_at: Timestamp) -> Slot {
         Slot::Exclusive {
-            era: self.era,
+            generation: self.generation,
             retire_at,
         }
     }
 
     #[inline]
-    fn starves(&self) -> bool {
-        self.permits.as_ref().is_some_and(|permits| permits.starves())
+    fn is_awaited(&self) -> bool {
+        self.permits.as_ref().is_some_and(|permits| permits.is_awaited())
     }
 
     fn place_exclusive(&mut self, conn: T, retire_at: Timestamp, now: Timestamp) -> Placed<T, W> {
         if let Some((_, waiter)) = self.waiters.pop_front() {
-            self.lent += 1;
+            self.checked_out += 1;
             return Placed::Hand(waiter, conn, self.exclusive(retire_at));
         }
         self.rest(conn, retire_at, now);
         Placed::Kept
     }
 
-    /// Connections have left the pool: the one place that counts them out.
+    /// Connections have left the pool. The only place that counts this.
     fn gone(&mut self, reason: CloseReason, connections: usize) {
         self.closed_by.count(reason, connections);
         if let Some(permits) = &self.permits {

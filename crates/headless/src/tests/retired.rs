@@ -1,14 +1,14 @@
-//! What was replaced is freed by the writer, however a request and a replacement fall together: a request never pays for a set. And
-//! what is kept from view to view survives a rule that panics.
+//! What was replaced is freed by the writer, however a request and a replacement fall together: a
+//! request never pays for a set. And what is kept from view to view survives a rule that panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
-use headless_core::{Endpoint, Generation, Outcome, RoleRule, Route, Snapshot, StaticList, Timestamp};
+use headless_core::{Diff, Endpoint, Outcome, RoleRule, Route, Snapshot, StaticList, Timestamp};
 
 use super::stress::{Nothing, endpoint};
 use crate::backend::Backend;
-use crate::driver::Subscriber;
+use crate::discovery::Subscriber;
 use crate::view::View;
 use crate::{Balancer, Discovery};
 
@@ -21,16 +21,17 @@ async fn balancer() -> Balancer<Nothing> {
 
 /// Replaces all pods by another one.
 fn replace(balancer: &Balancer<Nothing>) {
-    let other = Snapshot::new(Generation::default().next(), [endpoint(1)]);
-    balancer.shared.apply(&Arc::new(other));
+    let current = balancer.discovery().snapshot();
+    let other = Snapshot::new(current.generation().next(), [endpoint(1)]);
+    balancer.state.apply(&other, &Diff::between(&current, &other));
 }
 
-fn sweep(balancer: &Balancer<Nothing>) {
-    balancer.shared.sweep(Timestamp::ZERO);
+fn maintain(balancer: &Balancer<Nothing>) {
+    balancer.state.maintain(Timestamp::ZERO);
 }
 
 fn current(balancer: &Balancer<Nothing>) -> (Weak<View<Nothing>>, Weak<Backend<Nothing>>) {
-    let view = balancer.shared.view.load();
+    let view = balancer.state.reconciler.view();
     (Arc::downgrade(&view), Arc::downgrade(&view.backends[0]))
 }
 
@@ -46,13 +47,13 @@ async fn without_a_reader_a_replaced_view_is_freed_at_once() {
 async fn a_reader_that_holds_a_view_through_its_replacement_does_not_free_it() {
     let balancer = balancer().await;
     let (view, backend) = current(&balancer);
-    let reading = balancer.shared.view.load();
+    let reading = balancer.state.reconciler.view();
     replace(&balancer);
-    sweep(&balancer);
-    assert_eq!(reading.backends.len(), 1, "it is whole while somebody reads it");
+    maintain(&balancer);
+    assert_eq!(reading.backends.len(), 1, "it is whole while a reader has it");
     drop(reading);
     assert_eq!(view.strong_count(), 1, "the writer has it, not the reader");
-    sweep(&balancer);
+    maintain(&balancer);
     assert_eq!((view.strong_count(), backend.strong_count()), (0, 0));
 }
 
@@ -60,7 +61,7 @@ async fn a_reader_that_holds_a_view_through_its_replacement_does_not_free_it() {
 async fn the_next_replacement_frees_what_was_held_at_the_last_one() {
     let balancer = balancer().await;
     let (view, backend) = current(&balancer);
-    let reading = balancer.shared.view.load();
+    let reading = balancer.state.reconciler.view();
     replace(&balancer);
     drop(reading);
     balancer.set_roles(RoleRule::default());
@@ -68,7 +69,7 @@ async fn the_next_replacement_frees_what_was_held_at_the_last_one() {
 }
 
 #[tokio::test]
-async fn the_last_request_of_a_pod_that_left_does_not_free_it() {
+async fn the_last_request_of_an_endpoint_that_left_does_not_free_it() {
     let balancer = balancer().await;
     let (view, backend) = current(&balancer);
     let pick = balancer.pick(Route::any()).expect("there is a pod");
@@ -76,19 +77,19 @@ async fn the_last_request_of_a_pod_that_left_does_not_free_it() {
     assert_eq!(view.strong_count(), 0, "the request has its pod, not the view");
     pick.finish(Outcome::Success);
     assert_eq!(backend.strong_count(), 1, "the writer has it, not the request");
-    sweep(&balancer);
+    maintain(&balancer);
     assert_eq!(backend.strong_count(), 0);
 }
 
 #[tokio::test]
-async fn a_rule_that_panics_leaves_the_pods_as_they_were_and_the_next_change_knows_them() {
+async fn a_rule_that_panics_leaves_the_endpoints_as_they_were() {
     let balancer = balancer().await;
     let (_, backend) = current(&balancer);
     let backend = backend.upgrade().expect("it is in the view");
     let no_rule = RoleRule::external(|_| panic!("a rule of the user's"));
     assert!(catch_unwind(AssertUnwindSafe(|| balancer.set_roles(no_rule))).is_err());
-    assert!(Arc::ptr_eq(&balancer.shared.view.load().backends[0], &backend));
+    assert!(Arc::ptr_eq(&balancer.state.reconciler.view().backends[0], &backend));
     replace(&balancer);
-    assert_eq!(*balancer.shared.view.load().backends[0].endpoint, *endpoint(1));
-    assert!(backend.is_removed(), "it left like any other");
+    assert_eq!(*balancer.state.reconciler.view().backends[0].endpoint, *endpoint(1));
+    assert!(backend.pool.is_closed(), "it left like any other");
 }

@@ -1,14 +1,13 @@
-//! Invariant I2 under fire: while one thread replaces the set as fast as it can, two threads pick; no pick is ever outside the
-//! set in force before it or the one after it.
+//! Invariant I2 under fire: while one thread replaces the set as fast as it can, two threads pick;
+//! no pick is ever outside the set in force before it or the one after it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use headless_core::policy::{Excluded, Policy, PowerOfTwo, Random, RoundRobin};
-use headless_core::{Connect, Endpoint, Generation, Route, Snapshot, StaticList};
+use headless_core::{Connect, Diff, Endpoint, Route, Snapshot, StaticList};
 
-use crate::driver::Subscriber;
 use crate::{Balancer, Discovery};
 
 pub(super) struct Nothing;
@@ -22,7 +21,8 @@ impl Connect for Nothing {
     }
 }
 
-/// Set `g` holds the endpoints `g..g + 1000`: every change removes the oldest and adds one, each is in 1000 sets in a row.
+/// Set `g` holds the endpoints `g..g + 1000`: every change removes the oldest and adds one, each is
+/// in 1000 sets in a row.
 pub(super) fn endpoint(number: u64) -> Arc<Endpoint> {
     let [.., a, b, c] = number.to_be_bytes();
     Arc::new(Endpoint::new(([10, a, b, c], 80).into()))
@@ -53,7 +53,8 @@ fn picks_stay_within_the_current_or_previous_set(policy: impl Policy) {
             .unwrap();
         Balancer::builder(discovery, Nothing).policy(policy).build().unwrap()
     });
-    // `begun` is raised before a set is applied, `done` after: at any time the view is one of sets done..=begun.
+    // `begun` is raised before a set is applied, `done` after: at any time the view is one of sets
+    // done..=begun.
     let (begun, done) = (AtomicU64::new(0), AtomicU64::new(0));
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -74,7 +75,8 @@ fn picks_stay_within_the_current_or_previous_set(policy: impl Policy) {
             .collect();
         scope.spawn(|| {
             let mut window: std::collections::VecDeque<_> = (0..SIZE).map(endpoint).collect();
-            let mut generation = Generation::default().next();
+            let mut current = Snapshot::clone(&balancer.discovery().snapshot());
+            let mut generation = current.generation();
             for set in 1.. {
                 if stop.load(Ordering::Relaxed) {
                     return;
@@ -83,9 +85,9 @@ fn picks_stay_within_the_current_or_previous_set(policy: impl Policy) {
                 window.push_back(endpoint(set + SIZE - 1));
                 generation = generation.next();
                 begun.store(set, Ordering::SeqCst);
-                balancer
-                    .shared
-                    .apply(&Arc::new(Snapshot::new(generation, window.iter().cloned())));
+                let next = Snapshot::new(generation, window.iter().cloned());
+                balancer.state.reconciler.apply(&next, &Diff::between(&current, &next));
+                current = next;
                 done.store(set, Ordering::SeqCst);
             }
         });
@@ -102,12 +104,8 @@ fn picks_stay_within_the_current_or_previous_set(policy: impl Policy) {
 }
 
 fn pick(balancer: &Balancer<Nothing>) -> u64 {
-    number(
-        balancer
-            .choose_endpoint(Route::any(), Excluded::NONE)
-            .as_deref()
-            .expect("the set is never empty"),
-    )
+    let choice = balancer.choose(Route::any(), Excluded::NONE);
+    number(&choice.expect("the set is never empty").in_flight.on().endpoint)
 }
 
 #[test]

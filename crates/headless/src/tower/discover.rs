@@ -15,41 +15,47 @@ use headless_core::{BoxFuture, Diff, Endpoint, EndpointKey, Snapshot};
 use crate::discovery::Discovery;
 use crate::error::Closed;
 
-/// The pods of a Service as they come and go: first all that are there, then every change.
+/// The endpoints of a Service as they come and go: first all that are there, then every change.
 ///
-/// A change of the set arrives as inserts before removes: a consumer that follows the stream never has fewer pods than both the
-/// old and the new set have in common, and is never empty because all addresses changed. Changes that happen faster than the
-/// stream is read are merged; a pod that comes and goes unread is not seen. The key is who the pod is (name, address, port), so
-/// an insert never replaces: a pod with a new address is another key.
+/// A change of the set arrives as inserts before removes: a consumer that follows the stream never
+/// has fewer endpoints than the old and the new set have in common, and is never empty because all
+/// addresses changed. Changes that happen faster than the stream is read are merged; an endpoint
+/// that comes and goes unread is not seen. The key is the identity of the endpoint (pod name,
+/// address, port), so an insert never replaces: a pod with a new address has another key.
 ///
 /// Keeps the watch alive. Ends when the watch does, which takes a panic or the end of the runtime.
 ///
 /// # tonic
 ///
-/// tonic's `Channel::balance_channel` takes changes of tonic's own type from an mpsc channel. This crate does not depend on
-/// tonic; a task translates:
+/// tonic's `Channel::balance_channel` takes changes of tonic's own type from an mpsc channel. This
+/// crate does not depend on tonic; a task translates:
 ///
 /// ```
 /// # mod tonic {
 /// #     #[derive(Debug)] pub enum Change<K, V> { Insert(K, V), Remove(K) }
 /// #     #[derive(Debug)] pub struct Endpoint(String);
-/// #     impl Endpoint { pub fn from_shared(uri: String) -> Result<Self, std::convert::Infallible> { Ok(Self(uri)) } }
+/// #     impl Endpoint {
+/// #         pub fn from_shared(uri: String) -> Result<Self, std::convert::Infallible> {
+/// #             Ok(Self(uri))
+/// #         }
+/// #     }
 /// # }
 /// # use tokio::sync::mpsc::Sender;
 /// use headless::{EndpointKey, tower::{Change, Changes}};
 ///
-/// // In real life: use tonic::transport::{Endpoint, channel::Change as TonicChange};
+/// // In a program: use tonic::transport::{Endpoint, channel::Change as TonicChange};
 /// # use tonic::{Endpoint, Change as TonicChange};
-/// async fn feed(mut changes: Changes, pods: Sender<TonicChange<EndpointKey, Endpoint>>) {
+/// async fn forward(mut changes: Changes, endpoints: Sender<TonicChange<EndpointKey, Endpoint>>) {
 ///     while let Some(change) = changes.next().await {
 ///         let change = match change {
-///             Change::Insert(key, pod) => match Endpoint::from_shared(format!("http://{}", pod.addr())) {
-///                 Ok(endpoint) => TonicChange::Insert(key, endpoint),
-///                 Err(_) => continue,
-///             },
+///             Change::Insert(key, pod) => {
+///                 let uri = format!("http://{}", pod.addr());
+///                 let Ok(endpoint) = Endpoint::from_shared(uri) else { continue };
+///                 TonicChange::Insert(key, endpoint)
+///             }
 ///             Change::Remove(key) => TonicChange::Remove(key),
 ///         };
-///         if pods.send(change).await.is_err() {
+///         if endpoints.send(change).await.is_err() {
 ///             return; // the channel is gone
 ///         }
 ///     }
@@ -59,30 +65,31 @@ use crate::error::Closed;
 /// # let pods = vec![headless::Endpoint::new(([127, 0, 0, 1], 80).into())];
 /// # let web = headless::Discovery::builder(headless::StaticList::new("web", pods)).start().await?;
 /// # let (sender, mut receiver) = tokio::sync::mpsc::channel(8);
-/// # let task = tokio::spawn(feed(Changes::new(web), sender));
+/// # let task = tokio::spawn(forward(Changes::new(web), sender));
 /// # assert!(matches!(receiver.recv().await, Some(TonicChange::Insert(..))));
 /// # task.abort();
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// A channel per pod under [`DiscoveryLayer::shared`](super::DiscoveryLayer::shared) does without tonic's balancer and its buffer.
+/// A channel per endpoint under [`DiscoveryLayer::multiplexed`](super::DiscoveryLayer::multiplexed)
+/// needs neither tonic's balancer nor its buffer.
 pub struct Changes {
     service: String,
-    /// What the consumer knows, once `queue` is read.
-    known: Arc<Snapshot>,
+    /// What the consumer has been told, once `queue` is read.
+    reported: Arc<Snapshot>,
     queue: VecDeque<Change<EndpointKey, Arc<Endpoint>>>,
     /// Waits for the next snapshot, with the handle it waits on. None when the watch has ended.
     waiting: Option<BoxFuture<'static, Changed>>,
 }
 
 impl Changes {
-    /// The pods of `discovery`, from now on.
+    /// Returns the endpoints of `discovery` as a stream of changes, from now on.
     #[must_use]
     pub fn new(discovery: Discovery) -> Self {
         let mut changes = Self {
             service: discovery.service().to_owned(),
-            known: Arc::default(),
+            reported: Arc::default(),
             queue: VecDeque::new(),
             waiting: None,
         };
@@ -91,7 +98,7 @@ impl Changes {
         changes
     }
 
-    /// The next change; `None` when the watch has ended.
+    /// Returns the next change; `None` when the watch has ended.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
@@ -100,12 +107,12 @@ impl Changes {
     }
 
     fn follow(&mut self, snapshot: Arc<Snapshot>) {
-        let diff = Diff::between(&self.known, &snapshot);
-        let insert = |pod: Arc<Endpoint>| Change::Insert(pod.key().clone(), pod);
-        let remove = |pod: Arc<Endpoint>| Change::Remove(pod.key().clone());
-        self.queue.extend(diff.added.into_iter().map(insert));
-        self.queue.extend(diff.removed.into_iter().map(remove));
-        self.known = snapshot;
+        let diff = Diff::between(&self.reported, &snapshot);
+        let insert = |pod: &Arc<Endpoint>| Change::Insert(pod.key().clone(), Arc::clone(pod));
+        let remove = |pod: &Arc<Endpoint>| Change::Remove(pod.key().clone());
+        self.queue.extend(diff.added().iter().map(insert));
+        self.queue.extend(diff.removed().iter().map(remove));
+        self.reported = snapshot;
     }
 }
 
@@ -140,16 +147,16 @@ impl fmt::Debug for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Changes")
             .field("service", &self.service)
-            .field("known", &self.known.len())
+            .field("known", &self.reported.len())
             .field("queued", &self.queue.len())
             .finish_non_exhaustive()
     }
 }
 
-/// [`Changes`] with a service made for each pod: a stream that is tower's `Discover`.
+/// [`Changes`] with a service made for each endpoint: a stream that is tower's `Discover`.
 ///
-/// For `tower::balance::p2c::Balance`, and whatever else takes a `Discover`. What they do with it is theirs: they choose before
-/// the request is known, and one task has to own them.
+/// For `tower::balance::p2c::Balance`, and all else that takes a `Discover`. Such balancers choose
+/// before the request is known, and one task has to own them.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -161,7 +168,10 @@ impl fmt::Debug for Changes {
 /// let web = Discovery::builder(StaticList::new("web", pods)).start().await?;
 /// let discover = Discover::new(web, |pod| {
 ///     let addr = pod.addr();
-///     Constant::new(service_fn(move |line: String| async move { Ok::<_, tower::BoxError>(format!("{addr} {line}")) }), 0)
+///     let answer = move |line: String| async move {
+///         Ok::<_, tower::BoxError>(format!("{addr} {line}"))
+///     };
+///     Constant::new(service_fn(answer), 0)
 /// });
 /// let mut balance = Balance::new(discover);
 /// assert_eq!(balance.ready().await?.call("hello".to_owned()).await?, "10.0.0.7:80 hello");
@@ -174,8 +184,9 @@ pub struct Discover<F> {
 }
 
 impl<F> Discover<F> {
-    /// The pods of `discovery`, from now on, each with the service that `make` makes for it. A service is not connected yet, or
-    /// connects by itself (`tower::reconnect`, a lazy channel): nothing here waits for it.
+    /// Returns the endpoints of `discovery`, from now on, each with the service that `make` makes
+    /// for it. The service connects by itself (`tower::reconnect`, a lazy channel): nothing here
+    /// waits for it.
     #[must_use]
     pub fn new<S>(discovery: Discovery, make: F) -> Self
     where

@@ -1,4 +1,5 @@
-//! [`Error`]: why a call through [`Balanced`](super::Balanced) failed, and whether the request had left.
+//! [`Error`]: why a call through [`Balanced`](super::Balanced) failed, and whether the request had
+//! left.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,41 +13,44 @@ use crate::error::{AcquireError, BuildError};
 
 /// A call failed. `E` is the error of the made services.
 ///
-/// It is a [`std::error::Error`] when `E` is one. If `E` is a boxed error, which is none, layers that want `Into<BoxError>` are
-/// satisfied by `map_err(headless::tower::Error::into_boxed)` between them and this one.
+/// It is a [`std::error::Error`] when `E` is one. A boxed error is none; for layers that need
+/// `Into<BoxError>`, put `map_err(headless::tower::Error::into_boxed)` between them and this one.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum Error<E> {
-    /// The layer cannot work as configured; every call says so. [`try_layer`](super::DiscoveryLayer::try_layer) says it early.
+    /// The layer cannot work as configured, and every call fails.
+    /// [`try_layer`](super::DiscoveryLayer::try_layer) reports it early.
     #[error(transparent)]
     Build(BuildError),
-    /// No pod could be had.
+    /// No connection could be had.
     #[error(transparent)]
     Acquire(AcquireError),
-    /// The service of the chosen pod did not become ready in time. Its connection was closed.
+    /// The service of the chosen endpoint did not become ready in time. Its connection was closed.
     #[error("the service for {endpoint} was not ready within {waited:?}")]
     Timeout {
-        /// The pod.
+        /// The endpoint.
         endpoint: Arc<Endpoint>,
         /// How long this call waited for it to become ready.
         waited: Duration,
     },
-    /// Services said that they are dead before they were given the request, and no other connection could be had.
+    /// Services reported that they are dead before they got the request, and no other connection
+    /// could be had.
     #[error(transparent)]
     NotReady(E),
-    /// The service took the request and failed. Whether the pod has seen it is not known here.
+    /// The service took the request and failed. It is unknown whether the endpoint has seen it.
     #[error(transparent)]
     Service(E),
 }
 
 impl<E> Error<E> {
-    /// Whether the request provably never reached a service: whatever it does, it can be sent again.
+    /// Returns whether the request provably never reached a service: then it can be sent again,
+    /// whatever it does.
     #[must_use]
     pub const fn is_unsent(&self) -> bool {
         !matches!(self, Self::Service(_))
     }
 
-    /// The service's own error, if it is one.
+    /// Returns the service's own error, if it is one.
     #[must_use]
     pub fn into_inner(self) -> Option<E> {
         match self {
@@ -55,7 +59,7 @@ impl<E> Error<E> {
         }
     }
 
-    /// Forgets the type, as most layers of tower do.
+    /// Converts it into a boxed error, as most layers of tower do.
     #[must_use]
     pub fn into_boxed(self) -> BoxError
     where

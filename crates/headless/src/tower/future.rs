@@ -1,4 +1,5 @@
-//! [`ResponseFuture`]: lease → ready → call → outcome. With an idle connection nothing is boxed; only waiting is.
+//! [`ResponseFuture`]: lease → ready → call → outcome. With an idle connection nothing is boxed;
+//! only waiting is.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -11,28 +12,36 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-use super::service::Shared;
 use super::{Classify, Error};
-use crate::acquire_slow::Wanted;
-use crate::balancer::Choice;
+use crate::acquire_slow::EndpointFilter;
+use crate::balancer::{Balancer, Choice};
+use crate::error::BuildError;
 use crate::lease::Lease;
 
-/// How many connections a request is offered to before the error of the last one is its own. Each has said, before it took the
-/// request, that it is dead; three in a row are more than bad luck with idle connections.
+/// How many dead connections a request meets before the error of the last one is its own. Each said
+/// so before it took the request; three in a row are more than bad luck with idle connections.
 const ATTEMPTS: usize = 3;
 
 type ErrorOf<D, Req> = <<D as Connect>::Conn as Service<Req>>::Error;
 type Prepared<D, Req> = Result<Lease<D>, Error<ErrorOf<D, Req>>>;
 
+/// What the clones of a [`Balanced`](super::Balanced) and their calls share.
+pub(super) struct ServiceState<D: Connect, R, C> {
+    pub(super) balancer: Result<Balancer<D>, BuildError>,
+    pub(super) route: R,
+    pub(super) classify: C,
+}
+
 pin_project! {
-    /// The future of a call through [`Balanced`](super::Balanced). Holds the lease until the response is there.
+    /// The future of a call through [`Balanced`](super::Balanced). Holds the lease until the
+    /// response is there.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<Req, D, R, C>
     where
         D: Connect,
         D::Conn: Service<Req>,
     {
-        shared: Arc<Shared<D, R, C>>,
+        service: Arc<ServiceState<D, R, C>>,
         route: Route,
         request: Option<Req>,
         #[pin]
@@ -47,11 +56,12 @@ pin_project! {
         D: Connect,
         D::Conn: Service<Req>,
     {
-        // An idle connection was there. Its service has not been asked yet whether it is ready.
+        // An idle connection was there. Its service was not asked yet whether it is ready.
         Leased { lease: Option<Lease<D>> },
         // Something has to be waited for.
         Waiting { lease: BoxFuture<'static, Prepared<D, Req>> },
-        // The service has the request. Dropped in this order: whatever the response still holds, before its connection.
+        // The service has the request. Dropped in this order: what the response still holds, before
+        // its connection.
         Called {
             #[pin]
             response: <D::Conn as Service<Req>>::Future,
@@ -70,26 +80,26 @@ where
     R: Send + Sync + 'static,
     C: Send + Sync + 'static,
 {
-    pub(super) fn leased(shared: &Arc<Shared<D, R, C>>, route: Route, lease: Lease<D>, request: Req) -> Self {
-        Self::new(shared, route, request, State::Leased { lease: Some(lease) })
+    pub(super) fn leased(service: &Arc<ServiceState<D, R, C>>, route: Route, lease: Lease<D>, request: Req) -> Self {
+        Self::new(service, route, request, State::Leased { lease: Some(lease) })
     }
 
     #[cold]
     pub(super) fn waiting(
-        shared: &Arc<Shared<D, R, C>>,
+        service: &Arc<ServiceState<D, R, C>>,
         route: Route,
         choice: Option<Choice<D>>,
         request: Req,
     ) -> Self {
-        let lease = Box::pin(prepare(Arc::clone(shared), route, Start::Chosen(choice)));
-        Self::new(shared, route, request, State::Waiting { lease })
+        let lease = Box::pin(prepare(Arc::clone(service), route, Start::Chosen(choice)));
+        Self::new(service, route, request, State::Waiting { lease })
     }
 
-    fn new(shared: &Arc<Shared<D, R, C>>, route: Route, request: Req, state: State<Req, D>) -> Self {
-        let shared = Arc::clone(shared);
+    fn new(service: &Arc<ServiceState<D, R, C>>, route: Route, request: Req, state: State<Req, D>) -> Self {
+        let service = Arc::clone(service);
         let request = Some(request);
         Self {
-            shared,
+            service,
             route,
             request,
             state,
@@ -122,7 +132,7 @@ where
                     match start {
                         Ok(lease) => lease,
                         Err(start) => {
-                            let lease = Box::pin(prepare(Arc::clone(this.shared), *this.route, start));
+                            let lease = Box::pin(prepare(Arc::clone(this.service), *this.route, start));
                             this.state.set(State::Waiting { lease });
                             continue;
                         }
@@ -140,7 +150,7 @@ where
                     let lease = taken(lease);
                     // The response's future ends before the next request gets its connection.
                     this.state.set(State::Done);
-                    end(lease, this.shared.classify.classify(&result), result.is_err());
+                    end(lease, this.service.classify.classify(&result), result.is_err());
                     return Poll::Ready(result.map_err(Error::Service));
                 }
                 StateProj::Done => unreachable!("polled after it was done"),
@@ -153,7 +163,7 @@ where
     }
 }
 
-/// Tells the pool what became of the call: the table in [`Classify`].
+/// Ends the lease by the outcome of the call: the table in [`Classify`].
 fn end<D: Connect>(lease: Lease<D>, outcome: Outcome, is_error: bool) {
     match outcome {
         Outcome::Success => lease.finish(outcome),
@@ -165,7 +175,7 @@ fn end<D: Connect>(lease: Lease<D>, outcome: Outcome, is_error: bool) {
 
 /// Where the waiting begins.
 enum Start<D: Connect, E> {
-    /// The pod is chosen, if there was one to choose, and has no idle connection.
+    /// The endpoint is chosen, if there was one to choose, and has no idle connection.
     Chosen(Option<Choice<D>>),
     /// There is a connection, and its service is not ready yet.
     Leased(Lease<D>),
@@ -173,10 +183,10 @@ enum Start<D: Connect, E> {
     Dead(Lease<D>, E),
 }
 
-/// All that has to be waited for: a connection whose service is ready. Bounded by the acquire timeout, once to get a connection
-/// and once to have it ready (invariant I8).
+/// Waits for a connection with a service that is ready. Bounded by the acquire timeout, once to get
+/// a connection and once to have it ready (invariant I8).
 async fn prepare<Req, D, R, C>(
-    shared: Arc<Shared<D, R, C>>,
+    service: Arc<ServiceState<D, R, C>>,
     route: Route,
     start: Start<D, ErrorOf<D, Req>>,
 ) -> Prepared<D, Req>
@@ -184,11 +194,11 @@ where
     D: Connect,
     D::Conn: Service<Req>,
 {
-    let balancer = shared.balancer.as_ref().map_err(|error| Error::Build(error.clone()))?;
+    let balancer = service.balancer.as_ref().map_err(|error| Error::Build(error.clone()))?;
     let (mut lease, mut dead) = match start {
         Start::Chosen(choice) => (
             balancer
-                .acquire_slow(route, choice, Wanted::Any)
+                .acquire_slow(route, choice, EndpointFilter::Any)
                 .await
                 .map_err(Error::Acquire)?,
             None,
@@ -197,7 +207,7 @@ where
         Start::Dead(lease, error) => (lease, Some(error)),
     };
     let began = Instant::now();
-    let deadline = began + balancer.acquire_timeout();
+    let deadline = began + balancer.state.acquire_timeout;
     let mut tried = Vec::new();
     loop {
         let asked = match dead.take() {

@@ -1,6 +1,7 @@
 //! [`DiscoveryLayer`]: the settings of a balancer, as a [`Layer`] over a make-service.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,35 +9,41 @@ use headless_core::policy::{Policy, PowerOfTwo};
 use headless_core::{Connect, Outcome, RoleRule, Route};
 use tower_layer::Layer;
 
-use super::{AnyPod, Balanced, ErrorsFail, Exclusive, MakeConnector, Multiplexed};
+use super::{AnyEndpoint, Balanced, ErrorsFail, Exclusive, MakeConnector, Multiplexed};
 use crate::balancer::Balancer;
 use crate::discovery::Discovery;
 use crate::error::BuildError;
 use crate::pool::PoolConfig;
 
-/// Makes one service for all pods out of a make-service for one pod.
+/// Makes one service for all endpoints out of a make-service for one endpoint.
 ///
-/// The make-service takes an [`Endpoint`](crate::Endpoint) and gives a service connected to it; `tower::service_fn` makes one of
-/// an async function. `R` routes requests, `C` classifies responses, `K` says how a made service is shared: all three are set
-/// by methods, and need not be named.
+/// The make-service takes an [`Endpoint`](crate::Endpoint) and returns a service connected to it;
+/// `tower::service_fn` makes one of an async function. `R` routes requests, `C` classifies
+/// responses, `K` says whether a made service multiplexes: all three are set by methods, and need
+/// not be named.
 ///
-/// Nothing is spawned and nothing is awaited here: the watch is already running, and connections are opened when requests come.
-/// Each [`layer`](Layer::layer) has pools and a policy of its own; to share them, clone the service and not the layer.
+/// Nothing is spawned and nothing is awaited here: the watch is already running, and connections
+/// are opened when requests come. Each [`layer`](Layer::layer) has pools and a policy of its own;
+/// to share them, clone the service, not the layer.
 ///
 /// Shedding load, retrying and timing out belong outside, as other layers:
 ///
 /// ```no_run
-/// # use headless::{Discovery, Endpoint, Outcome, Route, policy::RoleAware, policy::RoundRobin, tower::DiscoveryLayer};
+/// # use std::task::{Context, Poll};
+/// # use headless::policy::{RoleAware, RoundRobin};
+/// # use headless::{Discovery, Endpoint, Outcome, Route, tower::DiscoveryLayer};
 /// # #[derive(Clone)] struct Query { sql: String }
 /// # struct Session;
 /// # impl tower::Service<Query> for Session {
 /// #     type Response = u64;
 /// #     type Error = std::io::Error;
 /// #     type Future = std::future::Ready<std::io::Result<u64>>;
-/// #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> { std::task::Poll::Ready(Ok(())) }
+/// #     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+/// #         Poll::Ready(Ok(()))
+/// #     }
 /// #     fn call(&mut self, _: Query) -> Self::Future { std::future::ready(Ok(1)) }
 /// # }
-/// # async fn dial(pod: Endpoint) -> std::io::Result<Session> { let _ = pod; Ok(Session) }
+/// # async fn connect(_: Endpoint) -> std::io::Result<Session> { Ok(Session) }
 /// # fn run(db: Discovery) -> Result<(), Box<dyn std::error::Error>> {
 /// use std::{io, time::Duration};
 /// use tower::{ServiceBuilder, service_fn};
@@ -54,7 +61,7 @@ use crate::pool::PoolConfig;
 ///         Err(_) => Outcome::Failure,
 ///         Ok(_) => Outcome::Success,
 ///     })
-///     .try_layer(service_fn(dial))?;
+///     .try_layer(service_fn(connect))?;
 /// let db = ServiceBuilder::new()
 ///     .load_shed()
 ///     .concurrency_limit(200)
@@ -65,18 +72,18 @@ use crate::pool::PoolConfig;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct DiscoveryLayer<R = AnyPod, C = ErrorsFail, K = Exclusive> {
+pub struct DiscoveryLayer<R = AnyEndpoint, C = ErrorsFail, K = Exclusive> {
     settings: Settings,
     route: R,
     classify: C,
     kind: K,
 }
 
-/// What does not depend on types.
+/// The settings that do not depend on type parameters.
 #[derive(Clone)]
 struct Settings {
     discovery: Discovery,
-    /// A policy has a state of its own, so each balancer needs another one.
+    /// A policy has its own state, so each balancer needs another one.
     policy: Arc<dyn Fn() -> Box<dyn Policy> + Send + Sync>,
     roles: Option<RoleRule>,
     pool: PoolConfig,
@@ -84,7 +91,8 @@ struct Settings {
 }
 
 impl DiscoveryLayer {
-    /// Balances over the pods of `discovery`: by [`PowerOfTwo`], any pod for any request, one request at a time per connection.
+    /// Balances over the endpoints of `discovery`: by [`PowerOfTwo`], any endpoint for any request,
+    /// one request at a time per connection.
     #[must_use]
     pub fn new(discovery: Discovery) -> Self {
         Self {
@@ -95,7 +103,7 @@ impl DiscoveryLayer {
                 pool: PoolConfig::default(),
                 acquire_timeout: None,
             },
-            route: AnyPod,
+            route: AnyEndpoint,
             classify: ErrorsFail,
             kind: Exclusive,
         }
@@ -103,48 +111,51 @@ impl DiscoveryLayer {
 }
 
 impl<R, C, K> DiscoveryLayer<R, C, K> {
-    /// Which pod takes a request. Each [`layer`](Layer::layer) gets a clone.
+    /// Sets which endpoint takes a request. Each [`layer`](Layer::layer) gets a clone.
     #[must_use]
     pub fn policy(self, policy: impl Policy + Clone + Sync) -> Self {
         self.policy_with(move || Box::new(policy.clone()))
     }
 
-    /// As [`policy`](Self::policy), for one that cannot be cloned, or is chosen at run time.
+    /// As [`policy`](Self::policy), for a policy that cannot be cloned or is chosen at run time.
     #[must_use]
     pub fn policy_with(mut self, policy: impl Fn() -> Box<dyn Policy> + Send + Sync + 'static) -> Self {
         self.settings.policy = Arc::new(policy);
         self
     }
 
-    /// Which pod has which role; see [`BalancerBuilder::roles`](crate::BalancerBuilder::roles).
+    /// Sets which endpoint has which role; see
+    /// [`BalancerBuilder::roles`](crate::BalancerBuilder::roles).
     #[must_use]
     pub fn roles(mut self, rule: RoleRule) -> Self {
         self.settings.roles = Some(rule);
         self
     }
 
-    /// The pools' settings.
+    /// Sets the settings of the pools.
     #[must_use]
     pub fn pool(mut self, pool: PoolConfig) -> Self {
         self.settings.pool = pool;
         self
     }
 
-    /// Short for [`PoolConfig::max_connections_per_endpoint`].
+    /// Sets [`PoolConfig::max_connections_per_endpoint`].
     #[must_use]
     pub fn max_connections_per_endpoint(mut self, limit: usize) -> Self {
         self.settings.pool.max_connections_per_endpoint = limit;
         self
     }
 
-    /// How long a call may wait for a connection, and for its service to become ready. Default 5 s.
+    /// Sets how long a call may wait for a connection, and for its service to become ready. Default
+    /// 5 s.
     #[must_use]
     pub fn acquire_timeout(mut self, limit: Duration) -> Self {
         self.settings.acquire_timeout = Some(limit);
         self
     }
 
-    /// What each request asks for. A route with a role needs a role-aware [`policy`](Self::policy).
+    /// Sets what each request asks for. A route with a role needs a role-aware
+    /// [`policy`](Self::policy).
     #[must_use]
     pub fn route_by<Req, F>(self, route: F) -> DiscoveryLayer<F, C, K>
     where
@@ -158,8 +169,8 @@ impl<R, C, K> DiscoveryLayer<R, C, K> {
         }
     }
 
-    /// How each call ended: see [`Classify`](super::Classify) for what follows from it. Default: errors are failures, and break
-    /// their connection.
+    /// Sets how a call ended: see [`Classify`](super::Classify) for what follows from it. Default:
+    /// errors are failures, and break their connection.
     #[must_use]
     pub fn classify<Resp, E, F>(self, classify: F) -> DiscoveryLayer<R, F, K>
     where
@@ -173,10 +184,12 @@ impl<R, C, K> DiscoveryLayer<R, C, K> {
         }
     }
 
-    /// The made services are `Clone`, their clones share one connection, and it carries up to `streams` requests at a time
-    /// (0 is refused). When all are taken another one is made, up to [`max_connections_per_endpoint`](Self::max_connections_per_endpoint).
+    /// Declares that clones of a made service share one connection, which carries up to `streams`
+    /// requests at a time (HTTP/2, a tonic `Channel` per endpoint). When all streams are in use
+    /// another connection is made, up to
+    /// [`max_connections_per_endpoint`](Self::max_connections_per_endpoint).
     #[must_use]
-    pub fn shared(self, streams: usize) -> DiscoveryLayer<R, C, Multiplexed> {
+    pub fn multiplexed(self, streams: NonZeroUsize) -> DiscoveryLayer<R, C, Multiplexed> {
         DiscoveryLayer {
             settings: self.settings,
             route: self.route,
@@ -185,10 +198,10 @@ impl<R, C, K> DiscoveryLayer<R, C, K> {
         }
     }
 
-    /// As [`layer`](Layer::layer), with wrong settings reported now instead of by every call.
+    /// As [`layer`](Layer::layer), but reports wrong settings now instead of by every call.
     ///
     /// # Errors
-    /// [`BuildError`]: a setting that cannot work; roles by ordinal for pods that have no ordinals.
+    /// [`BuildError`]: a setting that cannot work; roles by ordinal for endpoints without ordinals.
     pub fn try_layer<M>(&self, make: M) -> Result<Balanced<MakeConnector<M, K>, R, C>, BuildError>
     where
         MakeConnector<M, K>: Connect,
@@ -232,7 +245,8 @@ where
 {
     type Service = Balanced<MakeConnector<M, K>, R, C>;
 
-    /// A layer cannot fail: wrong settings are the error of every call. [`try_layer`](Self::try_layer) reports them at once.
+    /// A layer cannot fail: wrong settings are the error of every call.
+    /// [`try_layer`](Self::try_layer) reports them at once.
     fn layer(&self, make: M) -> Self::Service {
         Balanced::built(self.build(make), self.route.clone(), self.classify.clone())
     }

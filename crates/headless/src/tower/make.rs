@@ -3,32 +3,37 @@
 use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Mutex, PoisonError};
+use std::num::NonZeroUsize;
 
 use headless_core::{Connect, Endpoint, Multiplexing};
+use parking_lot::Mutex;
 use tower_service::Service;
 
 use super::BoxError;
 
-/// Opens connections with a make-service `Endpoint → Service`. The made service *is* the connection.
+/// Opens connections with a make-service `Endpoint → Service`. The made service *is* the
+/// connection.
 ///
-/// tower has no way to ask a service whether it still works, except `poll_ready` with a request at hand. So every service goes
-/// back to its pool unless a call on it failed, and one that died while idle is found out by the next request. A good service
-/// notices that its connection was closed and says so in `poll_ready`: the request has not left then, and takes another
-/// connection by itself. One that only finds out in `call` fails that call.
+/// tower has no way to ask a service whether it still works, except `poll_ready` with a request at
+/// hand. So every service is returned to its pool unless a call on it failed, and the next request
+/// finds out that one died while idle. A good service notices that its connection was closed and
+/// says so in `poll_ready`: the request has not left then, and takes another connection by itself.
+/// A service that notices it in `call` only fails that call.
 pub struct MakeConnector<M, K = Exclusive> {
-    /// Locked for a clone, once per dial, never per request.
+    /// Locked for a clone, once per connection, never per request.
     make: Mutex<M>,
     kind: K,
 }
 
 /// A made service takes one request at a time.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct Exclusive;
 
-/// Clones of a made service share one connection: as many requests at a time as this says.
+/// Clones of a made service share one connection, which carries as many requests at a time as this
+/// says.
 #[derive(Clone, Copy, Debug)]
-pub struct Multiplexed(pub usize);
+pub struct Multiplexed(pub(super) NonZeroUsize);
 
 impl<M, K> MakeConnector<M, K> {
     pub(super) fn new(make: M, kind: K) -> Self {
@@ -42,7 +47,7 @@ where
     M: Service<Endpoint, Error: Into<BoxError>> + Clone,
 {
     async fn make(&self, endpoint: &Endpoint) -> Result<M::Response, MakeError> {
-        let mut make = self.make.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut make = self.make.lock().clone();
         let failed = |error: M::Error| MakeError(error.into());
         poll_fn(|cx| make.poll_ready(cx)).await.map_err(failed)?;
         make.call(endpoint.clone()).await.map_err(failed)
@@ -92,12 +97,12 @@ impl<M, K: fmt::Debug> fmt::Debug for MakeConnector<M, K> {
     }
 }
 
-/// The make-service failed. Reads as the error it holds.
+/// The make-service failed. Displays the error that it contains.
 #[derive(Debug)]
 pub struct MakeError(BoxError);
 
 impl MakeError {
-    /// The make-service's own error, for a downcast.
+    /// Returns the make-service's own error, for a downcast.
     #[must_use]
     pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.0

@@ -1,10 +1,11 @@
-//! What a layer can be told about requests and responses: [`RouteRequest`] and [`Classify`], both plain closures.
+//! What a layer can be told about requests and responses: [`RouteRequest`] and [`Classify`], both
+//! plain closures.
 
 use headless_core::{Outcome, Route};
 
-/// Says what a request asks for. Every `Fn(&Req) -> Route` does.
+/// Says what a request asks for. Implemented by every `Fn(&Req) -> Route`.
 pub trait RouteRequest<Req> {
-    /// The route of `request`.
+    /// Returns the route of `request`.
     fn route(&self, request: &Req) -> Route;
 }
 
@@ -14,26 +15,27 @@ impl<Req, F: Fn(&Req) -> Route> RouteRequest<Req> for F {
     }
 }
 
-/// The default: every request may go to any pod.
+/// The default: every request may go to any endpoint.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct AnyPod;
+#[allow(clippy::exhaustive_structs, reason = "a value without fields, to be written as such")]
+pub struct AnyEndpoint;
 
-impl<Req> RouteRequest<Req> for AnyPod {
+impl<Req> RouteRequest<Req> for AnyEndpoint {
     fn route(&self, _request: &Req) -> Route {
         Route::any()
     }
 }
 
-/// Says how a call ended. Every `Fn(&Result<Resp, E>) -> Outcome` does.
+/// Says how a call ended. Implemented by every `Fn(&Result<Resp, E>) -> Outcome`.
 ///
-/// | the call gave | and is said to be | then the connection |
+/// | the call returned | its outcome | then the connection |
 /// |---|---|---|
 /// | a response | [`Success`](Outcome::Success), [`Failure`](Outcome::Failure) | is kept |
-/// | an error | [`Success`](Outcome::Success): an answer, only spelled as an error | is kept |
-/// | an error | [`Failure`](Outcome::Failure) | is broken: see [`Lease::broken`](crate::Lease::broken) |
-/// | either | [`Cancelled`](Outcome::Cancelled): whatever came, the exchange is not complete | is closed |
+/// | an error | [`Success`](Outcome::Success): an answer, in the form of an error | is kept |
+/// | an error | [`Failure`](Outcome::Failure) | is [broken](crate::Lease::broken) |
+/// | either | [`Cancelled`](Outcome::Cancelled): the exchange is not complete | is closed |
 pub trait Classify<Resp, E> {
-    /// The outcome of the call that gave `result`.
+    /// Returns the outcome of the call that returned `result`.
     fn classify(&self, result: &Result<Resp, E>) -> Outcome;
 }
 
@@ -45,6 +47,7 @@ impl<Resp, E, F: Fn(&Result<Resp, E>) -> Outcome> Classify<Resp, E> for F {
 
 /// The default: a response is a success, an error is a failure.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "a value without fields, to be written as such")]
 pub struct ErrorsFail;
 
 impl<Resp, E> Classify<Resp, E> for ErrorsFail {

@@ -1,4 +1,5 @@
-//! [`Balanced`]: a [`Balancer`] as a tower [`Service`]. Asks for a lease in `call`, when the request and its route are known.
+//! [`Balanced`]: a [`Balancer`] as a tower [`Service`]. Asks for a lease in `call`, when the
+//! request and its route are known.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,63 +8,63 @@ use std::task::{Context, Poll};
 use headless_core::Connect;
 use tower_service::Service;
 
-use super::{AnyPod, Classify, Error, ErrorsFail, ResponseFuture, RouteRequest};
+use super::future::ServiceState;
+use super::{AnyEndpoint, Classify, Error, ErrorsFail, ResponseFuture, RouteRequest};
 use crate::balancer::Balancer;
 use crate::error::BuildError;
 
-/// One service for all pods of a Service. Made by [`DiscoveryLayer`](super::DiscoveryLayer), or of any [`Balancer`] whose
-/// connections are services.
+/// One service for all endpoints of a Service. Made by [`DiscoveryLayer`](super::DiscoveryLayer),
+/// or of any [`Balancer`] of which the connections are services.
 ///
-/// `Clone`, without a `Buffer`: a clone is one reference count, and clones share pools, policy and load. There is no task
-/// between caller and pod.
+/// `Clone`, without a `Buffer`: a clone is one reference count, and clones share pools, policy and
+/// load. There is no task between the caller and the endpoint.
 ///
-/// **Always ready.** `poll_ready` cannot know which pod the request will go to, so it reserves nothing, and a service that is
-/// dropped between `poll_ready` and `call` has taken nothing from anyone. Waiting happens in `call`, up to the
-/// [acquire timeout](crate::BalancerBuilder::acquire_timeout), and ends with an error that says what was waited for. Who wants to
-/// refuse instead of wait limits concurrency outside: `ServiceBuilder::new().load_shed().concurrency_limit(n).service(balanced)`.
+/// **Always ready.** `poll_ready` cannot know which endpoint the request will go to, so it reserves
+/// nothing, and a service that is dropped between `poll_ready` and `call` leaves nothing behind.
+/// The waiting happens in `call`, up to the [acquire
+/// timeout](crate::BalancerBuilder::acquire_timeout), and ends with an error that says what was
+/// waited for. To refuse instead of waiting, limit the concurrency outside:
+/// `ServiceBuilder::new().load_shed().concurrency_limit(n).service(balanced)`.
 ///
-/// **Retries.** A connection whose service says in `poll_ready` that it is dead costs the request nothing: it takes another one.
-/// Once a service was called, its error is the caller's; `tower::retry` can be stacked outside, because this is `Clone`.
-pub struct Balanced<D: Connect, R = AnyPod, C = ErrorsFail> {
-    shared: Arc<Shared<D, R, C>>,
-}
-
-pub(super) struct Shared<D: Connect, R, C> {
-    pub(super) balancer: Result<Balancer<D>, BuildError>,
-    pub(super) route: R,
-    pub(super) classify: C,
+/// **Retries.** If a service says in `poll_ready` that its connection is dead, the request takes
+/// another one. Once a service was called, its error is the caller's; `tower::retry` can be stacked
+/// outside, because this is `Clone`.
+pub struct Balanced<D: Connect, R = AnyEndpoint, C = ErrorsFail> {
+    state: Arc<ServiceState<D, R, C>>,
 }
 
 impl<D: Connect> Balanced<D> {
-    /// Calls the connections of `balancer`: any pod for any request.
+    /// Calls the connections of `balancer`: any endpoint for any request.
     #[must_use]
     pub fn new(balancer: Balancer<D>) -> Self {
-        Self::with(balancer, AnyPod, ErrorsFail)
+        Self::with(balancer, AnyEndpoint, ErrorsFail)
     }
 }
 
 impl<D: Connect, R, C> Balanced<D, R, C> {
-    /// Calls the connections of `balancer`, with requests routed by `route` and calls judged by `classify`.
+    /// Calls the connections of `balancer`, with requests routed by `route` and results classified
+    /// by `classify`.
     #[must_use]
     pub fn with(balancer: Balancer<D>, route: R, classify: C) -> Self {
         Self::built(Ok(balancer), route, classify)
     }
 
     pub(super) fn built(balancer: Result<Balancer<D>, BuildError>, route: R, classify: C) -> Self {
-        let shared = Arc::new(Shared {
+        let state = Arc::new(ServiceState {
             balancer,
             route,
             classify,
         });
-        Self { shared }
+        Self { state }
     }
 
-    /// The balancer inside: for [`stats`](Balancer::stats), [`set_roles`](Balancer::set_roles), [`shutdown`](Balancer::shutdown).
+    /// Returns the balancer: for [`stats`](Balancer::stats), [`set_roles`](Balancer::set_roles),
+    /// [`shutdown`](Balancer::shutdown).
     ///
     /// # Errors
     /// What was wrong with the settings, if they were; every call fails with it.
     pub fn balancer(&self) -> Result<&Balancer<D>, &BuildError> {
-        self.shared.balancer.as_ref()
+        self.state.balancer.as_ref()
     }
 }
 
@@ -85,17 +86,18 @@ where
         Poll::Ready(Ok(()))
     }
 
-    /// Picks a pod now, and counts the request on it.
+    /// Picks an endpoint now, and counts the request on it.
     ///
     /// # Cancel safety
-    /// Dropping the future before it resolves takes the request off its pod's load and closes its exclusive connection, since
-    /// nobody knows what that still carries. A shared connection only loses one stream. A dial goes on, for the next caller.
+    /// Dropping the future before it resolves takes the request off its endpoint's load and closes
+    /// its exclusive connection, which may still carry parts of the exchange. A multiplexed
+    /// connection only loses one stream. An attempt to connect goes on, for the next caller.
     fn call(&mut self, request: Req) -> Self::Future {
-        let route = self.shared.route.route(&request);
+        let route = self.state.route.route(&request);
         match self.balancer().map(|balancer| balancer.begin(route)) {
-            Ok(Ok(lease)) => ResponseFuture::leased(&self.shared, route, lease, request),
-            Ok(Err(choice)) => ResponseFuture::waiting(&self.shared, route, choice, request),
-            Err(_) => ResponseFuture::waiting(&self.shared, route, None, request),
+            Ok(Ok(lease)) => ResponseFuture::leased(&self.state, route, lease, request),
+            Ok(Err(choice)) => ResponseFuture::waiting(&self.state, route, choice, request),
+            Err(_) => ResponseFuture::waiting(&self.state, route, None, request),
         }
     }
 }
@@ -103,7 +105,7 @@ where
 impl<D: Connect, R, C> Clone for Balanced<D, R, C> {
     fn clone(&self) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
+            state: Arc::clone(&self.state),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What is left behind when the caller, the pod or the balancer goes: nothing, at any stage. The table, a test per cell:
-//! {before the first poll, while waiting, while connecting, while checking, after the hand-off, in use} × {the caller drops, the pod
-//! drains, the balancer closes}.
+//! What is left behind when the caller, the pod or the balancer goes: nothing, at any stage. The
+//! table, a test per cell: {before the first poll, while waiting, while connecting, while checking,
+//! after the hand-off, in use} × {the caller drops, the pod drains, the balancer closes}.
 //!
-//! Two permits are all there are, over all pods: each cell ends by having two connections at once, on new pods.
+//! Two permits are all there are, over all pods: each cell ends by having two connections at once,
+//! on new pods.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl Scene {
         self.set_is([pod(0, 2)]).await;
     }
 
-    /// Somebody else is served now, and no permit was lost.
+    /// Another caller is served now, and no permit was lost.
     async fn assert_usable(&self) {
         let start = Instant::now();
         self.acquire().await.finish(Outcome::Success);
@@ -48,10 +48,10 @@ impl Scene {
     /// The balancer closes, and gives its callers `limit` to finish: how many had not.
     async fn close(&self, limit: Duration) -> usize {
         let drained = self.balancer.shutdown(limit).await;
-        drained.unfinished.iter().map(|(_, requests)| *requests).sum()
+        drained.unfinished.iter().map(|left| left.requests).sum()
     }
 
-    /// After the end: nobody is served, and nothing is open.
+    /// After the end: no caller is served, and nothing is open.
     async fn assert_closed(&self) {
         let refused = self.balancer.acquire(Route::any()).await;
         assert!(matches!(refused, Err(AcquireError::ShutDown { .. })), "{refused:?}");
@@ -123,10 +123,10 @@ async fn while_waiting_the_pod_drains() {
     assert_eq!(
         lease.addr,
         pod(0, 2).addr(),
-        "who waits for a pod that leaves goes to another"
+        "a waiter of a pod that leaves goes to another"
     );
     lease.finish(Outcome::Success);
-    assert_eq!(scene.balancer.stats().draining, [(Arc::clone(held.endpoint()), 1)]);
+    assert_eq!(scene.draining(), [(held.endpoint().to_string(), 1)]);
     held.finish(Outcome::Success);
     assert_eq!(scene.pods.open_to(&pod(0, 1)), 0, "closed when it came back");
     scene.assert_usable().await;
@@ -207,7 +207,7 @@ async fn while_checking_the_caller_drops() {
     let acquire = scene.spawn().await;
     acquire.abort();
     settle().await;
-    assert_eq!(scene.pods.open(), 0, "nobody knows what it still carries");
+    assert_eq!(scene.pods.open(), 0, "it may still carry parts of the exchange");
     assert_eq!(scene.stats_of(&pod(0, 1)).pool.closed.cancelled, 1);
     scene.pods.checks(Check::Passes);
     scene.assert_usable().await;
@@ -265,7 +265,7 @@ async fn after_hand_off_the_pod_drains() {
     assert!(poll_once(acquire.as_mut()).await.is_none());
     held.finish(Outcome::Success);
     scene.replace_pod().await;
-    assert_eq!(scene.balancer.stats().draining.len(), 1, "handed over is lent");
+    assert_eq!(scene.balancer.stats().draining.len(), 1, "handed over is checked out");
     let lease = acquire.await.unwrap();
     assert_eq!(lease.addr, pod(0, 1).addr(), "a working connection is not taken back");
     lease.finish(Outcome::Success);
@@ -281,7 +281,7 @@ async fn after_hand_off_the_balancer_closes() {
         let mut acquire = pin!(scene.balancer.acquire(Route::any()));
         assert!(poll_once(acquire.as_mut()).await.is_none());
         held.finish(Outcome::Success);
-        assert_eq!(scene.close(Duration::ZERO).await, 1, "handed over is lent");
+        assert_eq!(scene.close(Duration::ZERO).await, 1, "handed over is checked out");
         let lease = acquire.await.unwrap();
         assert!(lease.aborted.load(Ordering::SeqCst), "cut, as any that is lent");
     }
@@ -298,7 +298,7 @@ async fn in_use_the_caller_drops() {
     assert_eq!(
         scene.pods.attempts(),
         2,
-        "nobody knows what the first still carries; the waiter got a new one"
+        "the first may still carry parts of the exchange; the waiter got a new one"
     );
     assert_eq!(scene.stats_of(&pod(0, 1)).pool.closed.cancelled, 1);
     scene.assert_usable().await;
@@ -309,7 +309,7 @@ async fn in_use_the_pod_drains() {
     let scene = scene().await;
     let lease = scene.acquire().await;
     scene.replace_pod().await;
-    assert_eq!(scene.balancer.stats().draining, [(Arc::clone(lease.endpoint()), 1)]);
+    assert_eq!(scene.draining(), [(lease.endpoint().to_string(), 1)]);
     lease.finish(Outcome::Success);
     assert_eq!(scene.pods.open_to(&pod(0, 1)), 0);
     scene.assert_usable().await;

@@ -1,4 +1,5 @@
-//! Opening connections: bounded, counted, shared by those who wait, and never the end of a pool, whatever the connector does.
+//! Opening connections: bounded, counted, shared by the waiters, and never the end of a pool,
+//! whatever the connector does.
 
 use std::time::Duration;
 
@@ -29,7 +30,10 @@ async fn a_dial_that_never_ends_is_given_up_at_the_dial_timeout_and_the_pod_come
     let stats = scene.stats_of(&pod(0, 1));
     assert!(matches!(last_fault(&scene), ConnectFault::TimedOut(DIAL)), "{stats:?}");
     assert!(stats.unhealthy && !stats.warming, "{stats:?}");
-    assert_eq!((stats.pool.dialled.count(), stats.pool.dialled.max()), (1, DIAL));
+    assert_eq!(
+        (stats.pool.connect_time.count(), stats.pool.connect_time.max()),
+        (1, DIAL)
+    );
     scene.pods.set(&pod(0, 1), Dial::Succeeds);
     caller.await.unwrap().unwrap().finish(Outcome::Success);
     assert!(scene.stats_of(&pod(0, 1)).last_failure.is_none());
@@ -119,7 +123,7 @@ async fn a_connector_that_panics_fails_that_dial_and_gives_back_its_permit() {
     assert_eq!(
         text(scene.balancer.acquire(Route::any()).await),
         "no pod of web.shop.svc.cluster.local:http can be reached (1 tried, waited 5s); last: cannot connect to \
-         web-0 (10.0.0.1:80): the dial was abandoned (the connector panicked or the runtime shut down)"
+         web-0 (10.0.0.1:80): the attempt was abandoned (the connector panicked or the runtime shut down)"
     );
     scene.pods.set(&pod(0, 1), Dial::Succeeds);
     scene.acquire().await.finish(Outcome::Success);
@@ -182,7 +186,7 @@ async fn a_connection_that_cannot_be_looked_at_without_a_panic_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_dial_is_served_by_a_connection_that_comes_back_first() {
+async fn a_waiter_for_a_dial_is_served_by_a_connection_that_comes_back_first() {
     let scene = Scene::of_one(|_| {}).await;
     let held = scene.acquire().await;
     scene.pods.set(&pod(0, 1), Dial::Hangs);
@@ -190,7 +194,7 @@ async fn who_waits_for_a_dial_is_served_by_a_connection_that_comes_back_first() 
     assert_eq!(scene.stats_of(&pod(0, 1)).pool.connecting, 1);
     held.finish(Outcome::Success);
     let lease = caller.await.unwrap().unwrap();
-    assert_eq!((lease.number, scene.pods.most_dialling()), (1, 1));
+    assert_eq!((lease.number, scene.pods.most_connecting()), (1, 1));
     assert_eq!(
         scene.stats_of(&pod(0, 1)).pool.connecting,
         1,
@@ -203,7 +207,7 @@ async fn who_waits_for_a_dial_is_served_by_a_connection_that_comes_back_first() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_connection_in_use_is_served_by_a_dial_that_ends_first() {
+async fn a_waiter_for_a_connection_in_use_is_served_by_a_dial_that_ends_first() {
     let scene = Scene::of_one(|_| {}).await;
     let held = scene.acquire().await;
     scene.pods.set(&pod(0, 1), Dial::Hangs);
@@ -250,7 +254,7 @@ async fn a_crowd_opens_no_more_connections_at_a_time_than_allowed() {
     for caller in crowd {
         caller.await.unwrap().unwrap().finish(Outcome::Success);
     }
-    assert_eq!((scene.pods.most_dialling(), scene.pods.attempts()), (3, 10));
+    assert_eq!((scene.pods.most_connecting(), scene.pods.attempts()), (3, 10));
     scene.assert_clean().await;
 }
 
@@ -274,7 +278,7 @@ async fn callers_that_leave_stop_no_dial_and_start_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_dial_tells_those_for_whom_nothing_else_can_come() {
+async fn a_failed_dial_tells_the_waiters_that_nothing_else_can_serve() {
     let scene = Scene::with([pod(0, 1), pod(1, 2)], FakePods::default(), |_| {}).await;
     let held = scene.acquire_on(&pod(0, 1)).await.unwrap();
     scene.pods.set(&pod(0, 1), Dial::Hangs);

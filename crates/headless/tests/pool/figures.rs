@@ -1,4 +1,5 @@
-//! What the statistics say, against what was done; and the two calls for somebody who knows more about pods than the policy does.
+//! What the statistics say, against what was done; and the two calls for a caller that knows more
+//! about pods than the policy does.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -35,7 +36,7 @@ async fn connections_and_callers_are_counted_where_they_are_and_the_total_is_the
         scene.acquire_on(&other).await.unwrap(),
     ];
     scene.pods.set(&other, Dial::Hangs);
-    let dials = scene.spawn_on(&other).await;
+    let connecting = scene.spawn_on(&other).await;
     assert_eq!(counts(&scene.stats_of(&one).pool), (0, 3, 0, 2, 3));
     assert_eq!(counts(&scene.stats_of(&other).pool), (0, 2, 1, 1, 2));
     assert_eq!(
@@ -43,7 +44,7 @@ async fn connections_and_callers_are_counted_where_they_are_and_the_total_is_the
         (5, 3)
     );
     assert_eq!(counts(&scene.balancer.stats().total()), (0, 5, 1, 3, 5));
-    drop(dials);
+    drop(connecting);
 }
 
 #[tokio::test(start_paused = true)]
@@ -56,7 +57,8 @@ async fn a_shared_connection_counts_once_however_many_streams_it_has() {
     assert_eq!(counts(&scene.stats_of(&pod(0, 1)).pool), (1, 0, 0, 0, 1));
 }
 
-/// One connection of `web-0` is closed for each reason but one, which no figure outlives: the removal of its pod.
+/// One connection of `web-0` is closed for each reason but one, which no figure outlives: the
+/// removal of its pod.
 #[tokio::test(start_paused = true)]
 async fn each_closed_connection_is_counted_with_its_reason() {
     let (one, other) = (pod(0, 1), pod(1, 2));
@@ -118,25 +120,29 @@ async fn each_closed_connection_is_counted_with_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_times_of_those_who_waited_are_told_and_of_those_who_gave_up_too() {
+async fn the_times_of_callers_that_waited_are_told_and_of_those_that_gave_up_too() {
     let scene = Scene::of_one(|pool| pool.max_connections_per_endpoint = 1).await;
     let held = scene.acquire().await;
-    assert_eq!(scene.stats_of(&pod(0, 1)).pool.waited.count(), 1, "for the first dial");
+    assert_eq!(
+        scene.stats_of(&pod(0, 1)).pool.wait_time.count(),
+        1,
+        "for the first dial"
+    );
     let (served, gives_up) = (scene.spawn().await, scene.spawn().await);
     pass(Duration::from_secs(3)).await;
     gives_up.abort();
     settle().await;
-    let waited = scene.stats_of(&pod(0, 1)).pool.waited;
+    let waited = scene.stats_of(&pod(0, 1)).pool.wait_time;
     assert_eq!((waited.count(), waited.max()), (2, Duration::from_secs(3)));
     pass(Duration::from_secs(1)).await;
     held.finish(Outcome::Success);
     served.await.unwrap().unwrap().finish(Outcome::Success);
     scene.acquire().await.finish(Outcome::Success);
-    let waited = scene.stats_of(&pod(0, 1)).pool.waited;
+    let waited = scene.stats_of(&pod(0, 1)).pool.wait_time;
     assert_eq!(
         (waited.count(), waited.max(), waited.sum()),
         (3, Duration::from_secs(4), Duration::from_secs(7)),
-        "who finds an idle connection waits for nothing"
+        "a caller that finds an idle connection does not wait"
     );
 }
 
@@ -150,7 +156,7 @@ async fn the_times_of_dials_are_told_however_they_end() {
     caller.await.unwrap().unwrap().broken();
     scene.pods.set(&pod(0, 1), Dial::Refuses);
     let caller = scene.spawn().await;
-    let dialled = scene.stats_of(&pod(0, 1)).pool.dialled;
+    let dialled = scene.stats_of(&pod(0, 1)).pool.connect_time;
     assert_eq!(
         (dialled.count(), dialled.max(), dialled.sum()),
         (2, Duration::from_millis(1500), Duration::from_millis(1500))
@@ -159,7 +165,7 @@ async fn the_times_of_dials_are_told_however_they_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_names_pods_gets_one_of_them_or_none() {
+async fn a_caller_that_names_pods_gets_one_of_them_or_none() {
     let scene = Scene::with([pod(0, 1), pod(1, 2), pod(2, 3)], FakePods::default(), |_| {}).await;
     let wanted = [
         pod(1, 2).key().clone(),
@@ -188,7 +194,7 @@ async fn who_names_pods_gets_one_of_them_or_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_names_a_pod_that_is_not_there_waits_for_it() {
+async fn a_caller_that_names_a_missing_pod_waits_for_it() {
     let scene = Scene::of_one(|_| {}).await;
     let caller = scene.spawn_on(&pod(1, 2)).await;
     scene.set_is([pod(0, 1), pod(1, 2)]).await;
@@ -197,7 +203,7 @@ async fn who_names_a_pod_that_is_not_there_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_names_a_pod_that_never_comes_is_told_so() {
+async fn a_caller_that_names_a_pod_that_never_comes_is_told_so() {
     let scene = Scene::of_one(|_| {}).await;
     for pods in [vec![pod(1, 2).key().clone()], vec![]] {
         let error = scene.balancer.acquire_from(Route::any(), &pods).await.unwrap_err();

@@ -137,8 +137,9 @@ async fn the_places_of_a_pod_that_leaves_go_to_the_others() {
     scene.assert_clean().await;
 }
 
-/// What is not promised: a share. A pod keeps its connections while its own callers wait, and those of other pods wait until their
-/// deadline; what is promised is the first connection that comes back to a pod without callers of its own.
+/// What is not promised: a share. A pod keeps its connections while its own callers wait, and those
+/// of other pods wait until their deadline; what is promised is the first connection that comes
+/// back to a pod without callers of its own.
 #[tokio::test(start_paused = true)]
 async fn the_callers_of_a_busy_pod_come_first_and_those_of_another_as_soon_as_none_of_them_waits() {
     let scene = scene(2, 1).await;
@@ -188,7 +189,7 @@ async fn a_caller_that_leaves_takes_its_claim_along() {
     caller.abort();
     settle().await;
     held.finish(Outcome::Success);
-    assert_eq!(scene.stats_of(&pod(0, 1)).pool.idle, 1, "nobody else wants its place");
+    assert_eq!(scene.stats_of(&pod(0, 1)).pool.idle, 1, "no other pod needs its place");
     scene.assert_clean().await;
 }
 

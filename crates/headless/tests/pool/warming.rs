@@ -1,4 +1,5 @@
-//! A pod that joins others takes no request before a connection to it is open. Where there are no others, it takes them at once.
+//! A pod that joins others takes no request before a connection to it is open. Where there are no
+//! others, it takes them at once.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ impl Scene {
         self.set_is([pod(0, 1), pod(1, 2), pod(2, 3)]).await;
     }
 
-    /// How many of twelve requests `web-2` gets. Nobody waits, whoever gets them.
+    /// How many of twelve requests `web-2` gets. No caller waits.
     async fn share_of_third(&self) -> usize {
         let (start, mut share) = (Instant::now(), 0);
         for _ in 0..12 {
@@ -52,12 +53,16 @@ async fn a_pod_that_joins_takes_its_share_as_soon_as_it_is_connected_to_and_not_
     let stats = scene.stats_of(&pod(2, 3));
     assert!(!stats.warming && !stats.unhealthy, "{stats:?}");
     assert_eq!(scene.share_of_third().await, 4);
-    assert_eq!(scene.balancer.stats().total().waited.count(), 2, "the first two of all");
+    assert_eq!(
+        scene.balancer.stats().total().wait_time.count(),
+        2,
+        "the first two of all"
+    );
     scene.assert_clean().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_joins_and_cannot_be_connected_to_is_probed_and_costs_nobody_anything() {
+async fn a_pod_that_joins_and_cannot_be_connected_to_is_probed_and_costs_no_caller_anything() {
     for fails in [Dial::Refuses, Dial::Hangs, Dial::Panics, Dial::OpensDead] {
         let scene = two().await;
         scene.pods.set(&pod(2, 3), fails);
@@ -72,12 +77,12 @@ async fn a_pod_that_joins_and_cannot_be_connected_to_is_probed_and_costs_nobody_
             assert_eq!(scene.share_of_third().await, 0, "{fails:?}");
             pass(Duration::from_secs(1)).await;
         }
-        let dials = scene.pods.attempts() - 2;
+        let attempts = scene.pods.attempts() - 2;
         assert!(
-            (8..=30).contains(&dials),
-            "{fails:?}: {dials} dials in a minute, one at a time, 0.2 s growing to 5 s apart"
+            (8..=30).contains(&attempts),
+            "{fails:?}: {attempts} attempts in a minute, one at a time, 0.2 s growing to 5 s apart"
         );
-        assert_eq!(scene.pods.most_dialling(), 1);
+        assert_eq!(scene.pods.most_connecting(), 1);
         scene.pods.set(&pod(2, 3), Dial::Succeeds);
         pass(Duration::from_secs(8)).await;
         assert_eq!(scene.share_of_third().await, 4, "{fails:?}");
@@ -198,7 +203,7 @@ async fn a_pod_that_is_left_alone_while_it_warms_up_takes_the_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_while_all_pods_are_replaced_at_once() {
+async fn no_caller_waits_while_all_pods_are_replaced_at_once() {
     let scene = two().await;
     let new = [pod(5, 11), pod(6, 12)];
     scene.dns.says(found(new.clone()));
@@ -215,7 +220,7 @@ async fn nobody_waits_while_all_pods_are_replaced_at_once() {
             .eq(new.iter().map(|pod| pod.key()))
     );
     assert!(
-        pods.iter().all(|pod| pod.pool.waited.count() == 0),
+        pods.iter().all(|pod| pod.pool.wait_time.count() == 0),
         "the old ones served until then: {pods:?}"
     );
     scene.assert_clean().await;
@@ -225,7 +230,7 @@ async fn nobody_waits_while_all_pods_are_replaced_at_once() {
 async fn pods_of_the_same_names_that_replace_all_at_once_take_requests_unconnected() {
     let scene = two().await;
     scene.pods.set(&pod(0, 11), Dial::Hangs);
-    // A pod's name is given anew only when its former holder is gone: there is nobody else.
+    // A pod's name is given to a new pod only when the old one is gone: there is no other.
     scene.set_is([pod(0, 11), pod(1, 12)]).await;
     assert!(
         scene

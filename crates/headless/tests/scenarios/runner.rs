@@ -218,7 +218,7 @@ impl Runner {
             Expect::Failure(text) => {
                 let said = status
                     .last_failure
-                    .map_or_else(String::new, |(_, failure)| failure.to_string());
+                    .map_or_else(String::new, |last| last.failure.to_string());
                 return if said.contains(text) { Ok(said) } else { Err(said) };
             }
             Expect::Failed(bound) => (*bound, self.calls(|call| call.result.is_err())),
@@ -253,7 +253,7 @@ impl Runner {
             }
             Expect::Idle(pod, bound) => (*bound, of(pod).map_or(0, |pod| pod.pool.idle)),
             Expect::Open(bound) => (*bound, self.world.pods.open()),
-            Expect::Draining(bound) => (*bound, stats.draining.iter().map(|(_, requests)| requests).sum()),
+            Expect::Draining(bound) => (*bound, stats.draining.iter().map(|draining| draining.requests).sum()),
             Expect::Held(bound) => (*bound, status.held),
             Expect::Unhealthy(pod, bound) => (*bound, usize::from(of(pod).is_some_and(|pod| pod.unhealthy))),
             Expect::Recovered(bound) => {

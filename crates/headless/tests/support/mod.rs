@@ -1,9 +1,11 @@
-//! Fakes for paused-time tests: a resolver and a connector that do as they are told, and note what was asked of them.
+//! Fakes for paused-time tests: a resolver and a connector that behave as told, and record what was
+//! asked of them.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -63,7 +65,7 @@ impl FakeDns {
         *self.0.0.lock().unwrap() = resolution;
     }
 
-    pub fn looks(&self) -> usize {
+    pub fn resolutions(&self) -> usize {
         self.0.1.load(Ordering::SeqCst)
     }
 
@@ -107,7 +109,7 @@ pub enum Check {
     Panics,
 }
 
-/// Connections to pods that behave as told; counts what is open.
+/// Connections to pods, which behave as told; counts what is open.
 #[derive(Clone)]
 pub struct FakePods(Arc<State>);
 
@@ -117,12 +119,12 @@ impl Default for FakePods {
     }
 }
 
-/// Stands for connections that are not shared at all.
+/// Stands for connections that are exclusive.
 const EXCLUSIVE: usize = usize::MAX;
 
 #[derive(Default)]
 struct State {
-    dials: Mutex<HashMap<SocketAddr, Dial>>,
+    behaviour: Mutex<HashMap<SocketAddr, Dial>>,
     changed: Notify,
     attempts: AtomicUsize,
     open: Mutex<HashMap<SocketAddr, usize>>,
@@ -137,7 +139,7 @@ struct State {
     /// `is_reusable` panics.
     shy: AtomicBool,
     connecting: AtomicUsize,
-    most_dialling: AtomicUsize,
+    most_connecting: AtomicUsize,
     /// Of connections that are open or being opened.
     most: AtomicUsize,
     /// Since it was last asked to be watched.
@@ -153,13 +155,13 @@ impl State {
 
     fn count_most(&self) {
         let connecting = self.connecting.load(Ordering::SeqCst);
-        self.most_dialling.fetch_max(connecting, Ordering::SeqCst);
+        self.most_connecting.fetch_max(connecting, Ordering::SeqCst);
         self.most.fetch_max(connecting + self.open(), Ordering::SeqCst);
     }
 }
 
 impl FakePods {
-    /// Pods whose connections carry several requests each.
+    /// Pods with connections that carry several requests each.
     pub fn with_streams(streams: usize) -> Self {
         let state = State::default();
         state.streams.store(streams, Ordering::SeqCst);
@@ -167,9 +169,9 @@ impl FakePods {
         Self(Arc::new(state))
     }
 
-    /// From now on; a dial that hangs goes on with it.
-    pub fn set(&self, pod: &Endpoint, dial: Dial) {
-        self.0.dials.lock().unwrap().insert(pod.addr(), dial);
+    /// From now on; an attempt that hangs goes on with it.
+    pub fn set(&self, pod: &Endpoint, attempt: Dial) {
+        self.0.behaviour.lock().unwrap().insert(pod.addr(), attempt);
         self.0.changed.notify_waiters();
     }
 
@@ -211,8 +213,8 @@ impl FakePods {
         self.0.allowed.store(streams, Ordering::SeqCst);
     }
 
-    pub fn most_dialling(&self) -> usize {
-        self.0.most_dialling.load(Ordering::SeqCst)
+    pub fn most_connecting(&self) -> usize {
+        self.0.most_connecting.load(Ordering::SeqCst)
     }
 
     /// The most connections that were open or being opened at a time.
@@ -281,10 +283,10 @@ impl Drop for Closer {
     }
 }
 
-/// Counts a dial, however it ends.
-struct Dialling<'a>(&'a State);
+/// Counts an attempt, however it ends.
+struct Connecting<'a>(&'a State);
 
-impl<'a> Dialling<'a> {
+impl<'a> Connecting<'a> {
     fn begin(state: &'a State) -> Self {
         state.attempts.fetch_add(1, Ordering::SeqCst);
         state.connecting.fetch_add(1, Ordering::SeqCst);
@@ -293,7 +295,7 @@ impl<'a> Dialling<'a> {
     }
 }
 
-impl Drop for Dialling<'_> {
+impl Drop for Connecting<'_> {
     fn drop(&mut self) {
         self.0.connecting.fetch_sub(1, Ordering::SeqCst);
     }
@@ -315,18 +317,18 @@ impl Connect for FakePods {
     type Error = Refused;
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<FakeConn, Refused> {
-        let connecting = Dialling::begin(&self.0);
+        let connecting = Connecting::begin(&self.0);
         let usable = loop {
             let changed = self.0.changed.notified();
-            let dial = self
+            let attempt = self
                 .0
-                .dials
+                .behaviour
                 .lock()
                 .unwrap()
                 .get(&endpoint.addr())
                 .copied()
                 .unwrap_or(Dial::Succeeds);
-            match dial {
+            match attempt {
                 Dial::Succeeds => break true,
                 Dial::OpensDead => break false,
                 Dial::Refuses => return Err(Refused),
@@ -364,7 +366,7 @@ impl Connect for FakePods {
     fn multiplexing(&self) -> Multiplexing {
         match self.0.streams.load(Ordering::SeqCst) {
             EXCLUSIVE => Multiplexing::Exclusive,
-            streams => Multiplexing::Streams(streams),
+            streams => Multiplexing::Streams(NonZeroUsize::new(streams).unwrap()),
         }
     }
 

@@ -1,76 +1,89 @@
-//! [`Sessions`]: what is remembered of each pod, so that the next connection to it needs no full handshake.
+//! [`Sessions`]: what is remembered of each endpoint, so that the next connection to it needs no
+//! full handshake.
 //!
-//! rustls remembers by the server's name, which all pods share; a ticket of one pod would be offered to the next. So each pod has a
-//! store of its own.
+//! rustls remembers by the server's name, which all endpoints share: a ticket of one would be
+//! offered to the next. So each endpoint has a store of its own. As with all of TLS, a resumed
+//! session does not show the certificate again. There is no early data: nothing is sent before the
+//! handshake is over, so nothing can be replayed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use headless_core::EndpointKey;
+use headless::EndpointKey;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::client::Resumption;
 
-/// The configuration for each pod: the same for all but for its store. Those of the pods dialled last are kept.
+/// The configuration for each endpoint, which differs in its session store only. Those of the
+/// endpoints connected to last are kept.
 pub(crate) struct Sessions {
     config: ClientConfig,
     limit: usize,
-    pods: Mutex<Pods>,
+    recent: Mutex<Recent>,
 }
 
 #[derive(Default)]
-struct Pods {
-    /// With the dial that asked for it last.
-    known: HashMap<EndpointKey, (u64, Arc<ClientConfig>)>,
-    dials: u64,
+struct Recent {
+    configs: HashMap<EndpointKey, Entry>,
+    connects: u64,
+}
+
+struct Entry {
+    config: Arc<ClientConfig>,
+    last_connect: u64,
 }
 
 impl Sessions {
     pub(crate) fn new(config: ClientConfig) -> Self {
         Self {
             config,
-            limit: MAX_PODS,
-            pods: Mutex::default(),
+            limit: MAX_ENDPOINTS,
+            recent: Mutex::default(),
         }
     }
 
-    /// The configuration for one dial.
-    pub(crate) fn of(&self, pod: &EndpointKey) -> Arc<ClientConfig> {
-        let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
-        pods.dials += 1;
-        let dial = pods.dials;
-        if let Some((last, config)) = pods.known.get_mut(pod) {
-            *last = dial;
-            return Arc::clone(config);
+    /// Returns the configuration for one connection to `endpoint`.
+    pub(crate) fn of(&self, endpoint: &EndpointKey) -> Arc<ClientConfig> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.connects += 1;
+        let last_connect = recent.connects;
+        if let Some(entry) = recent.configs.get_mut(endpoint) {
+            entry.last_connect = last_connect;
+            return Arc::clone(&entry.config);
         }
-        if pods.known.len() >= self.limit {
-            // A look at each is far less than the full handshake that follows.
-            let oldest = pods.known.iter().min_by_key(|(_, (last, _))| *last);
-            if let Some(pod) = oldest.map(|(pod, _)| pod.clone()) {
-                pods.known.remove(&pod);
+        if recent.configs.len() >= self.limit {
+            // Comparing them costs far less than the full handshake that follows.
+            let oldest = recent.configs.iter().min_by_key(|(_, entry)| entry.last_connect);
+            if let Some(oldest) = oldest.map(|(endpoint, _)| endpoint.clone()) {
+                recent.configs.remove(&oldest);
             }
         }
         let mut config = self.config.clone();
         config.resumption = Resumption::in_memory_sessions(1);
         let config = Arc::new(config);
-        pods.known.insert(pod.clone(), (dial, Arc::clone(&config)));
+        let entry = Entry {
+            config: Arc::clone(&config),
+            last_connect,
+        };
+        recent.configs.insert(endpoint.clone(), entry);
         config
     }
 }
 
-/// A few kB each. Beyond, the pod that was dialled longest ago gets a full handshake.
-const MAX_PODS: usize = 1024;
+/// A few kB each. Beyond, the endpoint that was connected to longest ago gets a full handshake.
+const MAX_ENDPOINTS: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use headless_core::Endpoint;
+    use headless::{Endpoint, Tls, TlsProvider};
     use tokio_rustls::rustls::RootCertStore;
 
     use super::*;
     use crate::tls::provider;
 
     #[test]
-    fn each_pod_has_its_own_store_and_the_oldest_is_forgotten() {
-        let config = ClientConfig::builder_with_provider(provider());
+    fn each_endpoint_has_its_own_store_and_the_oldest_is_forgotten() {
+        let tls = Tls::with_system_roots().provider(TlsProvider::Ring);
+        let config = ClientConfig::builder_with_provider(Arc::new(provider(&tls).unwrap()));
         let config = config.with_safe_default_protocol_versions().unwrap();
         let config = config.with_root_certificates(RootCertStore::empty());
         let sessions = Sessions {
@@ -82,8 +95,11 @@ mod tests {
         assert!(!Arc::ptr_eq(&first[0], &first[1]));
         assert!(Arc::ptr_eq(&first[0], &sessions.of(a.key())));
         sessions.of(c.key());
-        assert_eq!(sessions.pods.lock().unwrap().known.len(), 2);
-        assert!(Arc::ptr_eq(&first[0], &sessions.of(a.key())), "dialled later than b");
+        assert_eq!(sessions.recent.lock().unwrap().configs.len(), 2);
+        assert!(
+            Arc::ptr_eq(&first[0], &sessions.of(a.key())),
+            "connected to later than b"
+        );
         assert!(!Arc::ptr_eq(&first[1], &sessions.of(b.key())));
     }
 }

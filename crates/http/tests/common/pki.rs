@@ -1,4 +1,5 @@
-//! What the tests of TLS share: a CA, the certificates it issues, and pods that serve HTTP over TLS and tell what they saw.
+//! What the tests of TLS share: a CA, the certificates it issues, and pods that serve HTTP over TLS
+//! and report what they observe.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -107,7 +108,7 @@ impl Server {
         Arc::new(config)
     }
 
-    /// All pods share this configuration, and with it the tickets: one given by a pod would do at every other.
+    /// All pods share this configuration and its tickets: each pod accepts those of the others.
     pub(crate) fn app(&self) -> App {
         let config = self.config();
         App::custom(move |pod, stream| serve(pod, stream, Arc::clone(&config)))
@@ -126,7 +127,8 @@ pub(crate) fn app_of(identities: impl IntoIterator<Item = (&'static str, Identit
     })
 }
 
-/// Answers each request with what [`Seen`] has, a word each; `/endless` does not come to an end after it.
+/// Answers each request with an [`Observation`], a word for each field. The answer to `/endless`
+/// does not end after it.
 async fn serve(pod: Pod, stream: TcpStream, config: Arc<ServerConfig>) {
     let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else {
         return;
@@ -152,13 +154,13 @@ async fn serve(pod: Pod, stream: TcpStream, config: Arc<ServerConfig>) {
         async move { Ok::<_, Infallible>(Response::new(body)) }
     });
     let server = auto::Builder::new(TokioExecutor::new());
-    // How it ends is for the client to say.
+    // The client's side asserts how it ends.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// What a pod saw of the connection and the request.
+/// What a pod observed of the connection and the request.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Observation {
     pub(crate) pod: String,
     pub(crate) handshake: String,
     pub(crate) sni: String,
@@ -168,7 +170,7 @@ pub(crate) struct Seen {
     pub(crate) scheme: String,
 }
 
-impl Seen {
+impl Observation {
     pub(crate) fn parse(text: &str) -> Self {
         let mut words = text.split(' ').map(str::to_owned);
         let mut word = || words.next().unwrap();

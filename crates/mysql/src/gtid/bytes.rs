@@ -1,7 +1,8 @@
-//! The bytes of a [`Token`](super::Token); its [`to_bytes`](super::Token::to_bytes) documents the layout.
+//! The bytes of a [`Token`](super::Token); its [`to_bytes`](super::Token::to_bytes) documents the
+//! layout.
 //!
-//! There is one way to write each value, and the reader takes no other: order, gaps and the length of numbers are checked, and
-//! nothing may follow.
+//! There is one way to write each value, and the reader takes no other: order, gaps and the length
+//! of numbers are checked, and nothing may follow.
 
 use std::collections::BTreeMap;
 

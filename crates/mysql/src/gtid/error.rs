@@ -9,14 +9,14 @@ pub enum GtidError {
     /// It is not written as it must be.
     #[error("cannot read GTID position: at offset {offset}, expected {expected}, found {found}")]
     Syntax {
-        /// Bytes from the beginning.
+        /// Where it is, in bytes from the beginning.
         offset: usize,
-        /// What would have been right there.
+        /// What was expected there.
         expected: &'static str,
         /// What is there, shortened.
         found: String,
     },
-    /// It has more parts than anybody needs. Nothing larger is ever held in memory.
+    /// It has more parts than are read. Nothing larger is ever held in memory.
     #[error("cannot read GTID position: it has more than {limit} {what}")]
     TooLarge {
         /// What is counted.
@@ -35,4 +35,5 @@ pub enum GtidError {
     Flavor::MariaDb,
     Flavor::MySql
 )]
+#[non_exhaustive]
 pub struct FlavorMismatch;

@@ -4,8 +4,9 @@ use std::fmt;
 
 /// The last transaction of each replication domain: `domain-server-sequence`, one per domain.
 ///
-/// A domain's transactions are numbered in order, so the last one stands for all before it. Which server wrote it is kept for
-/// printing and means nothing for the order: after a failover another server goes on counting. Never empty outside of this crate.
+/// A domain's transactions are numbered in order, so the last one stands for all before it. Which
+/// server wrote it is kept for printing and means nothing for the order: after a failover another
+/// server goes on counting. Never empty outside of this crate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MariaDbGtids {
     /// By domain, each once.

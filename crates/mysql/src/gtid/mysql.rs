@@ -5,15 +5,15 @@ use std::fmt;
 
 /// A MySQL GTID set: for each source, the numbers of its transactions, as ranges.
 ///
-/// Ranges are kept sorted, and apart from each other by at least one number, so that equal sets are equal values. Never empty
-/// outside of this crate.
+/// Ranges are kept sorted, and apart from each other by at least one number, so that equal sets are
+/// equal values. Never empty outside of this crate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GtidSet {
     /// No source is without ranges.
     sources: BTreeMap<Source, Vec<Range>>,
 }
 
-/// Who numbered the transactions: a server, and since MySQL 8.3 a tag of its users' choice.
+/// What numbers transactions: a server, and since MySQL 8.3 a tag of its users' choice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Source {
     pub(super) uuid: [u8; 16],

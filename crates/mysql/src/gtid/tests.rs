@@ -158,7 +158,7 @@ fn r5_a_lost_write_is_what_the_primary_itself_lacks() {
 /// The laws that both flavours obey.
 fn laws(a: &Position, b: &Position, c: &Position) -> Result<(), TestCaseError> {
     let union = |a: &Position, b: &Position| a.union(b).expect("one flavour");
-    // R6: in any order, as often as one likes.
+    // R6: in any order, and as often as needed.
     prop_assert!(union(a, b).covers(&union(b, a)) && union(b, a).covers(&union(a, b)));
     prop_assert_eq!(union(a, a), a.clone());
     prop_assert!(union(&union(a, b), c).covers(&union(a, &union(b, c))));

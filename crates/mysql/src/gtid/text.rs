@@ -83,7 +83,8 @@ fn write_uuid(f: &mut fmt::Formatter<'_>, uuid: [u8; 16]) -> fmt::Result {
     Ok(())
 }
 
-/// Whether `tag` is one that MySQL prints: a letter or underscore, then letters, digits and underscores, in lower case.
+/// Whether `tag` is one that MySQL prints: a letter or underscore, then letters, digits and
+/// underscores, in lower case.
 pub(super) fn is_tag(tag: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
     tag.len() <= MAX_TAG && tag.bytes().all(inner) && tag.bytes().next().is_some_and(|b| !b.is_ascii_digit())

@@ -7,22 +7,25 @@ use super::{Flavor, FlavorMismatch, GtidError, Position, bytes, text};
 
 /// What a reader must see: proof of a write that any process can carry to where it reads.
 ///
-/// Take it after a write, send it with the answer, give it to the next read, wherever that runs. The read then goes to a replica
-/// that has the write, waits for one, or goes to the primary.
+/// Take it after a write, send it with the answer, give it to the next read, wherever that runs.
+/// The read then goes to a replica that has the write, waits for one, or goes to the primary.
 ///
 /// Two forms, both stable:
 ///
-/// * **Text**, by [`Display`](fmt::Display) and [`FromStr`]: what the server prints, with `~` instead of `,`, as cookies allow no
-///   comma (RFC 6265 4.1.1) and lists of header fields are split there (RFC 9110 5.6.1). Both are read.
-/// * **Bytes**, by [`to_bytes`](Self::to_bytes) and [`from_bytes`](Self::from_bytes), a third of the size or less.
+/// * **Text**, by [`Display`](fmt::Display) and [`FromStr`]: what the server prints, with `~`
+///   instead of `,`, as cookies allow no comma (RFC 6265 4.1.1) and lists of header fields are
+///   split there (RFC 9110 5.6.1). Both are read.
+/// * **Bytes**, by [`to_bytes`](Self::to_bytes) and [`from_bytes`](Self::from_bytes), a third of
+///   the size or less.
 ///
-/// A token is no secret and no authority: it names transactions by number. Whoever forges one makes reads wait, up to their
-/// deadline. At most [`Token::MAX_RANGES`] transactions or ranges are read, so that it cannot eat memory.
+/// A token is no secret and no authority: it names transactions by number. A forged one makes reads
+/// wait, up to their deadline. At most [`Token::MAX_RANGES`] transactions or ranges are read, so
+/// that it cannot eat memory.
 ///
 /// ```
 /// use headless_mysql::gtid::{Position, Token};
 ///
-/// let mut token: Token = "0-9100-10".parse()?;           // from SELECT @@last_gtid, after the commit
+/// let mut token: Token = "0-9100-10".parse()?;           // SELECT @@last_gtid, after the commit
 /// token = token.merge(&"0-9100-12~7-9100-3".parse()?)?;  // from another write
 /// let replica: Position = "0-9100-11,7-9100-3".parse()?; // from SELECT @@gtid_slave_pos
 /// assert!(!token.is_reached_by(&replica)?);
@@ -34,48 +37,47 @@ use super::{Flavor, FlavorMismatch, GtidError, Position, bytes, text};
 pub struct Token(Position);
 
 impl Token {
-    /// How many transactions or ranges a token may have to be read. A cluster's own set is as large only if a thousand of its
-    /// transactions are missing.
+    /// How many transactions or ranges a token may have to be read. A cluster's own set is as large
+    /// only if a thousand of its transactions are missing.
     pub const MAX_RANGES: usize = 1024;
 
-    /// A token that asks for nothing; every server has reached it.
+    /// Returns a token that asks for nothing; every server has reached it.
     #[must_use]
     pub const fn empty() -> Self {
         Self(Position::Empty)
     }
 
-    /// Whether it asks for nothing.
+    /// Returns whether it asks for nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whose it is; `None` if it is empty.
+    /// Returns the kind of server that it comes from; `None` if it is empty.
     #[must_use]
     pub const fn flavor(&self) -> Option<Flavor> {
         self.0.flavor()
     }
 
-    /// The transactions that it asks for.
+    /// Returns the transactions that it asks for.
     #[must_use]
     pub const fn position(&self) -> &Position {
         &self.0
     }
 
-    /// Asks for what either asks for. In any order and as often as you like: the result is the same.
+    /// Returns a token that asks for what either asks for. The order and the number of merges do
+    /// not matter.
     ///
     /// # Errors
-    ///
-    /// The two come from different kinds of servers.
+    /// [`FlavorMismatch`]: the two come from different kinds of servers.
     pub fn merge(&self, other: &Self) -> Result<Self, FlavorMismatch> {
         self.0.union(&other.0).map(Self)
     }
 
-    /// Whether a server at `position` has everything that the token asks for.
+    /// Returns whether a server at `position` has everything that the token asks for.
     ///
     /// # Errors
-    ///
-    /// The token comes from another kind of server.
+    /// [`FlavorMismatch`]: the token comes from another kind of server.
     pub fn is_reached_by(&self, position: &Position) -> Result<bool, FlavorMismatch> {
         match (self.flavor(), position.flavor()) {
             (Some(own), Some(other)) if own != other => Err(FlavorMismatch),
@@ -83,16 +85,16 @@ impl Token {
         }
     }
 
-    /// The byte form. Equal tokens have equal bytes.
+    /// Returns the byte form. Equal tokens have equal bytes.
     ///
-    /// The first byte is the version (1) in its high half and the flavour in its low half. All other numbers are unsigned LEB128 in
-    /// their shortest form, sorted as printed:
+    /// The first byte is the version (1) in its high half and the flavour in its low half. All
+    /// other numbers are unsigned LEB128 in their shortest form, sorted as printed:
     ///
-    /// | flavour | then |
-    /// |---|---|
-    /// | 0, empty | nothing |
-    /// | 1, MariaDB | number of domains; of each: domain, server, sequence |
-    /// | 2, MySQL | number of sources; of each: 16 bytes of UUID, length of the tag, the tag, number of ranges; of each range: numbers skipped since the last one, numbers in it less one |
+    /// * 0, empty: nothing.
+    /// * 1, MariaDB: the number of domains; of each its number, the server, the sequence.
+    /// * 2, MySQL: the number of sources; of each 16 bytes of UUID, the length of the tag, the tag,
+    ///   the number of ranges; of each range the numbers skipped since the last one, and the
+    ///   numbers in it less one.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         bytes::write(&self.0)
@@ -101,8 +103,8 @@ impl Token {
     /// Reads the byte form.
     ///
     /// # Errors
-    ///
-    /// It is not exactly what [`to_bytes`](Self::to_bytes) writes, or has more than [`MAX_RANGES`](Self::MAX_RANGES).
+    /// [`GtidError`]: it is not exactly what [`to_bytes`](Self::to_bytes) writes, or has more than
+    /// [`MAX_RANGES`](Self::MAX_RANGES).
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, GtidError> {
         bytes::parse(bytes, Self::MAX_RANGES).map(Self)
     }

@@ -1,21 +1,36 @@
-//! [`Wait`]: the statement that waits on a server until it has a token, and what its answer means. Text only.
+//! [`Wait`]: the statement that waits on a server until it has a token, and what its answer means.
+//! Text only.
 //!
-//! The two kinds of servers differ where it hurts: a timeout of zero returns at once on MariaDB and waits for ever on MySQL; on
-//! MariaDB it is a negative one that never ends. So a wait of less than a millisecond is none.
+//! The two kinds of servers differ where it hurts: a timeout of zero returns at once on MariaDB and
+//! waits for ever on MySQL; on MariaDB it is a negative one that never ends. So a wait of less than
+//! a millisecond is none.
 
 use std::time::Duration;
 
 use super::{Flavor, Token};
 
-/// A statement that waits for a token.
+/// A statement that waits on a server until it has a token, or a time is over.
+///
+/// ```
+/// use std::time::Duration;
+/// use headless_mysql::gtid::{Token, Wait, WaitOutcome};
+///
+/// let token: Token = "0-9100-10".parse()?;
+/// if let Some(wait) = Wait::for_token(&token, Duration::from_millis(250)) {
+///     assert_eq!(wait.sql(), "SELECT MASTER_GTID_WAIT('0-9100-10', 0.250)");
+///     assert_eq!(wait.outcome(Some(-1)), WaitOutcome::TimedOut);
+/// }
+/// # Ok::<(), headless_mysql::gtid::GtidError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
     flavor: Flavor,
     sql: String,
 }
 
-/// What a wait came to.
+/// The outcome of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a token is reached, or not yet")]
 pub enum WaitOutcome {
     /// The server has the token.
     Reached,
@@ -24,7 +39,8 @@ pub enum WaitOutcome {
 }
 
 impl Wait {
-    /// The statement that waits for `token`, `limit` at most. `None` if there is nothing to wait for, or no time.
+    /// Returns the statement that waits for `token`, for at most `limit` and at most an hour.
+    /// `None` if there is nothing to wait for, or less than a millisecond.
     #[must_use]
     pub fn for_token(token: &Token, limit: Duration) -> Option<Self> {
         let flavor = token.flavor()?;
@@ -32,7 +48,8 @@ impl Wait {
             return None;
         }
         let seconds = limit.as_secs_f64().min(MOST);
-        // What is printed comes from parsed numbers (see the module `gtid`), so it cannot end the quotes.
+        // What is printed comes from parsed numbers (see the module `gtid`), so it cannot end the
+        // quotes.
         let position = token.position();
         let sql = match flavor {
             Flavor::MariaDb => format!("SELECT MASTER_GTID_WAIT('{position}', {seconds:.3})"),
@@ -41,13 +58,14 @@ impl Wait {
         Some(Self { flavor, sql })
     }
 
-    /// The statement. To be sent to a replica only: a MariaDB primary replicates nothing and would wait in vain.
+    /// Returns the statement. It must be sent to a replica only: a MariaDB primary replicates
+    /// nothing and would wait in vain.
     #[must_use]
     pub fn sql(&self) -> &str {
         &self.sql
     }
 
-    /// What the number that came back means; `None` for NULL.
+    /// Returns what the number that came back means; `None` is NULL.
     #[must_use]
     pub const fn outcome(&self, answer: Option<i64>) -> WaitOutcome {
         match (self.flavor, answer) {
@@ -58,7 +76,7 @@ impl Wait {
     }
 }
 
-/// An hour: longer than anybody waits, and far from where the servers' arithmetic ends.
+/// An hour: longer than any read waits, and far from where the servers' arithmetic ends.
 const MOST: f64 = 3600.0;
 
 #[cfg(test)]
@@ -85,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_ever_waits_for_zero_or_for_ever() {
+    fn no_wait_is_for_zero_or_for_ever() {
         let token: Token = "0-1-1".parse().unwrap();
         assert_eq!(Wait::for_token(&token, Duration::ZERO), None);
         assert_eq!(Wait::for_token(&token, Duration::from_micros(999)), None);

@@ -1,19 +1,20 @@
-//! [`Judge`]: the rules for what stands inside a statement, whatever its kind. `head.rs` tells the kinds apart.
+//! [`classify`], and the rules for what stands inside a statement, whatever its kind
+//! ([`Analysis`]). `head.rs` tells the kinds apart.
 //!
-//! Every token passes through [`Judge::next`] exactly once, in order. A rule that needs to know what comes next is settled when
-//! it comes; so nothing is looked at twice.
+//! Every token passes through [`Analysis::next`] exactly once, in order. A rule that depends on the
+//! next token is settled when that one comes; so nothing is read twice.
 
+use super::classification::{Class, Classification, Reason, SessionUse};
 use super::dialect::{Dialect, Server};
 use super::functions::NODE_VARIABLES;
 use super::scan::{Doubt, Kind, Scanner, Token};
-use super::verdict::{Class, Classification, Reason, SessionUse};
 use super::words::{self, Call, Entry, Role, UNLISTED};
 
-/// The state of judging one statement.
+/// The state of classifying one statement.
 #[derive(Debug)]
-pub(super) struct Judge<'a> {
+pub(super) struct Analysis<'a> {
     scanner: Scanner<'a>,
-    verdict: Classification,
+    classification: Classification,
     last: Last,
     calls: Calls,
     pending: Option<Columns>,
@@ -28,7 +29,8 @@ struct Last {
     end: usize,
     /// What stood before it: decides what a name before a parenthesis is.
     after: After,
-    /// A character set that is named before a string (`_gbk'..'`), and in which a backslash may be part of a letter.
+    /// A character set that is named before a string (`_gbk'..'`), and in which a backslash may be
+    /// part of a letter.
     odd_charset: bool,
 }
 
@@ -60,30 +62,49 @@ pub(super) enum Calls {
     AfterSelect,
 }
 
-/// A name before a parenthesis that no function has. It may still be a common table expression with its columns, as `c` in
-/// `WITH c (a, b) AS (SELECT ...)`, and is one exactly if it goes on like this.
+/// A name before a parenthesis that no function has. It may still be a common table expression with
+/// its columns, as `c` in `WITH c (a, b) AS (SELECT ...)`, and is one exactly if it goes on like
+/// this.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
     at: usize,
-    seen: Seen,
+    part: ColumnsPart,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
+enum ColumnsPart {
     Open,
     Close,
     As,
 }
 
-/// The verdict on a text.
-pub(super) fn judge(sql: &str, dialect: Dialect) -> Classification {
-    let judged = Scanner::new(sql, dialect).and_then(|scanner| {
-        let mut judge = Judge::new(scanner);
-        judge.statement()?;
-        Ok(judge.verdict)
+/// Classifies one statement, as it would be sent.
+///
+/// The same text gets the same classification, whether it is sent as text or to be prepared. Takes
+/// time in proportion to the text, a microsecond for a usual one, and allocates nothing;
+/// [`StatementCache`](super::StatementCache) remembers the classifications of texts that come
+/// often.
+///
+/// ```
+/// use headless_mysql::statement::{Class, Dialect, classify};
+///
+/// let read = classify("SELECT name FROM users WHERE id = ?", Dialect::UTF8);
+/// assert_eq!(read.class(), Class::Read);
+///
+/// let lock = classify("SELECT id FROM jobs LIMIT 1 FOR UPDATE SKIP LOCKED", Dialect::UTF8);
+/// assert_eq!(lock.class(), Class::Write);
+/// assert_eq!(lock.to_string(), "locking read (FOR UPDATE) at byte 28");
+/// ```
+#[must_use]
+pub fn classify(sql: &str, dialect: Dialect) -> Classification {
+    let classified = Scanner::new(sql, dialect).and_then(|scanner| {
+        let mut analysis = Analysis::new(scanner);
+        analysis.statement()?;
+        Ok(analysis.classification)
     });
-    // Whatever was found before the doubt may be misread too; the doubt itself is what helps the reader.
-    judged.unwrap_or_else(|Doubt { reason, at }| Classification {
+    // What was found before the doubt may be misread too; the doubt itself is what helps the
+    // reader.
+    classified.unwrap_or_else(|Doubt { reason, at }| Classification {
         class: Class::Write,
         reason,
         offset: offset(at),
@@ -91,11 +112,11 @@ pub(super) fn judge(sql: &str, dialect: Dialect) -> Classification {
     })
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Analysis<'a> {
     fn new(scanner: Scanner<'a>) -> Self {
         Self {
             scanner,
-            verdict: Classification {
+            classification: Classification {
                 class: Class::Read,
                 reason: Reason::Query,
                 offset: 0,
@@ -114,7 +135,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The next token, judged.
+    /// The next token, with the rules applied.
     pub(super) fn next(&mut self) -> Result<Token<'a>, Doubt> {
         let token = self.scanner.next()?;
         self.settle(&token);
@@ -149,7 +170,8 @@ impl<'a> Judge<'a> {
             Kind::Name => {
                 last.shape = Shape::Name;
                 let entry = words::find(token.text);
-                // WHY: all other meanings are lost in quotes, that of a function too: it is not believed to be built in.
+                // WHY: all other meanings are lost in quotes, that of a function too: it is not
+                // taken for a built-in one.
                 if last.after == After::Dot {
                     self.member(entry, &token);
                 } else if entry.role == Role::NodeSchema {
@@ -186,32 +208,33 @@ impl<'a> Judge<'a> {
         Ok(token)
     }
 
-    /// Judges all that is left.
+    /// Applies the rules to all that is left.
     pub(super) fn rest(&mut self) -> Result<(), Doubt> {
         while !is_end(&self.next()?) {}
         Ok(())
     }
 
-    /// Something in the statement asks for at least this class. The first of the most careful ones is the reason.
+    /// Something in the statement asks for at least this class. The first of the most careful ones
+    /// is the reason.
     pub(super) fn object(&mut self, class: Class, reason: Reason, at: usize) {
-        if class > self.verdict.class {
+        if class > self.classification.class {
             self.become_class(class, reason, at);
         }
     }
 
     /// The class of the statement as a whole, whatever was met before.
     pub(super) fn become_class(&mut self, class: Class, reason: Reason, at: usize) {
-        self.verdict.class = class;
-        self.verdict.reason = reason;
-        self.verdict.offset = offset(at);
+        self.classification.class = class;
+        self.classification.reason = reason;
+        self.classification.offset = offset(at);
     }
 
     pub(super) fn uses(&mut self, session: SessionUse) {
-        self.verdict.session = self.verdict.session.union(session);
+        self.classification.session = self.classification.session.union(session);
     }
 
     pub(super) fn used(&self, session: SessionUse) -> bool {
-        self.verdict.session.contains(session)
+        self.classification.session.contains(session)
     }
 
     pub(super) fn count_calls(&mut self, calls: Calls) {
@@ -225,7 +248,8 @@ impl<'a> Judge<'a> {
             Role::Into if token.kind != Kind::UserVariable => {
                 self.object(Class::Write, Reason::Into, self.last.at);
             }
-            // `REPLACE(` is a function, unless the statement itself begins here, as behind a common table expression.
+            // `REPLACE(` is a function, unless the statement itself begins here, as behind a common
+            // table expression.
             Role::ChangeOrFunction if !opens || self.last.after == After::Close => {
                 let reason = Reason::Contains(self.last.entry.name);
                 self.object(Class::Write, reason, self.last.at);
@@ -235,17 +259,17 @@ impl<'a> Judge<'a> {
         let Some(columns) = self.pending else {
             return;
         };
-        self.pending = match (columns.seen, token.kind) {
-            (Seen::Open, Kind::Word | Kind::Name | Kind::Comma) => Some(columns),
-            (Seen::Open, Kind::Close) => Some(Columns {
-                seen: Seen::Close,
+        self.pending = match (columns.part, token.kind) {
+            (ColumnsPart::Open, Kind::Word | Kind::Name | Kind::Comma) => Some(columns),
+            (ColumnsPart::Open, Kind::Close) => Some(Columns {
+                part: ColumnsPart::Close,
                 ..columns
             }),
-            (Seen::Close, Kind::Word) if token.text.eq_ignore_ascii_case(b"AS") => Some(Columns {
-                seen: Seen::As,
+            (ColumnsPart::Close, Kind::Word) if token.text.eq_ignore_ascii_case(b"AS") => Some(Columns {
+                part: ColumnsPart::As,
                 ..columns
             }),
-            (Seen::As, Kind::Open) => None,
+            (ColumnsPart::As, Kind::Open) => None,
             _ => {
                 self.unknown_call(Reason::UnknownFunction, columns.at);
                 None
@@ -327,7 +351,12 @@ impl<'a> Judge<'a> {
                 self.uses(SessionUse::LOCKS);
             }
             Call::Sequence => self.object(Class::Write, Reason::Sequence, at),
-            Call::Unknown => self.pending = Some(Columns { at, seen: Seen::Open }),
+            Call::Unknown => {
+                self.pending = Some(Columns {
+                    at,
+                    part: ColumnsPart::Open,
+                })
+            }
         }
     }
 
@@ -366,8 +395,8 @@ pub(super) fn is_end(token: &Token<'_>) -> bool {
     matches!(token.kind, Kind::End | Kind::Next)
 }
 
-/// Whether a string behind this word reads the same as without it. Any other word with an underscore before it may name a
-/// character set.
+/// Whether a string behind this word reads the same as without it. Any other word with an
+/// underscore before it may name a character set.
 fn is_plain_charset(word: &[u8]) -> bool {
     let plain: [&[u8]; 6] = [b"_utf8mb4", b"_utf8mb3", b"_utf8", b"_latin1", b"_ascii", b"_binary"];
     plain.iter().any(|known| known.eq_ignore_ascii_case(word))

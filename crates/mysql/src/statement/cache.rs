@@ -1,8 +1,10 @@
-//! [`StatementCache`]: the verdicts of texts that come often. How a verdict is found is not its business.
+//! [`StatementCache`]: the classifications of texts that come often. How one is found is not known
+//! here.
 //!
-//! A program has some hundred texts and sends them all day. The cache is a fixed number of small sets; a text belongs to one
-//! set by its hash, and is found there by its whole length and every byte. So the hash needs to be fast only: who forces
-//! collisions makes texts drive each other out of one set, and gets no wrong answer and no long search.
+//! A program has some hundred texts and sends them all day. The cache is a fixed number of small
+//! sets; a text belongs to one set by its hash, and is found there by its whole length and every
+//! byte. So the hash needs to be fast only: a caller that forces collisions makes texts drive each
+//! other out of one set, and gets no wrong answer and no long search.
 
 use std::fmt;
 use std::hash::Hasher;
@@ -10,12 +12,15 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{RwLock, TryLockError};
 
-use super::{Classification, Dialect, classify};
+use super::body::classify;
+use super::classification::Classification;
+use super::dialect::Dialect;
 
-/// Remembers verdicts by text, for connections of one [`Dialect`].
+/// Remembers classifications by text, for connections of one [`Dialect`].
 ///
-/// Bounded, shared by reference, and never in the way: whoever finds a part of it locked judges the statement anew instead of
-/// waiting. It takes at most its capacity times 4 KiB, the longest text it keeps; what is longer is judged each time.
+/// Bounded, shared by reference, and without waits: a caller that finds a part of it locked
+/// classifies the statement anew. It takes at most its capacity times 4 KiB, the longest text that
+/// it keeps; what is longer is classified each time.
 ///
 /// ```
 /// use headless_mysql::statement::{Class, Dialect, StatementCache};
@@ -31,8 +36,8 @@ pub struct StatementCache {
     sets: Box<[RwLock<Set>]>,
 }
 
-/// The texts that share a place. Who goes when a new one comes is decided by second chance: the hand moves on over those that
-/// were asked for since it was there last.
+/// The texts that share a place. Which one makes room for a new one is decided by second chance:
+/// the hand moves on over those that were asked for since it was there last.
 #[derive(Default)]
 struct Set {
     entries: [Option<Entry>; WAYS],
@@ -42,7 +47,7 @@ struct Set {
 struct Entry {
     hash: u64,
     text: Box<str>,
-    verdict: Classification,
+    classification: Classification,
     /// Asked for since the hand was here.
     ///
     /// ORDERING: Relaxed. It is a hint about what to keep; nothing is published through it.
@@ -50,19 +55,21 @@ struct Entry {
 }
 
 impl StatementCache {
-    /// Texts kept by default.
+    /// The number of texts that are kept by default: more than most programs have.
     pub const DEFAULT_CAPACITY: usize = 1024;
 
-    /// Bytes of the longest text that is kept. What is longer is mostly a bulk insert, and does not come twice.
+    /// The length of the longest text that is kept, in bytes. A longer one is mostly a bulk insert,
+    /// and does not come twice.
     pub const LONGEST_TEXT: usize = 4096;
 
-    /// An empty cache for [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY) texts.
+    /// Returns an empty cache for [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY) texts.
     #[must_use]
     pub fn new(dialect: Dialect) -> Self {
         Self::with_capacity(dialect, Self::DEFAULT_CAPACITY)
     }
 
-    /// An empty cache for at least `capacity` texts: rounded up to a power of two, and not below 4.
+    /// Returns an empty cache for at least `capacity` texts: rounded up to a power of two, and not
+    /// below 4.
     #[must_use]
     pub fn with_capacity(dialect: Dialect, capacity: usize) -> Self {
         let sets = capacity.div_ceil(WAYS).next_power_of_two();
@@ -72,29 +79,30 @@ impl StatementCache {
         }
     }
 
-    /// What every text is judged by.
+    /// Returns the dialect that every text is read in.
     #[must_use]
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// The verdict of [`classify`], remembered or new.
+    /// Returns the classification of [`classify`], remembered or new.
     #[must_use]
     pub fn classify(&self, sql: &str) -> Classification {
         if sql.len() > Self::LONGEST_TEXT {
             return classify(sql, self.dialect);
         }
         let hash = hash(sql.as_bytes());
-        // The upper bits are the well mixed ones. The number of sets is a power of two, so no set is left out.
+        // The upper bits are the well mixed ones. The number of sets is a power of two, so no set
+        // is left out.
         let set = &self.sets[(hash >> 32) as usize & (self.sets.len() - 1)];
-        if let Some(verdict) = unlocked(set.try_read()).and_then(|set| set.find(hash, sql)) {
-            return verdict;
+        if let Some(classification) = unlocked(set.try_read()).and_then(|set| set.find(hash, sql)) {
+            return classification;
         }
-        let verdict = classify(sql, self.dialect);
+        let classification = classify(sql, self.dialect);
         if let Some(mut set) = unlocked(set.try_write()) {
-            set.keep(hash, sql, verdict);
+            set.keep(hash, sql, classification);
         }
-        verdict
+        classification
     }
 }
 
@@ -111,15 +119,16 @@ impl fmt::Debug for StatementCache {
 impl Set {
     fn find(&self, hash: u64, text: &str) -> Option<Classification> {
         let entry = self.entries.iter().flatten().find(|entry| entry.is(hash, text))?;
-        // Reading first: writing what is there already would take the cache line from all other cores.
+        // Reading first: writing what is there already would take the cache line from all other
+        // cores.
         if !entry.used.load(Relaxed) {
             entry.used.store(true, Relaxed);
         }
-        Some(entry.verdict)
+        Some(entry.classification)
     }
 
-    fn keep(&mut self, hash: u64, text: &str, verdict: Classification) {
-        // Two threads may have judged it at the same time.
+    fn keep(&mut self, hash: u64, text: &str, classification: Classification) {
+        // Two threads may have classified it at the same time.
         if self.find(hash, text).is_some() {
             return;
         }
@@ -132,7 +141,7 @@ impl Set {
         self.entries[self.hand] = Some(Entry {
             hash,
             text: text.into(),
-            verdict,
+            classification,
             used: AtomicBool::new(false),
         });
         self.hand = (self.hand + 1) % WAYS;
@@ -145,7 +154,8 @@ impl Entry {
     }
 }
 
-/// The guard, unless somebody else has the lock. One who panicked with it left nothing half done: an entry is set in one piece.
+/// The lock, unless another thread has it. A panic with it leaves nothing half done: an entry is
+/// set in one piece.
 fn unlocked<G>(result: Result<G, TryLockError<G>>) -> Option<G> {
     match result {
         Ok(guard) => Some(guard),
@@ -154,7 +164,8 @@ fn unlocked<G>(result: Result<G, TryLockError<G>>) -> Option<G> {
     }
 }
 
-/// Eight bytes at a time; the last ones are read as if zeros followed, which the length tells apart.
+/// Eight bytes at a time; the last ones are read as if zeros followed, which the length tells
+/// apart.
 fn hash(text: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(ODD).rotate_left(29);
     let mut hash = text.len() as u64;
@@ -168,7 +179,8 @@ fn hash(text: &[u8]) -> u64 {
     hash.wrapping_mul(ODD)
 }
 
-/// The same for a map by text. The longer the map, the more a collision costs: for maps of a bounded length.
+/// The same for a map by text. The longer the map, the more a collision costs: for maps of a
+/// bounded length.
 #[derive(Default)]
 pub(crate) struct TextHasher(u64);
 
@@ -185,7 +197,8 @@ impl Hasher for TextHasher {
     }
 }
 
-/// 2^64 divided by the golden ratio: odd, with its bits well spread (Knuth, The Art of Computer Programming, 6.4).
+/// 2^64 divided by the golden ratio: odd, with its bits well spread (Knuth, The Art of Computer
+/// Programming, 6.4).
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Texts in one set.
@@ -253,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_judged_but_not_kept() {
+    fn long_texts_are_classified_but_not_kept() {
         let cache = StatementCache::new(Dialect::UTF8);
         let longest = format!("SELECT '{}'", "x".repeat(StatementCache::LONGEST_TEXT - 9));
         assert_eq!(cache.classify(&longest).class(), Class::Read);
@@ -277,12 +290,12 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_stays_while_others_come_and_go() {
-        let verdict = classify("SELECT 1", Dialect::UTF8);
+        let classification = classify("SELECT 1", Dialect::UTF8);
         let mut set = Set::default();
-        set.keep(0, "often", verdict);
+        set.keep(0, "often", classification);
         for number in 1..100 {
             assert!(set.find(0, "often").is_some(), "gone after {number}");
-            set.keep(number, "once", verdict);
+            set.keep(number, "once", classification);
         }
     }
 
@@ -305,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_lock() {
+    fn no_thread_waits_for_a_lock() {
         let cache = StatementCache::with_capacity(Dialect::UTF8, 1);
         let _writing = cache.sets[0].write().unwrap();
         assert_eq!(cache.classify("SELECT 1").class(), Class::Read);

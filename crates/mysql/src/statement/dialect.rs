@@ -1,10 +1,11 @@
-//! [`Dialect`]: what is known of the connection that decides how the server reads a text. What is not known here is doubted in
-//! `scan.rs`; no rule about statements lives here.
+//! [`Dialect`]: what is known of the connection that decides how the server reads a text. What is
+//! not known here is doubted in `scan.rs`; no rule about statements lives here.
 
 /// How a connection reads statements: which server, which character set, which `sql_mode`.
 ///
-/// Knowing more makes more statements recognisable as reads. Knowing nothing of the server or of `sql_mode` costs little; the
-/// character set must be known, because in some (`gbk`, `sjis`, `big5`, ...) the second byte of a letter can be a backslash.
+/// Knowing more makes more statements recognisable as reads. Knowing nothing of the server or of
+/// `sql_mode` costs little; the character set must be known, because in some (`gbk`, `sjis`,
+/// `big5`, ...) the second byte of a letter can be a backslash.
 ///
 /// ```
 /// use headless_mysql::statement::{Dialect, Server};
@@ -21,7 +22,8 @@ pub struct Dialect {
     pub(super) quoting: Quoting,
 }
 
-/// Which of the two families of servers: a function that is built in here may be a stored function there.
+/// Which of the two families of servers: a function that is built in here may be a stored function
+/// there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Server {
@@ -36,7 +38,8 @@ pub enum Server {
 pub(super) enum Charset {
     /// UTF-8: bytes from 0x80 are parts of letters, all others are ASCII.
     Utf8,
-    /// Texts of ASCII only mean what they say; with a byte from 0x80 on, a second byte may be anything.
+    /// Texts of ASCII only mean what they say; with a byte from 0x80 on, a second byte may be
+    /// anything.
     AsciiOnly,
     Unknown,
 }
@@ -49,12 +52,12 @@ pub(super) enum Quoting {
         ansi_quotes: bool,
         backslash_escapes: bool,
     },
-    /// A mode in which the server speaks another language than this guard reads.
+    /// A mode in which the server speaks another language than this classifier reads.
     Foreign,
 }
 
 impl Server {
-    /// The family, by the version that a server states in its handshake or as `@@version`.
+    /// Returns the family, by the version that a server states in its handshake or as `@@version`.
     #[must_use]
     pub fn of_version(version: &str) -> Self {
         if version.contains("MariaDB") {
@@ -66,10 +69,11 @@ impl Server {
 }
 
 impl Dialect {
-    /// Any server, any usual `sql_mode`, and a connection that speaks UTF-8 (`utf8mb4`, which drivers ask for).
+    /// Any server, any usual `sql_mode`, and a connection that speaks UTF-8 (`utf8mb4`, which
+    /// drivers ask for).
     ///
-    /// Functions that only one family of servers has built in are not believed, and a string with a backslash before a quote
-    /// is not either.
+    /// Functions that only one family of servers has built in are taken for stored functions, and a
+    /// string with a backslash before a quote is not read.
     pub const UTF8: Self = Self {
         server: None,
         charset: Charset::Utf8,
@@ -83,17 +87,17 @@ impl Dialect {
         quoting: Quoting::Unknown,
     };
 
-    /// The same, on a server of this family.
+    /// Returns the same dialect, on a server of this family.
     #[must_use]
     pub const fn with_server(mut self, server: Server) -> Self {
         self.server = Some(server);
         self
     }
 
-    /// The same, with `character_set_client` of this name.
+    /// Returns the same dialect, with `character_set_client` of this name.
     ///
-    /// With a character set other than UTF-8, only texts of plain ASCII are looked at. A name that is not known to extend ASCII
-    /// (`swe7`, `utf16`) makes everything go to the primary.
+    /// With a character set other than UTF-8, only texts of plain ASCII are read. A name that is
+    /// not known to extend ASCII (`swe7`, `utf16`) makes everything go to the primary.
     #[must_use]
     pub fn with_charset(mut self, name: &str) -> Self {
         let is = |known: &&str| known.eq_ignore_ascii_case(name);
@@ -107,7 +111,7 @@ impl Dialect {
         self
     }
 
-    /// The same, with the value of `@@sql_mode`.
+    /// Returns the same dialect, with the value of `@@sql_mode`.
     ///
     /// `ORACLE` and the other modes that imitate another product make everything go to the primary.
     #[must_use]
@@ -127,7 +131,7 @@ impl Dialect {
         self
     }
 
-    /// The family of servers, if it is known.
+    /// Returns the family of servers, if it is known.
     #[must_use]
     pub const fn server(&self) -> Option<Server> {
         self.server

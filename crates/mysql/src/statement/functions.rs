@@ -1,15 +1,19 @@
-//! The names that may stand before a parenthesis, and what each means there: data only, looked up by `words.rs`.
+//! The names that may stand before a parenthesis, and what each means there: data only, found by
+//! `words.rs`.
 //!
-//! Sources: the lists of functions in the manuals of MySQL 8.0 to 9.x and MariaDB 10.6 to 11.x. A name belongs here only if its
-//! function provably changes neither data nor session. A stored function can have the name of a built-in one, but then it is
-//! called with its schema before it, which the guard does not let pass. Only on a server so old that the name is not yet built
+//! Sources: the lists of functions in the manuals of MySQL 8.0 to 9.x and MariaDB 10.6 to 11.x. A
+//! name belongs here only if its function provably changes neither data nor session. A stored
+//! function can have the name of a built-in one, but then it is called with its schema before it,
+//! which the classifier does not let pass. Only on a server so old that the name is not yet built
 //! in would a stored function of that name be called instead.
 //!
-//! Left out, so that they go to the primary, each for a reason: `UUID_SHORT` (unique only as long as one server makes them),
-//! `LOAD_FILE` (a file of one server, and a privilege no application needs), `PASSWORD` and `ENCRYPT` (to make accounts with),
-//! functions of plug-ins (they are loadable: anybody's code). Let in, although they look dangerous: `SLEEP` and `BENCHMARK` (they
-//! cost time and change nothing), `UUID`, `RAND` and `NOW` (their answers may go into a later write, which then is a write),
-//! `DATABASE` and `USER` (the same on all pods of one pool: same login, same default schema).
+//! Left out, so that they go to the primary, each for a reason: `UUID_SHORT` (unique only as long
+//! as one server makes them), `LOAD_FILE` (a file of one server, and a privilege no application
+//! needs), `PASSWORD` and `ENCRYPT` (to make accounts with), functions of plug-ins (they are
+//! loadable, and may do anything). Let in, although they look dangerous: `SLEEP` and `BENCHMARK`
+//! (they cost time and change nothing), `UUID`, `RAND` and `NOW` (their answers may go into a later
+//! write, which then is a write), `DATABASE` and `USER` (the same on all pods of one pool: same
+//! login, same default schema).
 
 /// Not a call at all: keywords before a list, a subquery, an expression or the size of a type.
 pub(super) const KEYWORDS: &[&str] = &[
@@ -65,8 +69,9 @@ pub(super) const BUILT_IN: &[&str] = &[
     "ST_TOUCHES", "ST_UNION", "ST_WITHIN", "ST_X", "ST_Y",
 ];
 
-/// Built in everywhere, but only with the parenthesis directly behind the name: with a blank between them, and without the
-/// mode `IGNORE_SPACE`, the server looks for a stored function of that name (manual, "Function Name Parsing and Resolution").
+/// Built in everywhere, but only with the parenthesis directly behind the name: with a blank
+/// between them, and without the mode `IGNORE_SPACE`, the server looks for a stored function of
+/// that name (manual, "Function Name Parsing and Resolution").
 pub(super) const TIGHT: &[&str] = &[
     "ADDDATE", "BIT_AND", "BIT_OR", "BIT_XOR", "CAST", "COUNT", "CUME_DIST", "CURDATE", "CURTIME", "DATE_ADD",
     "DATE_FORMAT", "DATE_SUB", "DENSE_RANK", "EXTRACT", "FIRST_VALUE", "GROUP_CONCAT", "JSON_ARRAYAGG",

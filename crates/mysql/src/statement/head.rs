@@ -1,16 +1,16 @@
-//! Which kind of statement it is, by how it begins. What stands further inside is judged by `body.rs`, token by token, while the
-//! functions here walk over it.
+//! Which kind of statement it is, by how it begins. What stands further inside is classified by
+//! `body.rs`, token by token, while the functions here walk over it.
 
-use super::body::{Calls, Judge, is_end};
+use super::body::{Analysis, Calls, is_end};
+use super::classification::{Class, Control, Reason, SessionUse};
 use super::scan::{Doubt, Kind, Token};
-use super::verdict::{Class, Control, Reason, SessionUse};
 use super::words::{self, Entry, Role, UNLISTED};
 
-type Judged = Result<(), Doubt>;
+type Step = Result<(), Doubt>;
 
-impl Judge<'_> {
-    /// Judges the whole text.
-    pub(super) fn statement(&mut self) -> Judged {
+impl Analysis<'_> {
+    /// Classifies the whole text.
+    pub(super) fn statement(&mut self) -> Step {
         let mut first = self.next()?;
         let mut in_parentheses = false;
         while first.kind == Kind::Open {
@@ -44,8 +44,9 @@ impl Judge<'_> {
         self.uses(SessionUse::UNKNOWN);
     }
 
-    /// `EXPLAIN`, `DESCRIBE`: a query's plan, a table's columns. Of what changes data, the body has the word.
-    fn explain(&mut self, first: &Token<'_>) -> Judged {
+    /// `EXPLAIN`, `DESCRIBE`: a query's plan, a table's columns. What changes data is found by the
+    /// body.
+    fn explain(&mut self, first: &Token<'_>) -> Step {
         let mut runs = false;
         loop {
             let token = self.next()?;
@@ -64,7 +65,7 @@ impl Judge<'_> {
     }
 
     /// MariaDB's `ANALYZE` runs the statement behind it. That of a table writes.
-    fn analyze(&mut self, first: &Token<'_>) -> Judged {
+    fn analyze(&mut self, first: &Token<'_>) -> Step {
         let mut token = self.next()?;
         if is_word(&token, "FORMAT") {
             // `= JSON`
@@ -81,13 +82,14 @@ impl Judge<'_> {
         }
     }
 
-    fn refuse(&mut self, first: &Token<'_>) -> Judged {
+    fn refuse(&mut self, first: &Token<'_>) -> Step {
         self.object(Class::Write, Reason::Statement(entry(first).name), first.at);
         Ok(())
     }
 
-    /// What is in the schema, replicas know; what a server does, only itself; what a session did, only its connection.
-    fn show(&mut self, first: &Token<'_>) -> Judged {
+    /// What is in the schema, replicas know; what a server does, only itself; what a session did,
+    /// only its connection.
+    fn show(&mut self, first: &Token<'_>) -> Step {
         let mut token = self.next()?;
         while is_word(&token, "FULL") || is_word(&token, "EXTENDED") {
             token = self.next()?;
@@ -104,7 +106,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    fn transaction(&mut self, entry: &Entry, first: &Token<'_>) -> Judged {
+    fn transaction(&mut self, entry: &Entry, first: &Token<'_>) -> Step {
         let second = self.next()?;
         let mut read_only = false;
         let mut read_write = false;
@@ -117,7 +119,8 @@ impl Judge<'_> {
             token = self.next()?;
         }
         let control = match entry.role {
-            // WHY: `BEGIN` with anything but `WORK` behind it begins a block of code, and `START` something else.
+            // WHY: `BEGIN` with anything but `WORK` behind it begins a block of code, and `START`
+            // something else.
             Role::Begin if is_end(&second) || is_word(&second, "WORK") => Control::Start,
             Role::Start if is_word(&second, "TRANSACTION") && read_only && !read_write => Control::StartReadOnly,
             Role::Start if is_word(&second, "TRANSACTION") => Control::Start,
@@ -136,7 +139,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    fn set(&mut self, first: &Token<'_>) -> Judged {
+    fn set(&mut self, first: &Token<'_>) -> Step {
         self.become_class(Class::Session, Reason::Set, first.at);
         let mut depth = 0_usize;
         let mut at_target = true;
@@ -184,8 +187,9 @@ impl Judge<'_> {
         }
     }
 
-    /// A statement that is no query. What it does with the session matters still: its connection goes to somebody else later.
-    fn verb(&mut self, entry: &Entry, first: &Token<'_>) -> Judged {
+    /// A statement that is no query. What it does with the session still matters: another caller
+    /// gets its connection later.
+    fn verb(&mut self, entry: &Entry, first: &Token<'_>) -> Step {
         self.become_class(Class::Write, Reason::Statement(entry.name), first.at);
         match entry.name {
             "UPDATE" | "DELETE" | "DO" => {}
@@ -212,7 +216,7 @@ impl Judge<'_> {
     }
 
     /// DDL and administration.
-    fn definition(&mut self, entry: &Entry) -> Judged {
+    fn definition(&mut self, entry: &Entry) -> Step {
         loop {
             let token = self.next()?;
             if is_end(&token) {

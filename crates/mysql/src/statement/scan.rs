@@ -1,10 +1,12 @@
-//! [`Scanner`]: a text as the tokens that the server's own lexer would see. No statement is understood here.
+//! [`Scanner`]: a text as the tokens that the server's own lexer would see. No statement is
+//! understood here.
 //!
-//! One pass, no allocation. Whatever two servers, or two settings of one, could read differently is an error ([`Doubt`]) and not
-//! a token, so that nothing behind it can be misread. The places where lexers of MySQL and MariaDB surprise are marked `WHY:`.
+//! One pass, no allocation. What two servers, or two settings of one, could read differently is an
+//! error ([`Doubt`]) and not a token, so that nothing behind it can be misread. The places where
+//! lexers of MySQL and MariaDB surprise are marked `WHY:`.
 
+use super::classification::Reason;
 use super::dialect::{Charset, Dialect, Quoting};
-use super::verdict::Reason;
 
 /// The rest of a text, and how to read it.
 #[derive(Debug)]
@@ -24,13 +26,14 @@ pub(super) struct Token<'a> {
     pub(super) end: usize,
 }
 
-/// Without payload, so that it is copied as the one byte that it was written as: reading it back wider than that stalls the
-/// processor, at each token.
+/// Without payload, so that it is copied as the one byte that it was written as: reading it back
+/// wider than that stalls the processor, at each token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A word without quotes: keyword or identifier.
     Word,
-    /// An identifier in quotes (or perhaps a string in double quotes, where that depends on `sql_mode`).
+    /// An identifier in quotes (or perhaps a string in double quotes, where that depends on
+    /// `sql_mode`).
     Name,
     /// A string.
     Text,
@@ -139,7 +142,8 @@ impl<'a> Scanner<'a> {
             b'.' => Ok(Kind::Dot),
             b'+' | b'-' | b'*' | b'/' | b'%' | b'=' | b'<' | b'>' | b'!' | b'&' | b'|' | b'^' | b'~' | b':' | b'{'
             | b'}' => Ok(Kind::Sign),
-            // WHY: `$` is here too. It may begin an identifier, or a string in dollar quotes (MySQL 9).
+            // WHY: `$` is here too. It may begin an identifier, or a string in dollar quotes (MySQL
+            // 9).
             _ => doubt(Reason::StrangeByte, at),
         }
     }
@@ -150,10 +154,12 @@ impl<'a> Scanner<'a> {
             match byte {
                 b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => self.position += 1,
                 b'#' => self.line_comment()?,
-                // WHY: two dashes without a blank are two minus signs. At the end of a text, they are a comment.
+                // WHY: two dashes without a blank are two minus signs. At the end of a text, they
+                // are a comment.
                 b'-' if self.peek(1) == Some(b'-') => match self.peek(2) {
                     None | Some(b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c) => self.line_comment()?,
-                    // WHY: other control characters begin a comment too, which surprises everybody else.
+                    // WHY: other control characters begin a comment too, which other software does
+                    // not know.
                     Some(0..0x20 | 0x7f) => return doubt(Reason::StrangeByte, self.position + 2),
                     Some(_) => return Ok(()),
                 },
@@ -184,7 +190,8 @@ impl<'a> Scanner<'a> {
         let inside = &inside[..length];
         match inside.first() {
             Some(b'!' | b'M') => return doubt(Reason::ExecutableComment, at),
-            // WHY: MySQL reads a hint with a lexer of its own, in which quotes hide the end of the comment.
+            // WHY: MySQL reads a hint with a lexer of its own, in which quotes hide the end of the
+            // comment.
             Some(b'+')
                 if inside
                     .iter()
@@ -194,7 +201,8 @@ impl<'a> Scanner<'a> {
             }
             _ => {}
         }
-        // WHY: servers end a comment at the first `*/`; other software believes in comments within comments.
+        // WHY: servers end a comment at the first `*/`; other software knows comments within
+        // comments.
         if inside.windows(2).any(|pair| pair == b"/*") {
             return doubt(Reason::NestedComment, at);
         }
@@ -261,7 +269,8 @@ impl<'a> Scanner<'a> {
                 }
                 self.position += 1;
             } else if byte == b'\\' && escapes != Escapes::No {
-                // With and without escapes, `\\` ends before the same byte; only an escaped quote tells them apart.
+                // With and without escapes, `\\` ends before the same byte; only an escaped quote
+                // tells them apart.
                 if escapes == Escapes::Perhaps && self.peek(0) == Some(quote) {
                     return doubt(Reason::DoubtfulQuoting, self.position - 1);
                 }

@@ -1,7 +1,8 @@
-//! The words that mean something to the guard, found in a few nanoseconds. The functions among them are listed in `functions.rs`;
-//! what follows from a word is decided in `body.rs` and `head.rs`.
+//! The words that mean something to the classifier, found in a few nanoseconds. The functions among
+//! them are listed in `functions.rs`; what follows from a word is decided in `body.rs` and
+//! `head.rs`.
 //!
-//! One table with open addressing, built by the compiler. Whatever is not in it is an identifier.
+//! One table with open addressing, built by the compiler. Any other word is an identifier.
 
 use super::functions as names;
 
@@ -23,7 +24,7 @@ pub(super) enum Role {
     Query,
     /// Begins a list of values, or is a function.
     Values,
-    /// Begins a statement that is judged by what follows.
+    /// Begins a statement that is classified by what follows.
     Explain,
     Analyze,
     Show,
@@ -79,7 +80,7 @@ pub(super) static UNLISTED: Entry = Entry {
     call: Call::Unknown,
 };
 
-/// What is known of `word`, in whatever case it is written.
+/// What is known of `word`, in any case.
 #[inline]
 pub(super) fn find(word: &[u8]) -> &'static Entry {
     let mut slot = hash(word);
@@ -93,7 +94,8 @@ pub(super) fn find(word: &[u8]) -> &'static Entry {
     &UNLISTED
 }
 
-/// Where a word is looked for first. Lower-case letters differ from upper-case ones in one bit, which is left out.
+/// Where the search for a word begins. Lower-case letters differ from upper-case ones in one bit,
+/// which is left out.
 const fn hash(word: &[u8]) -> usize {
     let mut hash = word.len() as u32;
     let mut index = 0;

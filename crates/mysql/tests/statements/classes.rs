@@ -1,6 +1,6 @@
-//! The guard over the whole corpus of statements with known classes.
+//! The classifier over the whole corpus of statements with known classes.
 
-use headless_mysql::statement::{Dialect, Server, StatementCache, classify};
+use headless_mysql::statement::{Dialect, Server, classify};
 
 use crate::corpus::{corpus, name};
 
@@ -8,13 +8,13 @@ use crate::corpus::{corpus, name};
 fn every_statement_gets_its_class() {
     let wrong: Vec<_> = corpus()
         .into_iter()
-        .filter(|it| name(it.verdict().class()) != it.class)
+        .filter(|it| name(it.classification().class()) != it.class)
         .map(|it| {
-            let verdict = it.verdict();
+            let classification = it.classification();
             format!(
-                "{} is wanted, {} found ({verdict}): {}",
+                "{} is wanted, {} found ({classification}): {}",
                 it.class,
-                name(verdict.class()),
+                name(classification.class()),
                 it.sql
             )
         })
@@ -43,7 +43,7 @@ fn the_corpus_is_large_and_has_every_class() {
 #[test]
 fn knowing_less_never_makes_a_read() {
     for it in corpus() {
-        let verdict = it.verdict();
+        let classification = it.classification();
         for less in [
             Dialect::UNKNOWN,
             Dialect::UTF8,
@@ -52,9 +52,9 @@ fn knowing_less_never_makes_a_read() {
         ] {
             let found = classify(&it.sql, less);
             assert!(
-                found.class() >= verdict.class() || !found.is_read(),
+                found.class() >= classification.class() || !found.is_read(),
                 "{} became {} with {less:?}: {}",
-                name(verdict.class()),
+                name(classification.class()),
                 name(found.class()),
                 it.sql
             );
@@ -63,24 +63,14 @@ fn knowing_less_never_makes_a_read() {
 }
 
 #[test]
-fn a_known_server_changes_no_verdict_of_those_that_hold_for_both() {
+fn a_known_server_changes_no_classification_of_those_that_hold_for_both() {
     for it in corpus()
         .into_iter()
         .filter(|it| it.server.is_none() && it.class != "write")
     {
         for server in [Server::MySql, Server::MariaDb] {
             let found = classify(&it.sql, Dialect::UTF8.with_server(server));
-            assert_eq!(found, it.verdict(), "{}", it.sql);
-        }
-    }
-}
-
-#[test]
-fn the_cache_says_what_the_guard_says() {
-    let cache = StatementCache::with_capacity(Dialect::UTF8, 64);
-    for it in corpus().iter().chain(&corpus()) {
-        for _ in 0..2 {
-            assert_eq!(cache.classify(&it.sql), classify(&it.sql, Dialect::UTF8), "{}", it.sql);
+            assert_eq!(found, it.classification(), "{}", it.sql);
         }
     }
 }
@@ -88,14 +78,18 @@ fn the_cache_says_what_the_guard_says() {
 #[test]
 fn the_reason_is_inside_the_text() {
     for it in corpus() {
-        let verdict = it.verdict();
-        assert!(it.sql.is_char_boundary(verdict.offset()), "{verdict}: {}", it.sql);
+        let classification = it.classification();
+        assert!(
+            it.sql.is_char_boundary(classification.offset()),
+            "{classification}: {}",
+            it.sql
+        );
     }
 }
 
 /// Logs must not hold what a statement holds.
 #[test]
-fn a_verdict_does_not_repeat_the_text() {
+fn a_classification_does_not_repeat_the_text() {
     for sql in [
         "SELECT secret_function('hunter2')",
         "SELECT 'hunter2\\' FOR UPDATE",

@@ -1,4 +1,5 @@
-//! The corpus: statements with the class that each must get. What is done with them is up to the tests.
+//! The corpus: statements with the class that each must get. What is done with them is up to the
+//! tests.
 //!
 //! One statement a line, after its class:
 //!
@@ -7,12 +8,14 @@
 //! ```
 //!
 //! * `class`: `read`, `node`, `session-read`, `session`, `transaction`, `write` or `multi`.
-//! * `@mysql`, `@mariadb`: the verdict holds with this server known, and a real server of this kind understands the statement.
-//!   Without it, the verdict holds with whatever server, and both understand it.
-//! * `␤` in a statement stands for a line break. Lines that begin with `#`, and empty ones, say nothing.
+//! * `@mysql`, `@mariadb`: the classification holds with this server known, and a real server of
+//!   this kind understands the statement. Without it, the classification holds with either server,
+//!   and both understand it.
+//! * `␤` in a statement stands for a line break. Lines that begin with `#`, and empty ones, are
+//!   comments.
 //!
-//! All reads run with the tables of `schema.sql`; those with a `?` want to be prepared, and `EXPLAIN FOR CONNECTION` wants a
-//! connection of that number.
+//! All reads run with the tables of `schema.sql`; those with a `?` want to be prepared, and
+//! `EXPLAIN FOR CONNECTION` wants a connection of that number.
 
 use headless_mysql::statement::{Class, Classification, Dialect, Server, classify};
 
@@ -33,7 +36,7 @@ impl Statement {
         }
     }
 
-    pub(crate) fn verdict(&self) -> Classification {
+    pub(crate) fn classification(&self) -> Classification {
         classify(&self.sql, self.dialect())
     }
 }

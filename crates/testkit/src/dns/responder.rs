@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use fastrand::Rng;
-use hickory_server::{net::xfer::Protocol, server::Request};
+use hickory_proto::op::Message;
 use tokio::{
     sync::watch,
     time::{Duration, Instant},
@@ -28,6 +28,8 @@ use crate::{
 /// UDP limit of a query without OPT record, and the least that an OPT record can ask for (RFC 6891
 /// section 6.2.3).
 const PLAIN_UDP: u16 = 512;
+/// Bytes of a message before its question.
+const HEADER: usize = 12;
 const TCP_LIMIT: usize = u16::MAX as usize;
 
 /// What the server does with a request: `reply` after `delay`, or nothing.
@@ -78,8 +80,9 @@ impl Responder {
         lock(&self.state)
     }
 
-    pub(super) fn respond(&self, request: &Request) -> Outcome {
-        let tcp = request.protocol() == Protocol::Tcp;
+    /// `bytes` are those that `request` was read from.
+    pub(super) fn respond(&self, request: &Message, bytes: &[u8], transport: Transport) -> Outcome {
+        let tcp = transport == Transport::Tcp;
         let mut reply = Reply {
             id: request.metadata.id,
             opcode: request.metadata.op_code.into(),
@@ -87,7 +90,7 @@ impl Responder {
             authoritative: false,
             truncated: false,
             rcode: Rcode::NoError,
-            question: request.queries.as_bytes(),
+            question: question_in(bytes, request),
             qname: "",
             answers: &[],
             authority: &[],
@@ -99,7 +102,7 @@ impl Responder {
             (false, Some(_)) => usize::from(request.max_payload().max(PLAIN_UDP)),
             (false, None) => usize::from(PLAIN_UDP),
         };
-        let [question] = request.queries.queries() else {
+        let [question] = &*request.queries else {
             reply.rcode = Rcode::FormErr;
             reply.question = &[];
             return Outcome::now(reply.encode(limit));
@@ -108,12 +111,12 @@ impl Responder {
             reply.rcode = Rcode::NotImp;
             return Outcome::now(reply.encode(limit));
         }
-        let qname = text(question.original().name());
+        let qname = text(question.name());
         reply.qname = &qname;
         let query = Query {
             name: qname.to_ascii_lowercase(),
             rtype: RecordType::from_code(question.query_type().into()),
-            transport: if tcp { Transport::Tcp } else { Transport::Udp },
+            transport,
         };
         let mut state = self.state();
         state.log.record(&query);
@@ -265,9 +268,17 @@ fn shuffle_addresses(rng: &mut Rng, records: &mut [Record]) {
     }
 }
 
+/// The question as it was asked, to be repeated in the reply: the same bytes, in the same case.
+fn question_in<'b>(bytes: &'b [u8], request: &Message) -> &'b [u8] {
+    let [question] = &*request.queries else { return &[] };
+    // Each label has a length before it, and the last one is empty; then the type and the class.
+    let name: usize = question.name().iter().map(|label| label.len() + 1).sum();
+    bytes.get(HEADER..HEADER + name + 5).unwrap_or_default()
+}
+
 /// The name as text, without the trailing dot. Bytes that no Kubernetes name has become U+FFFD, and
 /// the name is then unknown.
-fn text(name: &hickory_server::proto::rr::Name) -> String {
+fn text(name: &hickory_proto::rr::Name) -> String {
     let labels: Vec<_> = name.iter().map(String::from_utf8_lossy).collect();
     labels.join(".")
 }

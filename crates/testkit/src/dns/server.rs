@@ -1,35 +1,26 @@
 //! The sockets of the DNS server: one UDP socket and one TCP listener on the same port.
 //!
-//! Built on hickory-server: its streams do the framing and the idle time-out, its `Request` does
-//! the parsing. WHY not its `Server` loop as well: that loop sends only what hickory's own encoder
-//! made, and `wire` says why that will not do.
+//! hickory-proto reads the queries, and `wire` writes the replies; it says why hickory does not.
 
 use std::{net::Ipv4Addr, net::SocketAddr, sync::Arc};
 
-use futures_util::StreamExt;
-use hickory_server::{
-    net::{
-        BufDnsStreamHandle, DnsStreamHandle,
-        runtime::{TokioRuntimeProvider, iocompat::AsyncIoTokioAsStd},
-        tcp::TcpStream,
-        udp::UdpStream,
-        xfer::Protocol,
-    },
-    proto::op::SerialMessage,
-    server::{Request, TimeoutStream},
-};
+use hickory_proto::op::Message;
 use tokio::{
-    net::{TcpListener, UdpSocket},
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UdpSocket, tcp::OwnedReadHalf},
+    sync::Mutex,
     task::JoinSet,
-    time::Duration,
+    time::{Duration, sleep, timeout},
 };
 
-use super::responder::Responder;
+use super::{
+    log::Transport,
+    responder::{Outcome, Responder},
+};
 use crate::{addr, error::Error};
 
 /// CoreDNS closes a TCP connection that is idle for this long (`core/dnsserver/server.go`).
 const TCP_IDLE: Duration = Duration::from_secs(10);
-const TCP_QUEUE: usize = 64;
 
 /// Both sockets, bound to the same address.
 #[derive(Debug)]
@@ -73,24 +64,32 @@ impl Sockets {
 
     /// Serves until the task is dropped.
     pub(crate) async fn serve(self, responder: Arc<Responder>) {
-        tokio::join!(
-            serve_udp(self.udp, self.addr, &responder),
-            serve_tcp(self.tcp, &responder),
-        );
+        tokio::join!(serve_udp(self.udp, &responder), serve_tcp(self.tcp, &responder),);
     }
 }
 
-async fn serve_udp(socket: UdpSocket, addr: SocketAddr, responder: &Arc<Responder>) {
-    let (mut stream, sender) = UdpStream::<TokioRuntimeProvider>::with_bound(socket, addr);
+async fn serve_udp(socket: UdpSocket, responder: &Responder) {
+    let socket = Arc::new(socket);
+    let mut buffer = vec![0; usize::from(u16::MAX)];
     let mut delayed = JoinSet::new();
-    while let Some(message) = stream.next().await {
-        match message {
-            Ok(message) => {
-                let sender = sender.with_remote_addr(message.addr());
-                handle(message, Protocol::Udp, sender, responder, &mut delayed);
+    loop {
+        let (length, peer) = match socket.recv_from(&mut buffer).await {
+            Ok(received) => received,
+            Err(error) => {
+                tracing::debug!(%error, "receiving a query over UDP failed");
+                continue;
             }
-            Err(error) => tracing::debug!(%error, "receiving a query over UDP failed"),
-        }
+        };
+        let Some((delay, reply)) = answer(&buffer[..length], peer, Transport::Udp, responder) else {
+            continue;
+        };
+        let socket = Arc::clone(&socket);
+        let send = async move {
+            if let Err(error) = socket.send_to(&reply, peer).await {
+                tracing::debug!(%peer, %error, "a reply could not be sent");
+            }
+        };
+        after(delay, send, &mut delayed).await;
     }
 }
 
@@ -107,44 +106,58 @@ async fn serve_tcp(listener: TcpListener, responder: &Arc<Responder>) {
     }
 }
 
-async fn connection(stream: tokio::net::TcpStream, peer: SocketAddr, responder: Arc<Responder>) {
-    let (stream, sender) = TcpStream::from_stream_with_buffer_size(AsyncIoTokioAsStd(stream), peer, TCP_QUEUE);
-    let mut stream = TimeoutStream::new(stream, TCP_IDLE);
+async fn connection(stream: TcpStream, peer: SocketAddr, responder: Arc<Responder>) {
+    let (mut read, write) = stream.into_split();
+    let write = Arc::new(Mutex::new(write));
     let mut delayed = JoinSet::new();
-    while let Some(Ok(message)) = stream.next().await {
-        let sender = sender.clone();
-        handle(message, Protocol::Tcp, sender, &responder, &mut delayed);
+    while let Ok(Ok(query)) = timeout(TCP_IDLE, read_message(&mut read)).await {
+        let Some((delay, reply)) = answer(&query, peer, Transport::Tcp, &responder) else {
+            continue;
+        };
+        let Ok(length) = u16::try_from(reply.len()) else {
+            continue;
+        };
+        let framed = [&length.to_be_bytes()[..], &reply].concat();
+        let write = Arc::clone(&write);
+        let send = async move {
+            if let Err(error) = write.lock().await.write_all(&framed).await {
+                tracing::debug!(%peer, %error, "a reply could not be sent");
+            }
+        };
+        after(delay, send, &mut delayed).await;
     }
 }
 
-/// Answers at once, or from a task of its own if the answer is to be late, so that later queries do
-/// not wait behind it.
-fn handle(
-    message: SerialMessage,
-    protocol: Protocol,
-    mut sender: BufDnsStreamHandle,
-    responder: &Responder,
-    delayed: &mut JoinSet<()>,
-) {
-    while delayed.try_join_next().is_some() {}
-    let (bytes, peer) = message.into_parts();
-    let request = match Request::from_bytes(bytes, peer, protocol) {
-        Ok(request) => request,
-        Err(error) => return tracing::debug!(%peer, %error, "not a DNS query"),
-    };
-    let outcome = responder.respond(&request);
-    let Some(reply) = outcome.reply else { return };
-    let send = move || {
-        if let Err(error) = sender.send(SerialMessage::new(reply, peer)) {
-            tracing::debug!(%peer, %error, "a reply could not be queued");
+/// A message with its length before it (RFC 1035 section 4.2.2).
+async fn read_message(stream: &mut OwnedReadHalf) -> std::io::Result<Vec<u8>> {
+    let mut message = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
+}
+
+/// The reply to the query in `bytes`, and its delay. `None`: it is not answered.
+fn answer(bytes: &[u8], peer: SocketAddr, transport: Transport, responder: &Responder) -> Option<(Duration, Vec<u8>)> {
+    match Message::from_vec(bytes) {
+        Ok(request) => {
+            let Outcome { delay, reply } = responder.respond(&request, bytes, transport);
+            Some((delay, reply?))
         }
-    };
-    if outcome.delay.is_zero() {
-        send();
+        Err(error) => {
+            tracing::debug!(%peer, %error, "not a DNS query");
+            None
+        }
+    }
+}
+
+/// Sends at once, or from a task of its own after the delay, so that later queries do not wait.
+async fn after(delay: Duration, send: impl Future<Output = ()> + Send + 'static, delayed: &mut JoinSet<()>) {
+    while delayed.try_join_next().is_some() {}
+    if delay.is_zero() {
+        send.await;
     } else {
         delayed.spawn(async move {
-            tokio::time::sleep(outcome.delay).await;
-            send();
+            sleep(delay).await;
+            send.await;
         });
     }
 }

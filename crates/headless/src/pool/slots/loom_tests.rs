@@ -1,7 +1,9 @@
-//! Loom models of the real [`Slots`] and [`Permits`]: the hand-off, the guard and the close, and the permits that pods share.
+//! Loom models of the real [`Slots`] and [`Permits`]: the hand-off, the guard and the close, and
+//! the permits that pods share.
 //!
-//! The glue around them (`pool/mod.rs`, `pool/waiter.rs`, `pool/cap.rs`) runs on locks and channels that loom cannot see. So its
-//! few steps are repeated here on loom's: lock, decide, unlock, and then carry out. A waiter's channel is a [`Cell`].
+//! The glue around them (`pool.rs`, `pool/checkout.rs`, `pool/cap.rs`) runs on locks and channels
+//! that loom cannot see. So its few steps are repeated here on loom's: lock, decide, unlock, and
+//! then carry out. A waiter's channel is a [`Cell`].
 
 use std::collections::VecDeque;
 
@@ -23,7 +25,7 @@ const ONE: Limits = Limits {
     validate_after_idle: None,
 };
 
-type Lent = (u32, Slot);
+type Held = (u32, Slot);
 
 /// Connections that are well and share without limit.
 struct Well;
@@ -42,13 +44,13 @@ impl Inspect<u32> for Well {
     }
 }
 
-/// A channel for one connection, whose receiver may leave.
+/// A channel for one connection; its receiver may leave.
 #[derive(Clone)]
 struct Cell(Arc<(Mutex<Sent>, Condvar)>);
 
 enum Sent {
     Nothing,
-    Lent(Lent),
+    Held(Held),
     /// There is nothing to wait for.
     Told,
     Left,
@@ -70,22 +72,22 @@ impl Cell {
         Ok(())
     }
 
-    fn receive(&self) -> Option<Lent> {
+    fn receive(&self) -> Option<Held> {
         let (state, changed) = &*self.0;
         let mut state = state.lock().unwrap();
         loop {
             match *state {
                 Sent::Nothing => state = changed.wait(state).unwrap(),
-                Sent::Lent(lent) => return Some(lent),
+                Sent::Held(held) => return Some(held),
                 Sent::Told | Sent::Left => return None,
             }
         }
     }
 
     /// What was sent too late comes back.
-    fn leave(&self) -> Option<Lent> {
+    fn leave(&self) -> Option<Held> {
         match std::mem::replace(&mut *self.0.0.lock().unwrap(), Sent::Left) {
-            Sent::Lent(lent) => Some(lent),
+            Sent::Held(held) => Some(held),
             Sent::Nothing | Sent::Told | Sent::Left => None,
         }
     }
@@ -95,7 +97,7 @@ impl Cell {
 struct Pods {
     pods: Vec<Mutex<Slots<u32, Cell>>>,
     permits: std::sync::Arc<Permits>,
-    starved: Mutex<VecDeque<usize>>,
+    needs_permit: Mutex<VecDeque<usize>>,
 }
 
 impl Pods {
@@ -104,30 +106,30 @@ impl Pods {
         let pod = |_| Mutex::new(Slots::new(limits, Some(std::sync::Arc::clone(&permits))));
         Self {
             pods: (0..pods).map(pod).collect(),
-            starved: Mutex::new(VecDeque::new()),
+            needs_permit: Mutex::new(VecDeque::new()),
             permits,
         }
     }
 
-    /// Opens the connection of `pod` and lends it.
-    fn lend(&self, pod: usize) -> Lent {
+    /// Opens the connection of `pod` and checks out it.
+    fn take(&self, pod: usize) -> Held {
         let mut slots = self.pods[pod].lock().unwrap();
         assert!(slots.start_dial(&mut Effects::default()));
         slots.dialled(7, NEVER, NOW, &mut Effects::default());
         match slots.checkout(NOW, true, &Well, &mut Effects::default()) {
-            Checkout::Lend(conn, slot) => (conn, slot),
+            Checkout::Ready(conn, slot) => (conn, slot),
             other => panic!("it is there: {other:?}"),
         }
     }
 
     /// A connection, or a place in the queue.
-    fn enter(&self, pod: usize) -> Result<Lent, (Ticket, Cell)> {
+    fn enter(&self, pod: usize) -> Result<Held, (Ticket, Cell)> {
         let mut out = Effects::default();
         let entered = {
             let mut slots = self.pods[pod].lock().unwrap();
             match slots.checkout(NOW, true, &Well, &mut out) {
-                Checkout::Lend(conn, slot) => Ok((conn, slot)),
-                Checkout::Check(..) | Checkout::Closed => panic!("neither old nor closed"),
+                Checkout::Ready(conn, slot) => Ok((conn, slot)),
+                Checkout::Validate(..) | Checkout::Closed => panic!("neither old nor closed"),
                 Checkout::Miss => {
                     let cell = Cell::new();
                     match slots.wait(cell.clone(), &mut out) {
@@ -142,16 +144,16 @@ impl Pods {
     }
 
     fn leave(&self, pod: usize, (ticket, cell): (Ticket, Cell)) {
-        if let Some(lent) = cell.leave() {
-            self.put_back(pod, lent, End::Keep);
+        if let Some(held) = cell.leave() {
+            self.return_conn(pod, held, End::Keep);
         }
         self.pods[pod].lock().unwrap().leave(ticket);
     }
 
-    fn put_back(&self, pod: usize, (conn, slot): Lent, end: End) {
+    fn return_conn(&self, pod: usize, (conn, slot): Held, end: End) {
         let mut slots = self.pods[pod].lock().unwrap();
         if end == End::Keep && slots.keeps(slot, NOW) {
-            slots.put_back_idle(conn, slot, NOW);
+            slots.return_idle(conn, slot, NOW);
             return;
         }
         drop(slots);
@@ -159,19 +161,19 @@ impl Pods {
         let placed = self.pods[pod]
             .lock()
             .unwrap()
-            .put_back(conn, slot, end, NOW, &Well, &mut out);
+            .return_conn(conn, slot, end, NOW, &Well, &mut out);
         self.settle(pod, placed, out);
     }
 
     fn settle(&self, pod: usize, mut placed: Placed<u32, Cell>, mut out: Effects<u32>) {
         while let Placed::Hand(waiter, conn, slot) = placed {
-            if waiter.send(Sent::Lent((conn, slot))).is_ok() {
+            if waiter.send(Sent::Held((conn, slot))).is_ok() {
                 break;
             }
             placed = self.pods[pod]
                 .lock()
                 .unwrap()
-                .put_back(conn, slot, End::Keep, NOW, &Well, &mut out);
+                .return_conn(conn, slot, End::Keep, NOW, &Well, &mut out);
         }
         self.carry_out(pod, out);
     }
@@ -183,33 +185,33 @@ impl Pods {
             let placed = self.pods[pod].lock().unwrap().dialled(8, NEVER, NOW, &mut out);
             self.settle(pod, placed, out);
         }
-        match out.starved {
-            true => self.starve(pod),
-            false => self.feed(),
+        match out.needs_permit {
+            true => self.wait_for_permit(pod),
+            false => self.grant(),
         }
     }
 
-    fn starve(&self, pod: usize) {
+    fn wait_for_permit(&self, pod: usize) {
         {
-            let mut starved = self.starved.lock().unwrap();
-            if !starved.contains(&pod) {
-                starved.push_back(pod);
+            let mut needs_permit = self.needs_permit.lock().unwrap();
+            if !needs_permit.contains(&pod) {
+                needs_permit.push_back(pod);
             }
-            self.permits.set_starved(starved.len());
+            self.permits.set_awaited(needs_permit.len());
         }
         if !self.permits.any_left() {
             let mut others = (0..self.pods.len()).filter(|other| *other != pod);
-            others.any(|other| self.pods[other].lock().unwrap().yield_idle(&mut Effects::default()));
+            others.any(|other| self.pods[other].lock().unwrap().evict_idle(&mut Effects::default()));
         }
-        self.feed();
+        self.grant();
     }
 
-    fn feed(&self) {
-        while self.permits.starves() && self.permits.any_left() {
+    fn grant(&self) {
+        while self.permits.is_awaited() && self.permits.any_left() {
             let pod = {
-                let mut starved = self.starved.lock().unwrap();
-                let pod = starved.pop_front();
-                self.permits.set_starved(starved.len());
+                let mut needs_permit = self.needs_permit.lock().unwrap();
+                let pod = needs_permit.pop_front();
+                self.permits.set_awaited(needs_permit.len());
                 pod
             };
             if let Some(pod) = pod {
@@ -220,7 +222,7 @@ impl Pods {
         }
     }
 
-    /// Idle, lent and waiting.
+    /// Idle, held and waiting.
     fn counts(&self, pod: usize) -> (usize, usize, usize) {
         let counts = self.pods[pod].lock().unwrap().counts();
         assert_eq!(counts.connecting, 0);
@@ -249,10 +251,10 @@ fn both(one: impl FnOnce(&Pods) + 'static, other: impl FnOnce(&Pods) + 'static, 
 fn a_connection_handed_to_a_waiter_that_leaves_comes_back() {
     loom::model(|| {
         let pods = Arc::new(Pods::new(1, 1, ONE));
-        let lent = pods.lend(0);
-        let place = pods.enter(0).expect_err("the only one is lent");
+        let held = pods.take(0);
+        let place = pods.enter(0).expect_err("the only one is held");
         both(
-            move |pods| pods.put_back(0, lent, End::Keep),
+            move |pods| pods.return_conn(0, held, End::Keep),
             move |pods| pods.leave(0, place),
             &pods,
         );
@@ -265,11 +267,11 @@ fn a_connection_handed_to_a_waiter_that_leaves_comes_back() {
 fn a_connection_whose_first_waiter_leaves_goes_to_the_second() {
     loom::model(|| {
         let pods = Arc::new(Pods::new(1, 1, ONE));
-        let lent = pods.lend(0);
-        let first = pods.enter(0).expect_err("the only one is lent");
-        let (_, second) = pods.enter(0).expect_err("the only one is lent");
+        let held = pods.take(0);
+        let first = pods.enter(0).expect_err("the only one is held");
+        let (_, second) = pods.enter(0).expect_err("the only one is held");
         both(
-            move |pods| pods.put_back(0, lent, End::Keep),
+            move |pods| pods.return_conn(0, held, End::Keep),
             move |pods| pods.leave(0, first),
             &pods,
         );
@@ -278,22 +280,23 @@ fn a_connection_whose_first_waiter_leaves_goes_to_the_second() {
     });
 }
 
-/// A lease ends while the pool closes or is invalidated: the connection is never kept, and its permit comes back once.
+/// A lease ends while the pool closes or is invalidated: the connection is never kept, and its
+/// permit comes back once.
 #[test]
-fn a_lease_that_ends_during_a_close_or_a_sweep_is_not_kept() {
+fn a_lease_that_ends_during_a_close_or_an_invalidation_is_not_kept() {
     for streams in [1, 2] {
         for closes in [true, false] {
             loom::model(move || {
                 let pods = Arc::new(Pods::new(1, 1, Limits { streams, ..ONE }));
-                let lent = pods.lend(0);
+                let held = pods.take(0);
                 let end = move |pods: &Pods| {
                     let (mut slots, mut out) = (pods.pods[0].lock().unwrap(), Effects::default());
                     match closes {
                         true => assert!(slots.close(&mut out).is_empty()),
-                        false => slots.sweep(&mut out),
+                        false => slots.invalidate_idle(&mut out),
                     }
                 };
-                both(move |pods| pods.put_back(0, lent, End::Keep), end, &pods);
+                both(move |pods| pods.return_conn(0, held, End::Keep), end, &pods);
                 assert_eq!(pods.counts(0), (0, 0, 0));
                 assert_eq!(pods.permits.used(), 0);
             });
@@ -303,20 +306,20 @@ fn a_lease_that_ends_during_a_close_or_a_sweep_is_not_kept() {
 
 /// A caller comes while the pool closes: it is served or told, and does not wait for ever.
 #[test]
-fn who_waits_while_a_lease_ends_and_the_pool_closes_is_served_or_told() {
+fn a_waiter_while_a_lease_ends_and_the_pool_closes_is_served_or_told() {
     loom::model(|| {
         let pods = Arc::new(Pods::new(1, 1, ONE));
-        let lent = pods.lend(0);
-        let (_, cell) = pods.enter(0).expect_err("the only one is lent");
+        let held = pods.take(0);
+        let (_, cell) = pods.enter(0).expect_err("the only one is held");
         let close = |pods: &Pods| {
             let told = pods.pods[0].lock().unwrap().close(&mut Effects::default());
             for waiter in told {
                 assert!(waiter.send(Sent::Told).is_ok());
             }
         };
-        both(move |pods| pods.put_back(0, lent, End::Keep), close, &pods);
-        if let Some(lent) = cell.receive() {
-            pods.put_back(0, lent, End::Keep);
+        both(move |pods| pods.return_conn(0, held, End::Keep), close, &pods);
+        if let Some(held) = cell.receive() {
+            pods.return_conn(0, held, End::Keep);
         }
         assert_eq!(pods.counts(0), (0, 0, 0));
         assert_eq!(pods.permits.used(), 0);
@@ -331,11 +334,11 @@ fn two_callers_of_one_connection_are_both_served() {
         let users = Arc::new(Mutex::new(()));
         let call = |users: Arc<Mutex<()>>| {
             move |pods: &Pods| {
-                let lent = pods.enter(0).unwrap_or_else(|(_, cell)| cell.receive().unwrap());
+                let held = pods.enter(0).unwrap_or_else(|(_, cell)| cell.receive().unwrap());
                 let used = users.try_lock().expect("no other uses it");
                 thread::yield_now();
                 drop(used);
-                pods.put_back(0, lent, End::Keep);
+                pods.return_conn(0, held, End::Keep);
             }
         };
         both(call(Arc::clone(&users)), call(users), &pods);
@@ -343,18 +346,19 @@ fn two_callers_of_one_connection_are_both_served() {
     });
 }
 
-/// One permit for two pods: one pod's lease ends, however it does, while the other pod's caller asks. It is always served.
+/// One permit for two pods: one pod's lease ends, however it does, while the other pod's caller
+/// asks. It is always served.
 #[test]
-fn a_pod_that_starves_while_another_gives_its_permit_back_is_served() {
+fn a_pod_that_waits_for_a_permit_while_another_gives_its_permit_back_is_served() {
     // Without a bound it takes more than a minute.
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     for end in [End::Keep, End::Close(CloseReason::Broken)] {
         model.check(move || {
             let pods = Arc::new(Pods::new(2, 1, ONE));
-            let lent = pods.lend(0);
+            let held = pods.take(0);
             both(
-                move |pods| pods.put_back(0, lent, end),
+                move |pods| pods.return_conn(0, held, end),
                 |pods| {
                     let (_, cell) = pods.enter(1).expect_err("it has none yet");
                     assert!(cell.receive().is_some());
@@ -367,19 +371,19 @@ fn a_pod_that_starves_while_another_gives_its_permit_back_is_served() {
     }
 }
 
-/// The heart of the above, without the pools' locks, which would hide a weakness: of a pod that enlists and one that gives a permit
-/// back, at least one sees the other.
+/// The heart of the above, without the pools' locks, which would hide a weakness: of a pod that
+/// waits and one that gives a permit back, at least one sees the other.
 #[test]
-fn a_permit_that_comes_back_and_a_pod_that_enlists_do_not_miss_each_other() {
+fn a_permit_that_comes_back_and_a_pod_that_waits_do_not_miss_each_other() {
     loom::model(|| {
         let permits = Arc::new(Permits::new(1));
         assert!(permits.take());
         let other = Arc::clone(&permits);
         let giver = thread::spawn(move || {
             other.give(1);
-            other.starves()
+            other.is_awaited()
         });
-        permits.set_starved(1);
+        permits.set_awaited(1);
         let seen = permits.any_left();
         assert!(giver.join().unwrap() || seen);
     });

@@ -1,28 +1,29 @@
-//! Exclusive connections, one test for each rule: who gets which, who waits, what is dialled, and what is not kept.
+//! Exclusive connections, one test for each rule: which caller gets which, which waits, what is
+//! dialled, and what is not kept.
 
 use super::*;
 
 #[test]
-fn the_newest_idle_connection_is_lent_first() {
+fn the_newest_idle_connection_is_held_first() {
     let mut pool = Pool::with(LIMITS, 3);
-    assert_eq!(pool.lend_conn(), Some(3));
-    let second = pool.lend().unwrap();
+    assert_eq!(pool.take_conn(), Some(3));
+    let second = pool.take().unwrap();
     assert_eq!(second.0, 2);
-    assert!(is_kept(&pool.put_back(second)));
-    assert_eq!(pool.lend_conn(), Some(2), "what came back last goes out first");
-    assert_eq!(pool.lend_conn(), Some(1));
-    assert_eq!(pool.lend_conn(), None);
+    assert!(is_kept(&pool.return_conn(second)));
+    assert_eq!(pool.take_conn(), Some(2), "what came back last goes out first");
+    assert_eq!(pool.take_conn(), Some(1));
+    assert_eq!(pool.take_conn(), None);
 }
 
 #[test]
-fn the_short_way_lends_and_takes_back_as_the_long_one_does() {
+fn the_short_way_checks_out_and_takes_back_as_the_long_one_does() {
     let mut pool = Pool::with(LIMITS, 3);
     let (conn, slot) = pool.slots.take_idle(|| pool.now, &pool.peers).unwrap();
     assert_eq!((conn, pool.shape()), (3, (2, 1, 0)));
     assert!(pool.slots.keeps(slot, pool.now));
-    pool.slots.put_back_idle(conn, slot, pool.now);
+    pool.slots.return_idle(conn, slot, pool.now);
     pool.audit();
-    assert_eq!((pool.lend_conn(), pool.shape()), (Some(3), (2, 1, 0)));
+    assert_eq!((pool.take_conn(), pool.shape()), (Some(3), (2, 1, 0)));
 }
 
 #[test]
@@ -45,24 +46,24 @@ fn the_short_way_changes_nothing_where_it_does_not_lead() {
     assert_eq!(pool.shape(), (2, 0, 0));
 
     let mut pool = Pool::with(LIMITS, 1);
-    let (conn, slot) = pool.lend().unwrap();
+    let (conn, slot) = pool.take().unwrap();
     pool.wait('a');
     assert!(!pool.slots.keeps(slot, pool.now), "{conn} is waited for");
-    pool.sweep();
+    pool.invalidate_idle();
     pool.slots.leave(Ticket(0));
     assert!(!pool.slots.keeps(slot, pool.now), "invalidated");
 
     let mut pool = Pool::with(Limits { streams: 2, ..LIMITS }, 1);
-    assert!(pool.slots.take_idle(|| pool.now, &pool.peers).is_none(), "shared");
-    let (_, slot) = pool.lend().unwrap();
-    assert!(!pool.slots.keeps(slot, pool.now), "shared");
+    assert!(pool.slots.take_idle(|| pool.now, &pool.peers).is_none(), "multiplexed");
+    let (_, slot) = pool.take().unwrap();
+    assert!(!pool.slots.keeps(slot, pool.now), "multiplexed");
 }
 
 #[test]
 fn an_idle_connection_that_has_ended_is_skipped_and_given_out_to_be_dropped() {
     let mut pool = Pool::with(LIMITS, 3);
     pool.peers.dead.extend([3, 2]);
-    assert_eq!(pool.lend_conn(), Some(1));
+    assert_eq!(pool.take_conn(), Some(1));
     assert_eq!(pool.dead(), [3, 2]);
     assert_eq!((pool.closed().ended, pool.closed().total()), (2, 2));
 }
@@ -81,24 +82,24 @@ fn waiters_are_served_first_come_and_never_overtaken() {
         },
         1,
     );
-    let lent = pool.lend().unwrap();
+    let held = pool.take().unwrap();
     pool.wait_all("abc");
     assert_eq!(pool.dials(), 0, "the limit is reached");
     let mut served = String::new();
-    let mut placed = pool.put_back(lent);
+    let mut placed = pool.return_conn(held);
     while let Placed::Hand(waiter, conn, slot) = placed {
         served.push(waiter);
         if pool.counts().waiting > 0 {
             assert!(matches!(pool.checkout(true), Checkout::Miss), "others were here first");
         }
-        placed = pool.put_back((conn, slot));
+        placed = pool.return_conn((conn, slot));
     }
     assert_eq!(served, "abc");
     assert!(is_kept(&placed));
 }
 
 #[test]
-fn a_connection_handed_over_is_lent_and_comes_back_as_any_other() {
+fn a_connection_handed_over_is_held_and_comes_back_as_any_other() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,
@@ -106,24 +107,24 @@ fn a_connection_handed_over_is_lent_and_comes_back_as_any_other() {
         },
         1,
     );
-    let lent = pool.lend().unwrap();
+    let held = pool.take().unwrap();
     pool.wait('a');
-    let (_, conn, slot) = handed(pool.put_back(lent));
+    let (_, conn, slot) = handed(pool.return_conn(held));
     assert_eq!(pool.shape(), (0, 1, 0));
-    assert!(is_kept(&pool.put_back((conn, slot))));
+    assert!(is_kept(&pool.return_conn((conn, slot))));
     assert_eq!(pool.shape(), (1, 0, 0));
 }
 
 #[test]
 fn whatever_comes_first_serves_the_first_waiter() {
     let mut pool = Pool::with(LIMITS, 1);
-    let lent = pool.lend().unwrap();
+    let held = pool.take().unwrap();
     pool.wait_all("ab");
     assert_eq!(pool.dials(), 2);
     assert_eq!(handed(pool.dialled(2)).0, 'a');
-    assert_eq!(handed(pool.put_back(lent)).0, 'b');
-    assert!(is_kept(&pool.dialled(3)), "nobody waits for it any more");
-    assert_eq!(pool.lend_conn(), Some(3), "it is there for the next");
+    assert_eq!(handed(pool.return_conn(held)).0, 'b');
+    assert!(is_kept(&pool.dialled(3)), "no caller waits for it any more");
+    assert_eq!(pool.take_conn(), Some(3), "it is there for the next");
 }
 
 #[test]
@@ -139,7 +140,7 @@ fn a_dial_is_started_only_for_a_waiter_that_none_under_way_will_serve() {
 }
 
 #[test]
-fn no_more_connections_than_the_limit_are_idle_lent_or_dialled() {
+fn no_more_connections_than_the_limit_are_idle_held_or_dialled() {
     let mut pool = Pool::with(
         Limits {
             connections: 3,
@@ -147,13 +148,13 @@ fn no_more_connections_than_the_limit_are_idle_lent_or_dialled() {
         },
         2,
     );
-    pool.lend().unwrap();
-    pool.lend().unwrap();
+    pool.take().unwrap();
+    pool.take().unwrap();
     pool.wait_all("abc");
     assert_eq!(pool.dials(), 1);
     assert!(!pool.slots.start_dial(&mut pool.out));
     assert_eq!(pool.shape(), (0, 2, 1));
-    assert!(!pool.starved(), "its own limit, not that of all");
+    assert!(!pool.needs_permit(), "its own limit, not that of all");
 }
 
 #[test]
@@ -183,14 +184,14 @@ fn waiters_beyond_the_limit_are_refused() {
     assert_eq!(
         (pool.dials(), pool.counts().waiting),
         (2, 2),
-        "who is refused starts no dial"
+        "a refused caller starts no dial"
     );
     pool.slots.leave(second);
     pool.wait('d');
 }
 
 #[test]
-fn who_leaves_is_passed_over() {
+fn a_waiter_that_leaves_is_passed_over() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,
@@ -198,14 +199,14 @@ fn who_leaves_is_passed_over() {
         },
         1,
     );
-    let lent = pool.lend().unwrap();
+    let held = pool.take().unwrap();
     pool.wait('a');
     let second = pool.wait('b');
     pool.wait('c');
     pool.slots.leave(second);
-    let (waiter, conn, slot) = handed(pool.put_back(lent));
+    let (waiter, conn, slot) = handed(pool.return_conn(held));
     assert_eq!(waiter, 'a');
-    assert_eq!(handed(pool.put_back((conn, slot))).0, 'c');
+    assert_eq!(handed(pool.return_conn((conn, slot))).0, 'c');
     pool.slots.leave(second);
     assert_eq!(
         pool.counts().waiting,
@@ -215,7 +216,7 @@ fn who_leaves_is_passed_over() {
 }
 
 #[test]
-fn a_failed_dial_tells_only_those_for_whom_nothing_can_come() {
+fn a_failed_dial_tells_only_the_waiters_that_nothing_can_serve() {
     let mut pool = Pool::with(
         Limits {
             connections: 3,
@@ -223,20 +224,20 @@ fn a_failed_dial_tells_only_those_for_whom_nothing_can_come() {
         },
         1,
     );
-    let lent = pool.lend().unwrap();
+    let held = pool.take().unwrap();
     pool.wait_all("abc");
     assert_eq!(pool.counts().connecting, 2);
     assert_eq!(
         pool.dial_failed(),
         ['c'],
-        "one dial and one lent connection can still serve two"
+        "one dial and one held connection can still serve two"
     );
     assert_eq!(pool.dial_failed(), ['b']);
-    assert_eq!(handed(pool.put_back(lent)).0, 'a');
+    assert_eq!(handed(pool.return_conn(held)).0, 'a');
 }
 
 #[test]
-fn when_all_dials_have_failed_everybody_is_told_in_order() {
+fn when_all_dials_have_failed_all_waiters_are_told_in_order() {
     let mut pool = Pool::new(Limits { dials: 1, ..LIMITS });
     pool.wait_all("abc");
     assert_eq!(pool.dial_failed(), ['a', 'b', 'c']);
@@ -249,7 +250,7 @@ fn when_all_dials_have_failed_everybody_is_told_in_order() {
 }
 
 #[test]
-fn a_connection_that_broke_is_replaced_for_whoever_waits_and_for_nobody_else() {
+fn a_connection_that_broke_is_replaced_only_for_a_waiter() {
     for (waiters, dials) in [("", 0), ("a", 1)] {
         let mut pool = Pool::with(
             Limits {
@@ -258,9 +259,9 @@ fn a_connection_that_broke_is_replaced_for_whoever_waits_and_for_nobody_else() {
             },
             1,
         );
-        let lent = pool.lend().unwrap();
+        let held = pool.take().unwrap();
         pool.wait_all(waiters);
-        assert!(is_closed(&pool.end(lent, End::Close(CloseReason::Broken))));
+        assert!(is_closed(&pool.end(held, End::Close(CloseReason::Broken))));
         assert_eq!(pool.dials(), dials);
     }
 }
@@ -280,8 +281,8 @@ fn each_reason_for_closing_is_counted_once_under_its_own_name() {
     ];
     let mut pool = Pool::with(LIMITS, 8);
     for (reason, counted) in reasons {
-        let lent = pool.lend().unwrap();
-        assert!(is_closed(&pool.end(lent, End::Close(reason))));
+        let held = pool.take().unwrap();
+        assert!(is_closed(&pool.end(held, End::Close(reason))));
         assert_eq!(counted(&pool.closed()), 1, "{reason:?}");
     }
     let closed = pool.closed();
@@ -293,29 +294,29 @@ fn each_reason_for_closing_is_counted_once_under_its_own_name() {
 }
 
 #[test]
-fn a_sweep_spares_neither_idle_nor_lent_connections() {
+fn a_invalidation_spares_neither_idle_nor_held_connections() {
     let mut pool = Pool::with(LIMITS, 3);
-    let lent = pool.lend().unwrap();
-    pool.sweep();
+    let held = pool.take().unwrap();
+    pool.invalidate_idle();
     assert_eq!(pool.dead(), [1, 2]);
-    assert!(is_closed(&pool.put_back(lent)), "lent before, it dies at check-in");
+    assert!(is_closed(&pool.return_conn(held)), "held before, it dies at check-in");
     assert_eq!((pool.closed().invalidated, pool.closed().total()), (3, 3));
-    assert_eq!(pool.dials(), 0, "nobody needs another");
+    assert_eq!(pool.dials(), 0, "no caller needs another");
 }
 
 #[test]
-fn what_is_dialled_or_lent_after_a_sweep_is_kept() {
+fn what_is_dialled_or_held_after_an_invalidation_is_kept() {
     let mut pool = Pool::with(LIMITS, 1);
     pool.wait('a');
-    pool.sweep();
+    pool.invalidate_idle();
     let (_, conn, slot) = handed(pool.dialled(2));
-    assert!(is_kept(&pool.put_back((conn, slot))));
-    let lent = pool.lend().unwrap();
-    assert!(is_kept(&pool.put_back(lent)));
+    assert!(is_kept(&pool.return_conn((conn, slot))));
+    let held = pool.take().unwrap();
+    assert!(is_kept(&pool.return_conn(held)));
 }
 
 #[test]
-fn a_swept_connection_is_replaced_for_whoever_waits() {
+fn a_invalidated_connection_is_replaced_for_a_waiter() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,
@@ -323,10 +324,10 @@ fn a_swept_connection_is_replaced_for_whoever_waits() {
         },
         1,
     );
-    let lent = pool.lend().unwrap();
+    let held = pool.take().unwrap();
     pool.wait('a');
-    pool.sweep();
-    assert!(is_closed(&pool.put_back(lent)));
+    pool.invalidate_idle();
+    assert!(is_closed(&pool.return_conn(held)));
     assert_eq!(pool.dials(), 1);
     assert_eq!(handed(pool.dialled(2)).0, 'a');
 }
@@ -334,22 +335,22 @@ fn a_swept_connection_is_replaced_for_whoever_waits() {
 #[test]
 fn a_pool_that_closes_tells_its_waiters_and_keeps_nothing() {
     let mut pool = Pool::with(LIMITS, 2);
-    let lent = pool.lend().unwrap();
-    let broken = pool.lend().unwrap();
+    let held = pool.take().unwrap();
+    let broken = pool.take().unwrap();
     pool.open(3, NEVER);
-    pool.lend().unwrap();
+    pool.take().unwrap();
     pool.open(4, NEVER);
-    pool.lend().unwrap();
+    pool.take().unwrap();
     pool.wait_all("ab");
     assert_eq!(pool.dials(), 2);
-    assert_eq!(pool.close(), ['a', 'b'], "everybody is told");
+    assert_eq!(pool.close(), ['a', 'b'], "all waiters are told");
     assert!(pool.slots.is_closed());
     assert!(matches!(pool.checkout(true), Checkout::Closed));
-    assert!(is_closed(&pool.put_back(lent)));
+    assert!(is_closed(&pool.return_conn(held)));
     assert!(is_closed(&pool.end(broken, End::Close(CloseReason::Broken))));
     assert!(is_closed(&pool.dialled(9)), "a dial that ends later is dropped");
     assert!(pool.dial_failed().is_empty());
-    assert_eq!(pool.shape(), (0, 2, 0), "two are still lent");
+    assert_eq!(pool.shape(), (0, 2, 0), "two are still held");
     assert_eq!((pool.closed().removed, pool.closed().broken), (2, 1));
 }
 
@@ -358,7 +359,7 @@ fn a_closed_pool_dials_no_more() {
     let mut pool = Pool::with(Limits { min_idle: 3, ..LIMITS }, 3);
     pool.close();
     assert_eq!(pool.dead(), [1, 2, 3], "idle ones go at once");
-    pool.upkeep(0);
+    pool.maintain(0);
     pool.slots.refill(&mut pool.out);
     assert!(!pool.slots.start_dial(&mut pool.out));
     assert_eq!((pool.dials(), pool.shape()), (0, (0, 0, 0)));
@@ -367,10 +368,10 @@ fn a_closed_pool_dials_no_more() {
 }
 
 #[test]
-fn in_use_counts_what_is_lent() {
+fn in_use_counts_what_is_held() {
     let mut pool = Pool::with(LIMITS, 2);
-    let lent = pool.lend().unwrap();
+    let held = pool.take().unwrap();
     assert_eq!(pool.slots.in_use(), 1);
-    pool.put_back(lent);
+    pool.return_conn(held);
     assert_eq!(pool.slots.in_use(), 0);
 }

@@ -1,10 +1,11 @@
-//! What can happen to a pod: each step does it, and compares what came of it with what the rules allow.
+//! What can happen to a pod: each step does it, and compares what came of it with what the rules
+//! allow.
 
 use super::*;
 
 impl Pod {
     /// Does something, if it can be done now. Says whether a permit was missing.
-    pub(super) fn step(&mut self, now: Timestamp, dice: &mut Dice) -> Option<bool> {
+    pub(super) fn step(&mut self, now: Timestamp, dice: &mut Rng) -> Option<bool> {
         for conn in self
             .conns
             .iter_mut()
@@ -13,18 +14,18 @@ impl Pod {
             conn.known_old = true;
             self.too_old += 1;
         }
-        Some(match dice.roll(64) {
+        Some(match dice.usize(..64) {
             0..=19 => self.call(now, dice),
-            20..=35 if !self.loans.is_empty() => self.give_back(now, dice),
+            20..=35 if !self.in_use.is_empty() => self.end_use(now, dice),
             36..=45 if self.connecting > 0 => self.dialled(now, dice),
             46..=47 if self.connecting > 0 => self.dial_failed(),
             48..=50 if !self.queue.is_empty() => self.leave(dice),
-            51..=53 => self.upkeep(now),
+            51..=53 => self.maintain(now),
             54..=56 => self.rest(now),
             57..=58 if !self.conns.is_empty() => self.peer_changes(dice),
             59..=60 => self.probe(),
-            61 if dice.roll(3) == 0 => self.sweep(),
-            62 if dice.roll(8) == 0 && !self.closed => self.close(),
+            61 if dice.usize(..3) == 0 => self.invalidate_idle(),
+            62 if dice.usize(..8) == 0 && !self.closed => self.close(),
             63 if self.closed => {
                 self.run_out(now, dice);
                 *self = Self::new(self.limits, self.lifetime, self.permits.take());
@@ -34,26 +35,26 @@ impl Pod {
         })
     }
 
-    fn leave(&mut self, dice: &mut Dice) -> bool {
-        let gone = self.queue.remove(dice.roll(self.queue.len()));
+    fn leave(&mut self, dice: &mut Rng) -> bool {
+        let gone = self.queue.remove(dice.usize(..self.queue.len()));
         self.slots.leave(gone.expect("one of them").0);
         false
     }
 
     /// A connection ends, or its peer allows another number of streams.
-    fn peer_changes(&mut self, dice: &mut Dice) -> bool {
-        let conn = self.conns[dice.roll(self.conns.len())].id;
-        match self.limits.streams > 1 && dice.coin() {
-            true => drop(self.peers.streams.insert(conn, dice.roll(self.limits.streams + 2))),
+    fn peer_changes(&mut self, dice: &mut Rng) -> bool {
+        let conn = self.conns[dice.usize(..self.conns.len())].id;
+        match self.limits.streams > 1 && dice.bool() {
+            true => drop(self.peers.streams.insert(conn, dice.usize(..self.limits.streams + 2))),
             false => drop(self.peers.dead.insert(conn)),
         }
         false
     }
 
-    fn call(&mut self, now: Timestamp, dice: &mut Dice) -> bool {
+    fn call(&mut self, now: Timestamp, dice: &mut Rng) -> bool {
         let newest = self.idle().max_by_key(|conn| conn.since);
         let usual = newest.filter(|conn| !self.is_stale(conn, now) && !self.peers.dead.contains(&conn.id));
-        if dice.coin() {
+        if dice.bool() {
             let usual = usual.filter(|_| self.limits.streams == 1).map(|conn| conn.id);
             let taken = self.slots.take_idle(|| now, &self.peers);
             assert_eq!(
@@ -62,28 +63,28 @@ impl Pod {
                 "the newest, if it is well and fresh"
             );
             if let Some((conn, slot)) = taken {
-                self.lent(conn, slot, None);
+                self.held(conn, slot, None);
                 return false;
             }
         }
-        let (may_check, mut out) = (dice.coin(), Effects::default());
-        let checkout = self.slots.checkout(now, may_check, &self.peers, &mut out);
+        let (may_validate, mut out) = (dice.bool(), Effects::default());
+        let checkout = self.slots.checkout(now, may_validate, &self.peers, &mut out);
         if !self.queue.is_empty() {
             assert!(matches!(checkout, Checkout::Miss), "others were here first");
         } else if self.limits.streams == 1 {
-            self.expect_newest(&checkout, now, may_check, &out);
+            self.expect_newest(&checkout, now, may_validate, &out);
         } else {
             self.notice_ended();
-            self.expect_free(&checkout, now, may_check);
+            self.expect_free(&checkout, now, may_validate);
         }
-        let mut starved = self.account(out, |_| CloseReason::Ended);
+        let mut needs_permit = self.account(out, |_| CloseReason::Ended);
         match checkout {
-            Checkout::Lend(conn, slot) | Checkout::Check(conn, slot) => self.lent(conn, slot, None),
-            Checkout::Miss if may_check => starved |= self.wait(),
+            Checkout::Ready(conn, slot) | Checkout::Validate(conn, slot) => self.held(conn, slot, None),
+            Checkout::Miss if may_validate => needs_permit |= self.wait(),
             Checkout::Miss => {}
             Checkout::Closed => assert!(self.closed),
         }
-        starved
+        needs_permit
     }
 
     fn wait(&mut self) -> bool {
@@ -97,29 +98,29 @@ impl Pod {
             }
         }
         assert!(self.queue.len() <= self.limits.waiters);
-        let starved = self.account(out, |_| unreachable!("nothing closes"));
-        self.expect_dials(starved);
-        starved
+        let needs_permit = self.account(out, |_| unreachable!("nothing closes"));
+        self.expect_dials(needs_permit);
+        needs_permit
     }
 
-    fn give_back(&mut self, now: Timestamp, dice: &mut Dice) -> bool {
-        let Loan { conn, slot, resting } = self.loans.swap_remove(dice.roll(self.loans.len()));
-        let end = match dice.roll(6) {
-            0 => End::Close([CloseReason::Broken, CloseReason::Cancelled, CloseReason::Ended][dice.roll(3)]),
+    fn end_use(&mut self, now: Timestamp, dice: &mut Rng) -> bool {
+        let InUse { conn, slot, resting } = self.in_use.swap_remove(dice.usize(..self.in_use.len()));
+        let end = match dice.usize(..6) {
+            0 => End::Close([CloseReason::Broken, CloseReason::Cancelled, CloseReason::Ended][dice.usize(..3)]),
             _ => End::Keep,
         };
-        let starves = self.permits.as_ref().is_some_and(|permits| permits.starves()) && self.queue.is_empty();
+        let is_awaited = self.permits.as_ref().is_some_and(|permits| permits.is_awaited()) && self.queue.is_empty();
         let (mut out, is_dead, is_closed) = (Effects::default(), self.peers.dead.contains(&conn), self.closed);
         let placed = match resting {
             _ if end == End::Keep && resting.is_none() && self.slots.keeps(slot, now) => {
-                self.slots.put_back_idle(conn, slot, now);
+                self.slots.return_idle(conn, slot, now);
                 Placed::Kept
             }
             _ if end == End::Keep && resting.is_none() && self.slots.ends_stream(slot, now, &self.peers) => {
                 Placed::Close(conn)
             }
             Some(since) if end == End::Keep => self.slots.restore(conn, slot, since, now, &self.peers, &mut out),
-            _ => self.slots.put_back(conn, slot, end, now, &self.peers, &mut out),
+            _ => self.slots.return_conn(conn, slot, end, now, &self.peers, &mut out),
         };
         let exclusive = self.limits.streams == 1;
         let known = self.conn(conn);
@@ -134,12 +135,12 @@ impl Pod {
         let must_go = match end {
             End::Close(reason) if exclusive || reason == CloseReason::Broken => Some(reason),
             _ if exclusive && is_closed => Some(CloseReason::Removed),
-            _ if known.doomed.is_some() => known.doomed,
+            _ if known.closing.is_some() => known.closing,
             _ if !exclusive && is_dead => Some(CloseReason::Ended),
-            _ if starves && last => Some(CloseReason::Evicted),
+            _ if is_awaited && last => Some(CloseReason::Evicted),
             _ => None,
         };
-        known.doomed = must_go;
+        known.closing = must_go;
         match placed {
             Placed::Kept => assert!(exclusive && must_go.is_none() && self.queue.is_empty()),
             Placed::Hand(waiter, handle, slot) => {
@@ -156,17 +157,17 @@ impl Pod {
             }
             Placed::Close(handle) => assert_eq!(handle, conn),
         }
-        let starved = self.account(out, |conn| {
+        let needs_permit = self.account(out, |conn| {
             assert!(now >= conn.retire_at, "{} was well", conn.id);
             CloseReason::Lifetime
         });
-        starved | self.serve(now)
+        needs_permit | self.serve(now)
     }
 
-    fn dialled(&mut self, now: Timestamp, dice: &mut Dice) -> bool {
+    fn dialled(&mut self, now: Timestamp, dice: &mut Rng) -> bool {
         let (id, mut out) = (self.new_name(), Effects::default());
         let retire_at = match self.lifetime {
-            Some(lifetime) => now + Duration::from_nanos((1 + dice.roll(lifetime)) as u64),
+            Some(lifetime) => now + Duration::from_nanos((1 + dice.usize(..lifetime)) as u64),
             None => NEVER,
         };
         let placed = self.slots.dialled(id, retire_at, now, &mut out);
@@ -178,7 +179,7 @@ impl Pod {
             since: now,
             proven: now,
             retire_at,
-            doomed: None,
+            closing: None,
             known_old: false,
         });
         match placed {
@@ -192,18 +193,18 @@ impl Pod {
                 self.gone(conn, CloseReason::Removed);
             }
         }
-        let starved = self.account(out, |conn| {
+        let needs_permit = self.account(out, |conn| {
             assert!(now >= conn.retire_at, "{} was well", conn.id);
             CloseReason::Lifetime
         });
-        let starved = starved | self.serve(now);
-        self.expect_dials(starved);
-        starved
+        let needs_permit = needs_permit | self.serve(now);
+        self.expect_dials(needs_permit);
+        needs_permit
     }
 
-    /// Streams for those who wait.
+    /// Streams for the waiters.
     fn serve(&mut self, now: Timestamp) -> bool {
-        let mut starved = false;
+        let mut needs_permit = false;
         loop {
             let mut out = Effects::default();
             let served = self.slots.serve(now, &self.peers, &mut out);
@@ -214,12 +215,12 @@ impl Pod {
                 Some((waiter, conn, slot)) => {
                     self.expect_fewest(conn);
                     self.handed(waiter, conn, slot);
-                    starved |= self.account(out, |_| CloseReason::Ended);
+                    needs_permit |= self.account(out, |_| CloseReason::Ended);
                 }
                 None => {
                     let hopeless = self.limits.streams == 1 || self.queue.is_empty() || self.free().next().is_none();
-                    assert!(hopeless || !self.is_exact(), "a free stream, and somebody waits");
-                    return starved | self.account(out, |_| CloseReason::Ended);
+                    assert!(hopeless || !self.is_exact(), "a free stream, and a caller waits");
+                    return needs_permit | self.account(out, |_| CloseReason::Ended);
                 }
             }
         }
@@ -229,20 +230,20 @@ impl Pod {
         let told = self.slots.dial_failed();
         self.connecting -= 1;
         self.failures += 1;
-        let hope = self.connecting * self.limits.streams + self.loans.len();
+        let hope = self.connecting * self.limits.streams + self.in_use.len();
         let hopeless = self.queue.split_off(self.queue.len().min(hope));
         assert!(
             hopeless.into_iter().map(|(_, waiter)| waiter).eq(told),
-            "those for whom nothing comes"
+            "the waiters that nothing can serve"
         );
         false
     }
 
-    fn upkeep(&mut self, now: Timestamp) -> bool {
+    fn maintain(&mut self, now: Timestamp) -> bool {
         let before = at(now.as_nanos().saturating_sub(40));
         let standing = match self.limits.streams {
             1 => self.idle().count(),
-            _ => self.conns.iter().filter(|conn| conn.doomed.is_none()).count(),
+            _ => self.conns.iter().filter(|conn| conn.closing.is_none()).count(),
         };
         let spare = standing.saturating_sub(self.limits.min_idle);
         let mut unused: Vec<(Timestamp, u32)> = self.idle().map(|conn| (conn.since, conn.id)).collect();
@@ -252,7 +253,7 @@ impl Pod {
         }
         unused.truncate(spare);
         let mut out = Effects::default();
-        self.slots.upkeep(now, before, &mut out);
+        self.slots.maintain(now, before, &mut out);
         if self.is_exact() {
             assert!(unused.iter().all(|(_, id)| out.dead.contains(id)), "the unused expire");
         }
@@ -265,7 +266,7 @@ impl Pod {
         })
     }
 
-    /// A check in the background.
+    /// A validation in the background.
     fn rest(&mut self, now: Timestamp) -> bool {
         let before = at(now.as_nanos().saturating_sub(20));
         let longest = self.idle().map(|conn| (conn.proven, conn.id)).min();
@@ -276,17 +277,17 @@ impl Pod {
         }
         if let Some((id, slot, since)) = taken {
             let conn = self.conn(id);
-            assert!(conn.users == 0 && conn.doomed.is_none() && conn.proven < before && conn.since == since);
-            self.lent(id, slot, Some(since));
+            assert!(conn.users == 0 && conn.closing.is_none() && conn.proven < before && conn.since == since);
+            self.held(id, slot, Some(since));
         }
         false
     }
 
-    fn sweep(&mut self) -> bool {
+    fn invalidate_idle(&mut self) -> bool {
         let mut out = Effects::default();
-        self.slots.sweep(&mut out);
-        self.doom(CloseReason::Invalidated);
-        self.account(out, |_| unreachable!("all are doomed"))
+        self.slots.invalidate_idle(&mut out);
+        self.mark_closing(CloseReason::Invalidated);
+        self.account(out, |_| unreachable!("all are closing"))
     }
 
     pub(super) fn close(&mut self) -> bool {
@@ -294,20 +295,20 @@ impl Pod {
         let told = self.slots.close(&mut out);
         assert!(
             self.queue.drain(..).map(|(_, waiter)| waiter).eq(told),
-            "everybody is told"
+            "all waiters are told"
         );
         self.closed = true;
-        self.doom(CloseReason::Removed);
-        self.account(out, |_| unreachable!("all are doomed"))
+        self.mark_closing(CloseReason::Removed);
+        self.account(out, |_| unreachable!("all are closing"))
     }
 
-    /// After the close: the loans and the dials end.
-    pub(super) fn run_out(&mut self, now: Timestamp, dice: &mut Dice) {
-        while !self.loans.is_empty() {
-            self.give_back(now, dice);
+    /// After the close: the in_use and the dials end.
+    pub(super) fn run_out(&mut self, now: Timestamp, dice: &mut Rng) {
+        while !self.in_use.is_empty() {
+            self.end_use(now, dice);
         }
         while self.connecting > 0 {
-            match dice.coin() {
+            match dice.bool() {
                 true => self.dialled(now, dice),
                 false => self.dial_failed(),
             };
@@ -328,23 +329,23 @@ impl Pod {
         false
     }
 
-    pub(super) fn yield_idle(&mut self) -> bool {
-        let resting = self.idle().filter(|conn| conn.doomed.is_none());
+    pub(super) fn evict_idle(&mut self) -> bool {
+        let resting = self.idle().filter(|conn| conn.closing.is_none());
         let longest = resting.min_by_key(|conn| conn.since).map(|conn| conn.id);
         let longest = longest.filter(|_| self.queue.is_empty());
         let mut out = Effects::default();
-        let evicted = self.slots.yield_idle(&mut out);
+        let evicted = self.slots.evict_idle(&mut out);
         assert_eq!(out.dead.first().copied(), longest, "what has been idle longest");
         assert_eq!(evicted, longest.is_some());
         self.account(out, |_| CloseReason::Evicted);
         evicted
     }
 
-    pub(super) fn feed(&mut self) -> bool {
+    pub(super) fn grant(&mut self) -> bool {
         let mut out = Effects::default();
         self.slots.start_dials(&mut out);
-        let starved = self.account(out, |_| unreachable!("nothing closes"));
-        self.expect_dials(starved);
-        starved
+        let needs_permit = self.account(out, |_| unreachable!("nothing closes"));
+        self.expect_dials(needs_permit);
+        needs_permit
     }
 }

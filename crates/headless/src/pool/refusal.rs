@@ -1,0 +1,107 @@
+//! Why a pool gave no connection: [`Refusal`], [`ConnectError`], and [`Stage`], what was waited
+//! for.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headless_core::{Endpoint, PeerMismatch};
+
+/// Why a pool gave no connection.
+#[derive(Clone, Debug)]
+pub(crate) enum Refusal {
+    /// The endpoint is no longer in the set.
+    Removed,
+    /// The queue is full.
+    Full,
+    /// The endpoint could not be connected to.
+    Connect(ConnectError),
+}
+
+/// A connection could not be opened: to which endpoint, and why.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectError {
+    /// The endpoint.
+    pub endpoint: Arc<Endpoint>,
+    /// What happened.
+    pub fault: ConnectFault,
+}
+
+/// What happened to an attempt to connect.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ConnectFault {
+    /// The connector returned this error.
+    Failed(Arc<dyn Error + Send + Sync>),
+    /// It took longer than [`connect_timeout`](crate::PoolConfig::connect_timeout), which was this.
+    TimedOut(Duration),
+    /// Another peer has the address ([`verify_peer`](crate::BalancerBuilder::verify_peer)).
+    PeerMismatch(PeerMismatch),
+    /// The connection had ended before its first use: something accepts connections and closes
+    /// them.
+    Dead,
+    /// The endpoint left the set meanwhile.
+    Removed,
+    /// The connector panicked, or the runtime shut down.
+    Abandoned,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot connect to {}: ", self.endpoint)?;
+        match &self.fault {
+            ConnectFault::Failed(error) => error.fmt(f),
+            ConnectFault::TimedOut(after) => write!(f, "no connection within {after:?}"),
+            ConnectFault::PeerMismatch(mismatch) => mismatch.fmt(f),
+            ConnectFault::Dead => f.write_str("the connection was closed as soon as it was open"),
+            ConnectFault::Removed => f.write_str("the endpoint left the set"),
+            ConnectFault::Abandoned => {
+                f.write_str("the attempt was abandoned (the connector panicked or the runtime shut down)")
+            }
+        }
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.fault {
+            // Its own text is part of ours already; its cause is not.
+            ConnectFault::Failed(error) => error.source(),
+            ConnectFault::TimedOut(_)
+            | ConnectFault::PeerMismatch(_)
+            | ConnectFault::Dead
+            | ConnectFault::Removed
+            | ConnectFault::Abandoned => None,
+        }
+    }
+}
+
+/// What a caller that is still without a connection is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Stage {
+    /// For a connection in use to be returned: all that the endpoint may have are checked out.
+    #[default]
+    Queued,
+    /// For a connection to be opened.
+    Connecting,
+    /// For an idle connection to prove that it is alive.
+    Validating,
+    /// For another endpoint to close a connection: all together have as many as
+    /// [`max_connections_total`](crate::PoolConfig::max_connections_total) allows, and none is
+    /// idle.
+    AwaitingPermit,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "waiting for one in use to come back",
+            Self::Connecting => "waiting for one to be opened",
+            Self::Validating => "checking an idle one",
+            Self::AwaitingPermit => "waiting for another pod to give up one",
+        })
+    }
+}

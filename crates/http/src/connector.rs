@@ -1,0 +1,173 @@
+//! [`Connector`]: opens an HTTP connection to one endpoint. The half that sends requests is a
+//! [`Connection`]; the other half, hyper's driver, runs in a task that ends with it.
+//!
+//! Must not live here: the choice of the endpoint (`headless`), and what a failed request means
+//! (`classify`).
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use headless::{AbortHandle, Connect, Endpoint, Multiplexing};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tracing::Instrument;
+
+use crate::abort::{self, abortable};
+use crate::connection::{Connection, Half};
+use crate::error::ConnectorError;
+use crate::http2;
+use crate::protocol::Protocol;
+use crate::tls::Handshake;
+
+/// Opens HTTP connections: the [`Connect`] of this crate.
+///
+/// [`ClientBuilder`](crate::ClientBuilder) makes it.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    pub(crate) protocol: Protocol,
+    pub(crate) max_streams: NonZeroUsize,
+    pub(crate) keep_alive_interval: Option<Duration>,
+    /// `None`: plain text.
+    pub(crate) tls: Option<Handshake>,
+}
+
+impl Connect for Connector {
+    type Conn = Connection;
+    type Error = ConnectorError;
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectorError> {
+        let stream = TcpStream::connect(endpoint.addr()).await.map_err(ConnectorError::Tcp)?;
+        stream.set_nodelay(true).map_err(ConnectorError::Tcp)?;
+        let (stream, abort) = abortable(stream, self.tls.is_none());
+        match &self.tls {
+            Some(tls) => self.begin(tls.connect(endpoint, stream).await?, abort, endpoint).await,
+            None => self.begin(stream, abort, endpoint).await,
+        }
+    }
+
+    fn is_reusable(&self, conn: &Connection) -> bool {
+        !conn.is_closed()
+    }
+
+    fn multiplexing(&self) -> Multiplexing {
+        match self.protocol {
+            Protocol::Http1 => Multiplexing::Exclusive,
+            Protocol::Http2 => Multiplexing::Streams(self.max_streams),
+        }
+    }
+
+    fn share(&self, conn: &Connection) -> Option<Connection> {
+        conn.share()
+    }
+
+    fn stream_limit(&self, conn: &Connection) -> usize {
+        conn.stream_limit()
+    }
+
+    fn abort_handle(&self, conn: &Connection) -> Option<Box<dyn AbortHandle>> {
+        let handle = conn.abort_handle()?;
+        Some(Box::new(handle))
+    }
+}
+
+impl Connector {
+    /// Begins HTTP on a stream to the endpoint.
+    async fn begin<S>(
+        &self,
+        stream: S,
+        abort: abort::AbortHandle,
+        endpoint: &Endpoint,
+    ) -> Result<Connection, ConnectorError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let half = match self.protocol {
+            Protocol::Http1 => {
+                let handshake = http1::handshake(TokioIo::new(stream)).await;
+                let (sender, driver) = handshake.map_err(ConnectorError::handshake)?;
+                drive(driver, endpoint);
+                Half::Http1(sender)
+            }
+            Protocol::Http2 => {
+                let opened = http2::open(stream, self.keep_alive_interval).await;
+                let (handle, driver) = opened
+                    .map_err(ConnectorError::handshake)?
+                    .ok_or_else(|| ConnectorError::handshake(NO_SETTINGS))?;
+                drive(driver.run(), endpoint);
+                Half::Http2(handle)
+            }
+        };
+        Ok(Connection::new(half, abort))
+    }
+}
+
+/// Runs a connection until it is closed, by the pod or because its last [`Connection`] was dropped.
+fn drive(driver: impl Future<Output = hyper::Result<()>> + Send + 'static, endpoint: &Endpoint) {
+    let endpoint = endpoint.clone();
+    let task = async move {
+        match driver.await {
+            Ok(()) => tracing::debug!(%endpoint, "connection closed"),
+            Err(error) => tracing::debug!(%endpoint, %error, "connection failed"),
+        }
+    };
+    tokio::spawn(task.in_current_span());
+}
+
+const NO_SETTINGS: &str =
+    "the pod closed the connection before it said what it allows (SETTINGS); does it speak HTTP/2 on this port?";
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::request_body::RequestBody;
+
+    async fn connected(protocol: Protocol) -> (Connection, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connector = Connector {
+            protocol,
+            max_streams: NonZeroUsize::MIN,
+            keep_alive_interval: None,
+            tls: None,
+        };
+        let endpoint = Endpoint::new(listener.local_addr().unwrap());
+        let accept = async {
+            let (mut pod, _) = listener.accept().await.unwrap();
+            if protocol == Protocol::Http2 {
+                let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+                tokio::io::AsyncWriteExt::write_all(&mut pod, &settings).await.unwrap();
+            }
+            pod
+        };
+        let (connection, pod) = tokio::join!(connector.connect(&endpoint), accept);
+        (connection.unwrap(), pod)
+    }
+
+    #[tokio::test]
+    async fn a_closed_connection_is_not_reused_and_returns_the_request() {
+        for protocol in [Protocol::Http1, Protocol::Http2] {
+            let (mut connection, pod) = connected(protocol).await;
+            drop(pod);
+            while !connection.is_closed() {
+                tokio::task::yield_now().await;
+            }
+            let mut request = Request::post("http://web/").body(RequestBody::from("order")).unwrap();
+            let mut error = connection.send(&mut request).await.unwrap_err();
+            let request = error.take_message().expect("it never left");
+            assert!(request.body().is_replayable(), "{protocol:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dropped_connection_is_closed() {
+        for protocol in [Protocol::Http1, Protocol::Http2] {
+            let (connection, mut pod) = connected(protocol).await;
+            drop(connection);
+            let mut rest = Vec::new();
+            tokio::io::AsyncReadExt::read_to_end(&mut pod, &mut rest).await.unwrap();
+        }
+    }
+}
