@@ -76,6 +76,13 @@ mod tests {
     }
 
     #[test]
+    fn the_same_seed_gives_the_same_names() {
+        let names = |seed| suffix(&mut Rng::with_seed(seed), 50);
+        assert_eq!(names(7), names(7));
+        assert_ne!(names(7), names(8));
+    }
+
+    #[test]
     fn labels() {
         assert!(check("service", "web-2").is_ok());
         for bad in ["", "Web", "-web", "web-", "w.b", &"w".repeat(64)] {
