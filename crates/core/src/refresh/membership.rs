@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::state::{Event, Step};
 use super::supersession::{Supersession, is_other_family};
-use super::{Event, Step};
 use crate::snapshot::sorted;
 use crate::{Diff, Endpoint, EndpointKey, Generation, Snapshot, Timestamp};
 
