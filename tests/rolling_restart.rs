@@ -276,7 +276,7 @@ struct Kill {
 }
 
 impl Kill {
-    /// Whether no client could have avoided the failure: an order that this pod may have had when
+    /// Whether no client could have escaped the failure: an order that this pod may have had when
     /// it died.
     fn explains(&self, failed: &Failed<Problem>) -> bool {
         let Cause::Error(

@@ -33,8 +33,8 @@ const RESTRICTIONS: &[&str] = &[
 
 /// Code that exists only without a feature: file, and why it changes no behaviour.
 const ONLY_WITHOUT: &[(&str, &str)] = &[
-    ("crates/http/src/lib.rs", "`tls/off.rs`: there is no TLS to choose"),
-    ("crates/mysql/src/connector.rs", "a field that only certificates need"),
+    ("crates/http/src/lib.rs", "`tls/unavailable.rs`: there is no TLS to choose"),
+    ("crates/mysql/src/lib.rs", "`tls/unavailable.rs`, as in HTTP"),
 ];
 
 fn published() -> impl Iterator<Item = (String, File)> {

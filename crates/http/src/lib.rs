@@ -2,8 +2,8 @@
 //! # TLS
 //! A [`Tls`] says which CAs to trust, which name the pods' certificates must carry, and which
 //! certificate the client shows. TLS 1.3 and 1.2 are spoken, by rustls; nothing can turn
-//! verification off. Without the feature `tls-ring` or `tls-aws-lc` no TLS library is compiled; with
-//! both, [`Tls::provider`] has to choose one.
+//! verification off. Without the feature `tls-ring` or `tls-aws-lc` no TLS library is compiled;
+//! with both, [`Tls::provider`] has to choose one.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {

@@ -10,8 +10,8 @@
 //!   (`a_refused_stream_goes_elsewhere_whatever_the_method`).
 //! * The stream is above the last one of a GOAWAY: likewise
 //!   (`what_a_goaway_leaves_out_goes_elsewhere_once`).
-//! * It failed otherwise, before the answer: likewise, if the method is safe or the request is marked
-//!   (`a_write_that_may_have_been_processed_is_not_repeated`).
+//! * It failed otherwise, before the answer: likewise, if the method is safe or the request is
+//!   marked (`a_write_that_may_have_been_processed_is_not_repeated`).
 //! * The request's own body failed: no (`a_body_that_fails_is_not_the_pods_fault`).
 //! * The request timeout passed: no, nor does a retry outlive it
 //!   (`a_retry_does_not_outlive_the_request_timeout`).
