@@ -33,7 +33,10 @@ const RESTRICTIONS: &[&str] = &[
 
 /// Code that exists only without a feature: file, and why it changes no behaviour.
 const ONLY_WITHOUT: &[(&str, &str)] = &[
-    ("crates/http/src/lib.rs", "`tls/unavailable.rs`: there is no TLS to choose"),
+    (
+        "crates/http/src/lib.rs",
+        "`tls/unavailable.rs`: there is no TLS to choose",
+    ),
     ("crates/mysql/src/lib.rs", "`tls/unavailable.rs`, as in HTTP"),
 ];
 
