@@ -247,6 +247,12 @@ pub enum TlsError {
         /// The name.
         name: Box<str>,
     },
+    /// The client cannot verify this.
+    #[error("`verify`: this client does not know {verify:?}; use another one")]
+    UnknownVerify {
+        /// What was asked for.
+        verify: Verify,
+    },
     /// The system trusts no CA, as in an image without `ca-certificates`.
     #[error(
         "`with_system_roots`: the system has no usable root certificates ({unreadable} unreadable); install `ca-certificates` in \

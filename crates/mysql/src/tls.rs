@@ -43,7 +43,8 @@ impl TlsOptions {
         let expected = match tls.verification() {
             Some(Verify::Name(name)) => ExpectedName::Same(checked(name)?.into()),
             Some(Verify::ServiceName) => ExpectedName::Same(checked(domain)?.into()),
-            _ => ExpectedName::EndpointOf(domain.into()),
+            None | Some(Verify::EndpointName) => ExpectedName::EndpointOf(domain.into()),
+            Some(other) => return Err(TlsError::UnknownVerify { verify: other.clone() }),
         };
         let provider = provider(tls)?;
         check_identity(tls, &provider)?;

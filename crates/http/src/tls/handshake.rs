@@ -39,10 +39,7 @@ impl Handshake {
             None | Some(Verify::ServiceName) => ExpectedName::same("authority", host)?,
             Some(Verify::Name(name)) => ExpectedName::same("verify", name)?,
             Some(Verify::EndpointName) => ExpectedName::endpoint_of(service)?,
-            Some(other) => {
-                let problem = format!("`verify`: {other:?} is not known to this version; use another one");
-                return Err(Error::invalid(service, problem));
-            }
+            Some(other) => return Err(TlsError::UnknownVerify { verify: other.clone() }.into()),
         };
         let mut config = client_config(tls)?;
         config.alpn_protocols = vec![protocol.alpn().into()];
