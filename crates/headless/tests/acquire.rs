@@ -114,7 +114,7 @@ async fn all_pods_down_waits_and_succeeds_as_soon_as_one_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_pods_down_ends_at_the_deadline_with_the_last_dial_error() {
+async fn all_pods_down_ends_at_the_deadline_with_the_last_connect_error() {
     let (dns, pods) = (FakeDns::new(found([pod(0, 1), pod(1, 2)])), FakePods::default());
     pods.set(&pod(0, 1), Dial::Refuses);
     pods.set(&pod(1, 2), Dial::Refuses);
@@ -133,7 +133,7 @@ async fn all_pods_down_ends_at_the_deadline_with_the_last_dial_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dial_that_hangs_ends_at_the_dial_timeout_and_another_pod_serves() {
+async fn a_dial_that_hangs_ends_at_the_connect_timeout_and_another_pod_serves() {
     let (dns, pods) = (FakeDns::new(found([pod(0, 1), pod(1, 2)])), FakePods::default());
     pods.set(&pod(0, 1), Dial::Hangs);
     let balancer = balancer(&dns, &pods).await;
@@ -146,7 +146,7 @@ async fn a_dial_that_hangs_ends_at_the_dial_timeout_and_another_pod_serves() {
     assert_eq!(
         start.elapsed(),
         Duration::from_secs(2),
-        "one caller paid the dial timeout, once"
+        "one caller paid the connect timeout, once"
     );
 }
 

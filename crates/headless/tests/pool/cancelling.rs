@@ -177,7 +177,7 @@ async fn while_dialling_the_pod_drains() {
     acquire.await.unwrap().unwrap().finish(Outcome::Success);
     assert!(
         start.elapsed() < Duration::from_secs(2),
-        "when the pod left, not at the dial timeout"
+        "when the pod left, not at the connect timeout"
     );
     assert_eq!(
         (scene.pods.open_to(&pod(0, 1)), scene.pods.connecting()),

@@ -21,7 +21,7 @@ fn last_fault(scene: &Scene) -> ConnectFault {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dial_that_never_ends_is_given_up_at_the_dial_timeout_and_the_pod_comes_back() {
+async fn a_dial_that_never_ends_is_given_up_at_the_connect_timeout_and_the_pod_comes_back() {
     let scene = Scene::of_one(|_| {}).await;
     scene.pods.set(&pod(0, 1), Dial::Hangs);
     let caller = scene.spawn().await;
@@ -53,7 +53,7 @@ async fn a_caller_of_a_pod_that_never_answers_is_told_so_at_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_before_the_dial_timeout_says_what_was_waited_for() {
+async fn a_deadline_before_the_connect_timeout_says_what_was_waited_for() {
     let (dns, pods) = (FakeDns::new(found([pod(0, 1)])), FakePods::default());
     pods.set(&pod(0, 1), Dial::Hangs);
     let balancer = Balancer::builder(dns.watch().await, pods.clone())
@@ -117,7 +117,7 @@ async fn a_deadline_during_a_validation_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connector_that_panics_fails_that_dial_and_gives_back_its_permit() {
+async fn a_connector_that_panics_fails_that_dial_and_returns_its_permit() {
     let scene = Scene::of_one(|pool| pool.max_connections_total = Some(1)).await;
     scene.pods.set(&pod(0, 1), Dial::Panics);
     assert_eq!(

@@ -116,7 +116,7 @@ async fn the_place_of_a_dial_that_fails_goes_to_another_pod() {
     let _hopeless = scene.spawn_on(&pod(0, 1)).await;
     let (start, caller) = (Instant::now(), scene.spawn_on(&pod(1, 2)).await);
     caller.await.unwrap().unwrap().finish(Outcome::Success);
-    assert_eq!(start.elapsed(), Duration::from_secs(2), "the dial timeout");
+    assert_eq!(start.elapsed(), Duration::from_secs(2), "the connect timeout");
 }
 
 #[tokio::test(start_paused = true)]

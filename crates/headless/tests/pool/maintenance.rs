@@ -233,7 +233,7 @@ async fn only_what_was_idle_for_long_is_validated_and_never_without_leave_to_wai
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_validation_that_never_ends_is_given_up_at_the_dial_timeout() {
+async fn a_validation_that_never_ends_is_given_up_at_the_connect_timeout() {
     let scene = Scene::of_one(|pool| pool.validate_after_idle = Some(SECOND)).await;
     scene.open_idle(1).await;
     pass(2 * SECOND).await;
