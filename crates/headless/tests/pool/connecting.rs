@@ -117,7 +117,7 @@ async fn a_deadline_during_a_validation_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connector_that_panics_fails_that_attempt_and_returns_its_permit() {
+async fn a_connector_that_panics_fails_that_dial_and_returns_its_permit() {
     let scene = Scene::of_one(|pool| pool.max_connections_total = Some(1)).await;
     scene.pods.set(&pod(0, 1), Dial::Panics);
     assert_eq!(

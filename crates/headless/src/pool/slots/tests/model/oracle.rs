@@ -60,7 +60,7 @@ impl Pod {
         conn
     }
 
-    /// Takes in what was decided; `why` classifies what was closed and not closing before.
+    /// Takes in what was decided; `why` checks what was closed and not closing before.
     pub(super) fn account(&mut self, out: Effects<u32>, why: impl Fn(&Conn) -> CloseReason) -> bool {
         for id in out.dead {
             let conn = self.conn(id);
