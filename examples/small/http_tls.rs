@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = App::custom(move |pod, stream| serve(pod, stream, acceptor.clone()));
 
     let (discovery, _pods) = examples::discover(app).await?;
-    let client = Client::builder(discovery).tls(Tls::with_ca(ca)?).build()?;
+    let client = Client::builder(discovery).tls(Tls::with_ca(ca)).build()?;
     for _ in 0..10 {
         let reply = client.get("/").await?;
         println!(

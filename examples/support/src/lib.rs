@@ -1,4 +1,9 @@
 //! What the demos have in common: the Service on their command lines, the screen, and how they end.
+#![allow(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    reason = "the demos are its only users, and change together with it"
+)]
 
 mod cli;
 mod embedded;
