@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use headless::{AcquireError, BoxFuture, Discovery, Endpoint, RefreshConfig, Resolve};
-use headless_core::{Answer, FoundBy, Resolution};
+use headless::{Answer, FoundBy, Resolution};
 use headless_http::Client;
 
 use crate::implementation::{Failure, Implementation, Kind, List};

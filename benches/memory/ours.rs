@@ -4,9 +4,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use headless::policy::RoundRobin;
+use headless::{Answer, BoxFuture, Resolution};
 use headless::{Balancer, Discovery, FoundBy, Outcome, RefreshConfig, Resolve, Route};
 use headless_benches::pods::{self, Nothing};
-use headless_core::{Answer, BoxFuture, Resolution};
 use tokio::runtime::{Builder, Runtime};
 
 /// Later than the end of this program, for each random moment of the first lookup in that time.

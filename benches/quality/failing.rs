@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use headless::Timestamp;
+use headless::policy::{LeastLoaded, PowerOfTwo, RoundRobin};
 use headless_benches::harness::{Bound, Report};
 use headless_benches::sim::{Demand, Headless, Pod, Scenario, Work};
-use headless_core::Timestamp;
-use headless_core::policy::{LeastLoaded, PowerOfTwo, RoundRobin};
 
 use crate::implementation::{Implementation, add, run};
 

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
+use headless::policy::{LeastLoaded, PowerOfTwo, Random, RoundRobin};
 use headless_benches::harness::{Report, Spread};
 use headless_benches::sim::{Client, Draws, Headless, Measured, Oracle, PeakEwma, Scenario};
-use headless_core::policy::{LeastLoaded, PowerOfTwo, Random, RoundRobin};
 
 /// The baseline of a case: the oracle, and in the supermarket hand-written draws.
 pub const BASELINE: &str = "baseline";

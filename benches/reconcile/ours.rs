@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use headless::{Answer, BoxFuture, Resolution};
 use headless::{Balancer, Connect, Discovery, Endpoint, FoundBy, Multiplexing, Outcome, RefreshConfig, Resolve, Route};
-use headless_core::{Answer, BoxFuture, Resolution};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::implementation::{Cost, Generations, Implementation, Mark, Pods};

@@ -1,6 +1,6 @@
 //! [`Client`]: the side that chooses.
 
-use headless_core::{Outcome, Timestamp};
+use headless::{Outcome, Timestamp};
 
 use super::pod::Pod;
 

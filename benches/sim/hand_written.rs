@@ -1,7 +1,7 @@
 //! Hand-written clients: a few plain draws and the shortest queue, and an oracle that knows what no
 //! client can know.
 
-use headless_core::{Outcome, Timestamp};
+use headless::{Outcome, Timestamp};
 
 use super::client::Client;
 use super::pod::Pod;

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless_core::policy::{Candidate, PickArgs, Picker, Policy};
-use headless_core::{Endpoint, InFlight, Load, Outcome, Route, Timestamp};
+use headless::policy::{Candidate, PickArgs, Picker, Policy};
+use headless::{Endpoint, InFlight, Load, Outcome, Route, Timestamp};
 
 use super::client::Client;
 use super::pod::Pod;
@@ -80,7 +80,7 @@ fn candidate(index: u32, load: &Arc<Load>) -> Candidate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headless_core::policy::{PowerOfTwo, RoundRobin};
+    use headless::policy::{PowerOfTwo, RoundRobin};
 
     #[test]
     fn begins_and_ends_are_counted_on_the_chosen_pod() {

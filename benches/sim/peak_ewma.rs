@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use headless_core::{Outcome, Timestamp};
+use headless::{Outcome, Timestamp};
 
 use super::client::Client;
 use super::pod::Pod;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use headless_core::{Outcome, Timestamp};
+use headless::{Outcome, Timestamp};
 
 use super::random::Random;
 

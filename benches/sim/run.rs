@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use headless_core::{Outcome, Timestamp};
+use headless::{Outcome, Timestamp};
 
 use crate::harness::Latencies;
 

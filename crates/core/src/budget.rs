@@ -24,7 +24,8 @@ use crate::sync::AtomicU64;
 /// before each retry, not only for windows that begin at a fixed time.
 ///
 /// ```
-/// use headless_core::{RetryBudget, Timestamp};
+/// # use headless_core as headless;
+/// use headless::{RetryBudget, Timestamp};
 ///
 /// let budget = RetryBudget::new(20, 0);
 /// for _ in 0..10 {

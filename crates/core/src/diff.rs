@@ -18,7 +18,8 @@ use crate::{Endpoint, Generation, Snapshot};
 /// the old snapshot becomes one in the order of the new snapshot without comparing a single name:
 ///
 /// ```
-/// use headless_core::{Diff, Endpoint, Generation, Snapshot};
+/// # use headless_core as headless;
+/// use headless::{Diff, Endpoint, Generation, Snapshot};
 ///
 /// let endpoint = |ip: u8| Endpoint::new(([10, 0, 0, ip], 80).into());
 /// let old = Snapshot::new(Generation::default(), [1, 2, 3, 4].map(endpoint));

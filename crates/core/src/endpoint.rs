@@ -14,7 +14,8 @@ use crate::{Ordinal, PodName};
 /// receive what was meant for the old one.
 ///
 /// ```
-/// use headless_core::Endpoint;
+/// # use headless_core as headless;
+/// use headless::Endpoint;
 ///
 /// let endpoint = Endpoint::new("10.1.4.7:8080".parse()?).with_pod("web-2".parse()?);
 /// assert_eq!(endpoint.ordinal().map(|o| o.get()), Some(2));

@@ -254,7 +254,8 @@ impl<T: HasLoad + ?Sized> HasLoad for std::sync::Arc<T> {
 /// has one guard.
 ///
 /// ```
-/// use headless_core::{InFlight, Load};
+/// # use headless_core as headless;
+/// use headless::{InFlight, Load};
 /// use std::sync::Arc;
 ///
 /// let load = Arc::new(Load::new());

@@ -29,7 +29,8 @@ pub trait Resolve: Send + Sync + 'static {
 /// A fixed list of endpoints, for tests and for programs outside a cluster.
 ///
 /// ```
-/// use headless_core::{Endpoint, Resolve, StaticList};
+/// # use headless_core as headless;
+/// use headless::{Endpoint, Resolve, StaticList};
 ///
 /// let list = StaticList::new("web", vec![Endpoint::new("127.0.0.1:8080".parse().unwrap())]);
 /// assert_eq!(list.service(), "web");

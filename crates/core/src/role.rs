@@ -34,7 +34,8 @@ impl fmt::Display for Role {
 /// An endpoint without a role takes no request that asks for one.
 ///
 /// ```
-/// use headless_core::{Endpoint, Ordinal, Role, RoleRule};
+/// # use headless_core as headless;
+/// use headless::{Endpoint, Ordinal, Role, RoleRule};
 ///
 /// let pod = |k| {
 ///     let endpoint = Endpoint::new(([10, 0, 0, 1], 3306).into());

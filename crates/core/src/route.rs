@@ -5,7 +5,8 @@ use crate::Role;
 /// What one request asks for: any endpoint, or an endpoint of one role.
 ///
 /// ```
-/// use headless_core::{Role, Route};
+/// # use headless_core as headless;
+/// use headless::{Role, Route};
 ///
 /// assert_eq!(Route::write().role(), Some(Role::Primary));
 /// assert_eq!(Route::any().role(), None);

@@ -38,7 +38,8 @@ impl fmt::Display for Generation {
 /// the snapshot before, so a change costs what it changes.
 ///
 /// ```
-/// use headless_core::{Endpoint, Generation, Snapshot};
+/// # use headless_core as headless;
+/// use headless::{Endpoint, Generation, Snapshot};
 ///
 /// let endpoint = |k: u32| {
 ///     let endpoint = Endpoint::new(format!("10.0.0.{k}:80").parse().unwrap());

@@ -12,7 +12,8 @@ use std::time::Duration;
 /// The zero is usually the start of the program. A `u64` of nanoseconds lasts 584 years.
 ///
 /// ```
-/// use headless_core::Timestamp;
+/// # use headless_core as headless;
+/// use headless::Timestamp;
 /// use std::time::Duration;
 ///
 /// let start = Timestamp::ZERO;

@@ -16,7 +16,8 @@ use super::{Label, NameError, check_label};
 /// `web-2` comes before `web-10`.
 ///
 /// ```
-/// use headless_core::{Ordinal, PodName};
+/// # use headless_core as headless;
+/// use headless::{Ordinal, PodName};
 ///
 /// let pod: PodName = "mysql-12".parse()?;
 /// assert_eq!(pod.set(), Some("mysql"));
@@ -24,7 +25,7 @@ use super::{Label, NameError, check_label};
 /// assert!(pod > "mysql-2".parse()?);
 /// let zero: PodName = "mysql-07".parse()?;
 /// assert_eq!(zero.ordinal(), None, "a StatefulSet never writes a leading zero");
-/// # Ok::<(), headless_core::NameError>(())
+/// # Ok::<(), headless::NameError>(())
 /// ```
 #[derive(Clone)]
 pub struct PodName {

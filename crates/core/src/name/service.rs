@@ -7,13 +7,14 @@ use super::{Label, MAX_NAME, NameError, PodName, check_domain, check_label};
 /// The full name of a Service: `web.shop.svc.cluster.local`.
 ///
 /// ```
-/// use headless_core::{PodName, Port, ServiceName};
+/// # use headless_core as headless;
+/// use headless::{PodName, Port, ServiceName};
 ///
 /// let web = ServiceName::new("web", "shop", "cluster.local")?;
 /// assert_eq!(web.fqdn(), "web.shop.svc.cluster.local.", "absolute: no search list, one query");
 /// assert_eq!(web.srv_fqdn("http"), "_http._tcp.web.shop.svc.cluster.local.");
 /// assert_eq!(web.pod_fqdn(&"web-0".parse()?), "web-0.web.shop.svc.cluster.local.");
-/// # Ok::<(), headless_core::NameError>(())
+/// # Ok::<(), headless::NameError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceName {

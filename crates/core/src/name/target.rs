@@ -14,7 +14,8 @@ use super::{Label, NameError, Port, ServiceName, check_domain, check_label};
 /// allowed.
 ///
 /// ```
-/// use headless_core::{Port, Target};
+/// # use headless_core as headless;
+/// use headless::{Port, Target};
 ///
 /// let target: Target = "web.shop.svc:http".parse()?;
 /// assert_eq!(target.port(), Some(&Port::name("http")?));
@@ -23,7 +24,7 @@ use super::{Label, NameError, Port, ServiceName, check_domain, check_label};
 ///
 /// let wrong = "web.shop.scv:http".parse::<Target>().unwrap_err();
 /// assert!(wrong.to_string().contains("the third label must be `svc`, found `scv`"));
-/// # Ok::<(), headless_core::NameError>(())
+/// # Ok::<(), headless::NameError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {

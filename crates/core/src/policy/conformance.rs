@@ -7,8 +7,9 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use headless_core::Load;
-//! use headless_core::policy::{Candidate, PickArgs, Picker, Policy, conformance};
+//! # use headless_core as headless;
+//! use headless::Load;
+//! use headless::policy::{Candidate, PickArgs, Picker, Policy, conformance};
 //!
 //! /// Picks the first healthy endpoint.
 //! #[derive(Debug)]

@@ -28,7 +28,8 @@ use super::{Candidate, PickArgs, Picker, Policy, PowerOfTwo, loads_of, mix};
 /// Each group has a policy of its own, so that reads do not move the cursor of the writes.
 ///
 /// ```
-/// use headless_core::policy::{Fallback, Policy, PowerOfTwo, RoleAware};
+/// # use headless_core as headless;
+/// use headless::policy::{Fallback, Policy, PowerOfTwo, RoleAware};
 ///
 /// let policy = RoleAware::new(PowerOfTwo::default()).fallback(Fallback::Strict);
 /// assert!(policy.is_role_aware());

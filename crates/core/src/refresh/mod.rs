@@ -107,8 +107,9 @@ use crate::{
 /// The state machine of the membership of one Service.
 ///
 /// ```
-/// use headless_core::{Answer, Endpoint, Event, Failure, FailureKind, FoundBy};
-/// use headless_core::{Refresh, RefreshConfig, Resolution, Timestamp};
+/// # use headless_core as headless;
+/// use headless::{Answer, Endpoint, Event, Failure, FailureKind, FoundBy};
+/// use headless::{Refresh, RefreshConfig, Resolution, Timestamp};
 /// use std::time::Duration;
 ///
 /// let mut refresh = Refresh::new(RefreshConfig::default());

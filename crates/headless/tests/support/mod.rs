@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use headless::{AbortHandle, BoxFuture, Connect, Discovery, Endpoint, FoundBy, Multiplexing, OnStart, Resolve};
-use headless_core::{Answer, Failure, FailureKind, Negative, NegativeKind, Resolution};
+use headless::{Answer, Failure, FailureKind, Negative, NegativeKind, Resolution};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
