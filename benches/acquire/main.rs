@@ -11,7 +11,9 @@ mod ours;
 mod peers;
 
 use headless_benches::harness::micro::{self, ALLOCATIONS, Case};
-use headless_benches::harness::{Args, Bound, INSTRUCTIONS, Report};
+#[cfg(feature = "peers")]
+use headless_benches::harness::INSTRUCTIONS;
+use headless_benches::harness::{Args, Bound, Report};
 
 use baseline::BASELINE;
 
