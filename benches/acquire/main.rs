@@ -10,9 +10,9 @@ mod ours;
 #[cfg(feature = "peers")]
 mod peers;
 
-use headless_benches::harness::micro::{self, ALLOCATIONS, Case};
 #[cfg(feature = "peers")]
 use headless_benches::harness::INSTRUCTIONS;
+use headless_benches::harness::micro::{self, ALLOCATIONS, Case};
 use headless_benches::harness::{Args, Bound, Report};
 
 use baseline::BASELINE;
