@@ -460,7 +460,7 @@ async fn pods_can_be_kept_by_another_process_and_die_with_it() {
 async fn keep(dir: &std::path::Path) -> std::process::Child {
     let dir = dir.to_owned();
     let start = move || {
-        let mut keeper = Command::new(example::program("mysql_pods"))
+        let mut keeper = Command::new(example::example("mysql_pods"))
             .arg(dir)
             .arg("up")
             .stdout(Stdio::piped())

@@ -1,4 +1,5 @@
-//! The demos, run as their users run them: built once in a process, then started as programs.
+//! The demos and examples, run as their users run them: built once in a process, then started as
+//! programs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,26 +38,38 @@ pub fn fits(text: &str) {
     assert!(long.is_empty(), "longer than {COLUMNS} columns:\n{}", long.join("\n"));
 }
 
-/// Builds the demo and tells where it is. Once: all tests of a process use it.
+/// Builds the demo and returns where it is. Once: all tests of a process use it.
 ///
 /// # Panics
 /// If it cannot be built.
-pub fn program(example: &str) -> PathBuf {
+pub fn program(demo: &str) -> PathBuf {
+    built("--bin", demo)
+}
+
+/// Builds the example of a package, as [`program`] does.
+///
+/// # Panics
+/// As [`program`].
+pub fn example(name: &str) -> PathBuf {
+    built("--example", name)
+}
+
+fn built(kind: &str, name: &str) -> PathBuf {
     static PROGRAMS: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     // Locked while it is built: the others wait for it.
     let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
     programs
-        .entry(example.to_owned())
-        .or_insert_with(|| build(example))
+        .entry(name.to_owned())
+        .or_insert_with(|| build(kind, name))
         .clone()
 }
 
-fn build(example: &str) -> PathBuf {
+fn build(kind: &str, name: &str) -> PathBuf {
     let mut build = Command::new(env!("CARGO"));
     // The whole workspace with all features, as `cargo xtask test` builds it: then this finds
     // everything built already.
     build.args(["build", "--quiet", "--workspace", "--all-features"]);
-    build.args(["--bin", example, "--message-format", "json-render-diagnostics"]);
+    build.args([kind, name, "--message-format", "json-render-diagnostics"]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
@@ -69,7 +82,7 @@ fn build(example: &str) -> PathBuf {
     let mut messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let ours = |message: &Value| message["target"]["name"] == example && message["executable"].is_string();
+    let ours = |message: &Value| message["target"]["name"] == name && message["executable"].is_string();
     let built = messages.rfind(ours).expect("cargo says where the program is");
     built["executable"].as_str().map(PathBuf::from).expect("a path")
 }
