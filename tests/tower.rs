@@ -1,4 +1,4 @@
-//! The tower face over real sockets and real DNS: the sketch of the README, and a set of pods that
+//! The tower services over real sockets and real DNS: the sketch of the README, and a set of pods that
 //! changes.
 
 use std::future::Future;

@@ -210,7 +210,7 @@ fn retired_words_are_gone() {
         for (number, line) in places.chain(file.lines()) {
             let parts = parts_of(line);
             for rule in rules.iter().filter(|rule| rule.is_in(&path, line, &parts)) {
-                *counts.entry(room_of(&path)).or_default() += 1;
+                *counts.entry(module_of(&path)).or_default() += 1;
                 let what = format!("has `{}`: say {}", rule.text, rule.instead);
                 match number {
                     0 => wrong.add(&path, &what.replace("has", "is named with")),
@@ -233,7 +233,7 @@ fn comments_fit_into_a_window() {
             let columns = line.chars().count();
             let comment = line.trim_start().strip_prefix(marker);
             if columns > LONGEST_COMMENT && comment.is_some_and(can_be_wrapped) {
-                *counts.entry(room_of(&path)).or_default() += 1;
+                *counts.entry(module_of(&path)).or_default() += 1;
                 wrong.add_line(
                     &path,
                     number,
@@ -252,12 +252,16 @@ fn modules_have_one_style() {
     let mut wrong = Findings::default();
     let sources: Vec<_> = text_files().filter(|path| path.contains("/src/")).collect();
     for path in sources.iter().filter(|path| path.ends_with("/mod.rs")) {
-        let room = room_of(path);
+        let module = module_of(path);
         let is_beside = |other: &&String| {
             let folder = other.strip_suffix(".rs").map(|stem| format!("{stem}/"));
             folder.is_some_and(|folder| sources.iter().any(|it| it.starts_with(&folder)))
         };
-        if let Some(other) = sources.iter().filter(|other| room_of(other) == room).find(is_beside) {
+        if let Some(other) = sources
+            .iter()
+            .filter(|other| module_of(other) == module)
+            .find(is_beside)
+        {
             wrong.add(path, &format!("is a second style of modules beside that of {other}"));
         }
     }
@@ -286,7 +290,12 @@ fn text_files() -> impl Iterator<Item = String> {
 /// A row of a table and an address have to stay on one line.
 fn can_be_wrapped(comment: &str) -> bool {
     let text = comment.trim_start_matches(['/', '!', '#']).trim();
-    !text.starts_with('|') && text.contains(' ') && !text.starts_with("[")
+    !text.starts_with('|') && text.contains(' ') && !is_address(text)
+}
+
+/// A link's target, as in `[name]: https://example.org`.
+fn is_address(text: &str) -> bool {
+    text.starts_with('[') && text.contains("]: ")
 }
 
 struct Rule {
@@ -365,15 +374,15 @@ fn parts_of(line: &str) -> Vec<String> {
 }
 
 /// The crate or folder that a count is given for.
-fn room_of(path: &str) -> String {
+fn module_of(path: &str) -> String {
     let depth = if path.starts_with("crates/") { 2 } else { 1 };
     path.split('/').take(depth).collect::<Vec<_>>().join("/")
 }
 
 fn print_counts(what: &str, counts: &BTreeMap<String, usize>) {
     println!("{what}: {}", counts.values().sum::<usize>());
-    for (room, count) in counts {
-        println!("{count:6} {room}");
+    for (module, count) in counts {
+        println!("{count:6} {module}");
     }
 }
 

@@ -73,3 +73,7 @@ pub use family::IpFamily;
 pub use resolver::DnsResolver;
 pub use strategy::Naming;
 pub use verifier::PtrVerifier;
+
+/// What a lookup takes and returns; `headless` has them, too.
+#[doc(no_inline)]
+pub use headless_core::{Resolution, Resolve, Target};

@@ -44,7 +44,7 @@ impl<C: Connect> Balancer<C> {
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
     pub async fn acquire_excluding(&self, route: Route, excluded: &[EndpointKey]) -> Result<Lease<C>, AcquireError> {
-        self.acquire_slow(route, None, EndpointFilter::RatherNot(excluded))
+        self.acquire_slow(route, None, EndpointFilter::Excluding(excluded))
             .await
     }
 

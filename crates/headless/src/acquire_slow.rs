@@ -22,7 +22,7 @@ use crate::view::View;
 pub(crate) enum EndpointFilter<'a> {
     Any,
     /// Others than these; these if no other fits.
-    RatherNot(&'a [EndpointKey]),
+    Excluding(&'a [EndpointKey]),
     /// These only.
     Only(&'a [EndpointKey]),
 }
@@ -75,7 +75,7 @@ impl<C: Connect> Balancer<C> {
         let mut attempts = Attempts {
             requested: match filter {
                 EndpointFilter::Only(endpoints) => Some(endpoints.len()),
-                EndpointFilter::Any | EndpointFilter::RatherNot(_) => None,
+                EndpointFilter::Any | EndpointFilter::Excluding(_) => None,
             },
             ..Attempts::default()
         };
@@ -88,7 +88,7 @@ impl<C: Connect> Balancer<C> {
             });
             let Some((index, choice)) = choice else {
                 // No other fits: the excluded ones are better than none, once.
-                let may_fall_back = matches!(filter, EndpointFilter::RatherNot(_));
+                let may_fall_back = matches!(filter, EndpointFilter::Excluding(_));
                 if may_fall_back && attempts.tried == 0 && !excluded.is_empty() {
                     excluded.clear();
                     continue;
@@ -147,7 +147,7 @@ impl EndpointFilter<'_> {
         let index_of = |key: &EndpointKey| view.backends.iter().position(|backend| backend.endpoint.key() == key);
         match self {
             Self::Any => Vec::new(),
-            Self::RatherNot(endpoints) => endpoints.iter().filter_map(index_of).collect(),
+            Self::Excluding(endpoints) => endpoints.iter().filter_map(index_of).collect(),
             Self::Only(endpoints) => {
                 let accepted: Vec<usize> = endpoints.iter().filter_map(index_of).collect();
                 let all = 0..view.backends.len();

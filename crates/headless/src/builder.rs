@@ -258,7 +258,7 @@ impl<C: Connect> Balancer<C> {
         self.state.role_aware
     }
 
-    /// Returns the watch that this balancer hangs on.
+    /// Returns the watch that this balancer uses.
     #[must_use]
     pub fn discovery(&self) -> &Discovery {
         &self.state.discovery

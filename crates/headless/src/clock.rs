@@ -7,7 +7,7 @@ use std::time::Duration;
 use headless_core::Timestamp;
 use tokio::time::Instant;
 
-/// The time of one discovery and everything that hangs on it. Its zero is the discovery's start.
+/// The time of one discovery and everything that uses it. Its zero is the discovery's start.
 #[derive(Debug)]
 pub(crate) struct Clock {
     zero: Instant,

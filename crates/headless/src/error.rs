@@ -1,7 +1,7 @@
 //! What can go wrong, by when it shows: [`StartError`], [`BuildError`], [`AcquireError`]. Each says
 //! what was asked, what was found, and what to check.
 //!
-//! The rooms that fail return a small typed reason; here it gets its words.
+//! The modules that fail return a small typed reason; here it gets its words.
 
 mod acquire;
 mod build;

@@ -5,7 +5,7 @@
 //! a [`Snapshot`] of its [`Endpoint`]s, with the names and ordinals of their pods. It does not lose
 //! an endpoint because DNS fails ([`Refresh`] has the rules, [`Discovery::status`] what they did).
 //!
-//! A [`Balancer`] hangs on a discovery. For each request, [`Balancer::acquire`] lets a [`policy`]
+//! A [`Balancer`] uses a discovery. For each request, [`Balancer::acquire`] lets a [`policy`]
 //! choose an endpoint, counts the request as load on it, and returns a [`Lease`]: a connection from
 //! the pool of that endpoint. [`Lease::finish`] returns the connection, and reports an [`Outcome`].
 //!

@@ -19,7 +19,7 @@ pub(crate) struct Load {
     counts: Arc<Counts>,
 }
 
-/// ORDERING: Relaxed: numbers to be shown, nothing hangs on them.
+/// ORDERING: Relaxed: numbers to be shown, nothing depends on them.
 #[derive(Default)]
 struct Counts {
     answered: AtomicU64,

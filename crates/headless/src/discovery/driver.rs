@@ -2,7 +2,7 @@
 //! that follows from DNS.
 //!
 //! It drives [`Refresh`] with a [`Resolve`] and timers, applies each new [`Snapshot`] to the
-//! balancers that hang on it, in the same turn, and takes in what their connections have shown
+//! balancers that use it, in the same turn, and takes in what their connections have shown
 //! ([`Evidence`](crate::evidence::Evidence)). No thread, no lock held across an await.
 
 use std::sync::Arc;
