@@ -1,5 +1,5 @@
-//! The tower services over real sockets and real DNS: the sketch of the README, and a set of pods that
-//! changes.
+//! The tower services over real sockets and real DNS: the sketch of the README, and a set of pods
+//! that changes.
 
 use std::future::Future;
 use std::io;

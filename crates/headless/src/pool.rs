@@ -1,8 +1,8 @@
 //! [`Pool`]: the connections to one endpoint. The asynchronous glue around [`Slots`]: it locks,
 //! wakes waiters, and drops connections outside the lock.
 //!
-//! It knows an endpoint, a connector and a runtime, and nothing of the modules above: what happens to
-//! its connections it tells a [`PoolObserver`]. `checkout.rs` is the way in and its queue,
+//! It knows an endpoint, a connector and a runtime, and nothing of the modules above: what happens
+//! to its connections it tells a [`PoolObserver`]. `checkout.rs` is the way in and its queue,
 //! `connect.rs` opens connections, `maintain.rs` looks after unused ones, `slots.rs` decides.
 
 mod cap;

@@ -1,5 +1,6 @@
 //! [`Membership`]: the endpoints of a Service, those that are held although the last answer does
-//! not list them, and the changes from one snapshot to the next. The table of the rules is in `mod.rs`.
+//! not list them, and the changes from one snapshot to the next. The table of the rules is in
+//! `mod.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
