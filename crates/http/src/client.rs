@@ -46,6 +46,17 @@ use crate::send::Sender;
 /// others are writes; [`route_by`](crate::ClientBuilder::route_by) changes that. With any other
 /// policy, every pod takes every request.
 ///
+/// # Framing
+/// The length of a request follows from its body. A caller may give it as well: `Content-Length`
+/// must be one number that agrees with the body, or the request is refused before it is sent. A
+/// stream whose size is not known beforehand is counted while it is sent ([`RequestBody`]).
+/// `Transfer-Encoding` can only be `chunked`, for a stream. `Host` can be given once, as HOST or
+/// HOST:PORT.
+///
+/// Fields that are for one connection only are removed: those named in `Connection`, `Keep-Alive`,
+/// `Proxy-Connection`, `Proxy-Authenticate`, `Proxy-Authorization`, `Upgrade`, and all of `TE` but
+/// `trailers`. `Connection: close` remains over HTTP/1: the connection is not used again.
+///
 /// # Retries
 /// A request that certainly was not processed is sent to another pod at once, whatever its method.
 /// Either it was never sent, or the pod said that it did not process it (HTTP/2: REFUSED_STREAM, or
@@ -158,15 +169,20 @@ impl fmt::Debug for Client {
 ///
 /// It is always ready, because the pod is chosen when the request is known. Waiting happens in the
 /// call, bounded by [`acquire_timeout`](crate::ClientBuilder::acquire_timeout). Clones are cheap,
-/// so no `Buffer` is needed.
+/// so no `Buffer` is needed. The pod that answered is an extension of the answer, which stays
+/// within reach behind layers that wrap the body.
 ///
 /// ```no_run
 /// # async fn run(client: headless_http::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+///
+/// use headless::Endpoint;
 /// use tower::ServiceExt;
 ///
 /// let request = http::Request::get("/cart/42").body(http_body_util::Empty::new())?;
 /// let answer = client.oneshot(request).await?;
-/// println!("{} from {}", answer.status(), answer.body().endpoint());
+/// let pod = answer.extensions().get::<Arc<Endpoint>>();
+/// println!("{} from {}", answer.status(), pod.ok_or("no pod")?);
 /// # Ok(())
 /// # }
 /// ```

@@ -56,7 +56,8 @@ pub enum Error {
         /// What the connection said.
         source: BoxError,
     },
-    /// The request's own body failed while it was sent. The pod received a part of it.
+    /// The request's own body failed while it was sent, or has another length than its
+    /// `Content-Length`. The pod received a part of it at most.
     #[error("the body of the request to {endpoint} failed while it was sent")]
     RequestBody {
         /// The pod that it was sent to.

@@ -67,14 +67,16 @@ impl Sender {
         let mut lease = self.balancer.acquire(route).await?;
         loop {
             let before = maybe_processed_by.replace(Arc::clone(lease.endpoint()));
+            let body_failure = request.body().failure();
             let mut failed = match lease.send(request).await {
-                Ok(answer) => return Ok(Response::new(answer, lease)),
+                Ok(answer) => return Ok(Response::new(answer, lease, body_failure)),
                 Err(error) => FailedAttempt::end(lease, error),
             };
             if failed.classification == Classification::Request {
+                let source = body_failure.and_then(|failure| failure.take());
                 return Err(Error::RequestBody {
                     endpoint: failed.endpoint,
-                    source: failed.error.into(),
+                    source: source.unwrap_or_else(|| failed.error.into()),
                 });
             }
             if failed.not_processed {

@@ -116,7 +116,7 @@ async fn a_write_that_is_marked_is_sent_again() {
             assert_eq!(reply.endpoint().ordinal(), Some(Ordinal::new(0)));
             // The mark goes through a tower stack.
             let reply = (&client).oneshot(put("order".into())).await.unwrap();
-            assert_eq!(reply.body().endpoint().ordinal(), Some(Ordinal::new(0)));
+            assert_eq!(reply.body().endpoint().unwrap().ordinal(), Some(Ordinal::new(0)));
         }
         assert!(web.set.pod("web-1").unwrap().requests() > 0);
     }
