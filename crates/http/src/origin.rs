@@ -99,7 +99,7 @@ impl Origin {
             Protocol::Http2 => {
                 *request.version_mut() = Version::HTTP_2;
                 // SPEC(RFC 9113 8.3.1): the name travels in `:authority`, not in `Host`.
-                request.headers_mut().remove(HOST);
+                let own_host = request.headers_mut().remove(HOST).and(own_host);
                 let mut uri = http::uri::Parts::default();
                 uri.scheme = Some(self.scheme.clone());
                 uri.authority = Some(own_host.unwrap_or_else(|| self.authority.clone()));
