@@ -15,9 +15,11 @@
 //! * `TE`: only `trailers` remains (RFC 9110 10.1.4, RFC 9113 8.2.2).
 //! * `Trailer`: removed where no trailers can follow, which is in HTTP/1 without `chunked`
 //!   (RFC 9112 7.1.2).
+//! * Trailers: without fields that frame or route a message (RFC 9110 6.5.1).
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, Entry, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, Entry, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use http_body::{Body, SizeHint};
@@ -65,6 +67,18 @@ pub(crate) fn settle(request: &mut Request<RequestBody>, protocol: Protocol) -> 
         }
     }
     Ok(())
+}
+
+/// Removes from trailers what has no place there.
+///
+/// SPEC(RFC 9110 6.5.1): a recipient that merges trailers into the head must not find another
+/// length or another host there.
+pub(crate) fn settle_trailers(trailers: &mut HeaderMap) {
+    let of_the_head = [CONTENT_LENGTH, HOST, TRAILER];
+    let for_one_connection = FOR_ONE_CONNECTION.iter().chain([&CONNECTION, &TRANSFER_ENCODING, &TE]);
+    for name in of_the_head.iter().chain(for_one_connection) {
+        trailers.remove(name);
+    }
 }
 
 /// Reads the caller's `Content-Length`, which agrees with what the body says of its size.

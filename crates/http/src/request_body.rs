@@ -7,7 +7,7 @@ use std::fmt;
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::Request;
@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, Full};
 
 use crate::counted::Counted;
 use crate::error::BoxError;
+use crate::framing;
 
 /// The body of a request: nothing, bytes in memory, or a stream.
 ///
@@ -155,9 +156,18 @@ impl Body for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Streaming { body, failure } => body.as_mut().poll_frame(cx).map_err(|error| {
-                *failure.lock() = Some(error);
-                BodyFailed.into()
+            Kind::Streaming { body, failure } => Poll::Ready(match ready!(body.as_mut().poll_frame(cx)) {
+                Some(Ok(mut frame)) => {
+                    if let Some(trailers) = frame.trailers_mut() {
+                        framing::settle_trailers(trailers);
+                    }
+                    Some(Ok(frame))
+                }
+                Some(Err(error)) => {
+                    *failure.lock() = Some(error);
+                    Some(Err(BodyFailed.into()))
+                }
+                None => None,
             }),
         }
     }

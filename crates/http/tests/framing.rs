@@ -33,7 +33,7 @@ struct Received {
     /// HTTP/1: every byte of the head. HTTP/2: method, path and authority in a line, then a line
     /// for each field.
     head: String,
-    /// HTTP/1: every byte that followed.
+    /// HTTP/1: every byte that followed. HTTP/2: the data, and a line for each trailer.
     body: Vec<u8>,
     /// The request came to its end.
     is_complete: bool,
@@ -240,6 +240,11 @@ async fn serve_http2(socket: TcpStream, connection: usize, report: mpsc::Unbound
                     None => break true,
                 }
             };
+            if let Ok(Some(trailers)) = body.trailers().await {
+                let lines = trailers.iter();
+                let lines = lines.map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
+                received.body.extend(lines.collect::<String>().into_bytes());
+            }
             if path == "/wait" {
                 all.wait().await;
             }
@@ -643,6 +648,16 @@ async fn trailers_follow_a_stream_where_they_can() {
         let with_trailers = || {
             let mut trailers = HeaderMap::new();
             trailers.insert("x-sum", HeaderValue::from_static("1"));
+            for name in [
+                "content-length",
+                "transfer-encoding",
+                "host",
+                "connection",
+                "te",
+                "upgrade",
+            ] {
+                trailers.insert(name, HeaderValue::from_static("9"));
+            }
             let frames = [Frame::data(Bytes::from_static(b"hello")), Frame::trailers(trailers)];
             RequestBody::new(StreamBody::new(stream::iter(frames.map(Ok::<_, Infallible>))))
         };
@@ -655,7 +670,7 @@ async fn trailers_follow_a_stream_where_they_can() {
             .unwrap();
         let received = server.next().await;
         let body: &[u8] = match protocol {
-            Protocol::Http2 => b"hello",
+            Protocol::Http2 => b"hellox-sum: 1\r\n",
             _ => b"5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n",
         };
         assert!(received.is(0, "POST /", body), "{received:?}");
@@ -669,7 +684,11 @@ async fn trailers_follow_a_stream_where_they_can() {
             .await
             .unwrap();
         let received = server.next().await;
-        assert!(received.is(0, "POST /", b"hello"), "{received:?}");
+        let body: &[u8] = match protocol {
+            Protocol::Http2 => b"hellox-sum: 1\r\n",
+            _ => b"hello",
+        };
+        assert!(received.is(0, "POST /", body), "{received:?}");
         assert_eq!(received.field("trailer").is_empty(), protocol == Protocol::Http1);
         server.assert_unharmed(&client, 0).await;
     }
