@@ -238,9 +238,7 @@ impl<T, W> Slots<T, W> {
         match slot {
             Slot::Exclusive {
                 generation, retire_at, ..
-            } => {
-                self.return_exclusive(conn, (generation, retire_at), end, now, out)
-            }
+            } => self.return_exclusive(conn, (generation, retire_at), end, now, out),
             Slot::Stream { id, .. } => self.return_stream(conn, id, end, now, inspect, out),
         }
     }
