@@ -71,7 +71,8 @@ impl ResponseBody {
     fn fail(&mut self, error: hyper::Error) -> Error {
         if let Some(lease) = self.lease.take() {
             match classify(&error) {
-                Classification::Connection => lease.broken(),
+                // It had answered, so its end says nothing about the connections beside it.
+                Classification::Connection => lease.close(Outcome::Failure),
                 _ => lease.finish(Outcome::Failure),
             }
         }

@@ -36,6 +36,7 @@ mod connection;
 mod connector;
 mod error;
 mod frame_observer;
+mod http1;
 mod http2;
 mod intercept;
 mod origin;
