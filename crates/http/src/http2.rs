@@ -263,13 +263,13 @@ mod tests {
         let (ours, mut theirs) = duplex(10_000);
         theirs.write_all(&NO_SETTINGS).await.unwrap();
         let (handle, driver) = open(ours, None, LIMITS).await.unwrap().unwrap();
-        // As if the request after them came a moment later than the end of the driver: a sender
-        // that is left keeps the channel.
+        // The copy of a request that is handed over while the driver ends.
         let late = handle.0.sender.upgrade().unwrap();
         let mut request = order();
         let mut sending = pin!(handle.send(&mut request));
         assert!(poll!(sending.as_mut()).is_pending());
         drop(driver);
+        assert!(!handle.is_closed(), "the copy keeps the channel");
         drop(late);
         let failure = sending.await.unwrap_err();
         assert!(failure.returned.is_some_and(|request| request.body().is_replayable()));

@@ -1,5 +1,5 @@
-//! When an HTTP/1.1 connection carries another request, and what becomes of a request that its
-//! connection leaves behind. The pods are raw servers on runtimes of their own.
+//! When a connection carries another request, and what becomes of a request that its connection
+//! leaves behind. The pods are raw servers on runtimes of their own.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream;
 use headless::PoolStats;
-use headless_http::{Client, ClientBuilder, Error, RequestBody, RetryBudget};
+use headless_http::{Client, ClientBuilder, Error, Protocol, RequestBody, RetryBudget};
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -271,23 +271,54 @@ fn only_the_death_of_an_idle_connection_makes_its_neighbours_suspect() {
     });
 }
 
-#[test]
-fn no_request_hangs_where_a_pod_accepts_and_closes() {
-    let good = RawServer::start(|mut connection: RawConnection| async move {
+/// Starts two pods: one answers, the other accepts and closes. Over HTTP/2 it says before what it
+/// allows.
+fn pods_of_which_one_closes(protocol: Protocol) -> [RawServer; 2] {
+    let works = |mut connection: RawConnection| async move {
         while connection.request().await.is_some() {
             let _ = connection.0.write_all(OK).await;
         }
-    });
-    let bad = RawServer::start(|connection: RawConnection| async move { drop(connection) });
-    let runtime = two_workers();
-    let client = client(&runtime, &[&good, &bad], |builder| {
-        builder
-            .request_timeout(Duration::from_secs(10))
-            .retry_budget(RetryBudget::unlimited())
-    });
-    for (path, error) in send_from_everywhere(&client, &runtime, 500) {
-        assert!(!matches!(error, Error::Timeout { .. }), "{path}: {error:?}");
-        let is_read = path.ends_with(['0', '2', '4', '6', '8']);
-        assert!(!is_read && !error.is_not_sent(), "{path}: {error:?}");
+    };
+    let works_over_http2 = |connection: RawConnection| async move {
+        let Ok(mut streams) = h2::server::handshake(connection.0.into_inner()).await else {
+            return;
+        };
+        while let Some(Ok((_, mut respond))) = streams.accept().await {
+            if let Ok(mut body) = respond.send_response(http::Response::new(()), false) {
+                let _ = body.send_data(Bytes::from_static(b"ok"), true);
+            }
+        }
+    };
+    let closes = move |mut connection: RawConnection| async move {
+        if protocol == Protocol::Http2 {
+            let _ = connection.0.write_all(&SETTINGS).await;
+        }
+    };
+    match protocol {
+        Protocol::Http2 => [RawServer::start(works_over_http2), RawServer::start(closes)],
+        _ => [RawServer::start(works), RawServer::start(closes)],
+    }
+}
+
+/// SPEC(RFC 9113 6.5): a frame without a setting.
+const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+#[test]
+fn no_request_hangs_where_a_pod_accepts_and_closes() {
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let [works, closes] = pods_of_which_one_closes(protocol);
+        let runtime = two_workers();
+        let client = client(&runtime, &[&works, &closes], |builder| {
+            let builder = builder.protocol(protocol).retry_budget(RetryBudget::unlimited());
+            builder.request_timeout(Duration::from_secs(10))
+        });
+        for (path, error) in send_from_everywhere(&client, &runtime, 500) {
+            assert!(
+                !matches!(error, Error::Timeout { .. }),
+                "{protocol:?} {path}: {error:?}"
+            );
+            let is_read = path.ends_with(['0', '2', '4', '6', '8']);
+            assert!(!is_read && !error.is_not_sent(), "{protocol:?} {path}: {error:?}");
+        }
     }
 }
