@@ -96,7 +96,8 @@ impl Received {
         }
         if let Some(lease) = lease {
             match classify(&error) {
-                Classification::Connection => lease.broken(),
+                // It had answered, so its end says nothing about the connections beside it.
+                Classification::Connection => lease.close(Outcome::Failure),
                 _ => lease.finish(Outcome::Failure),
             }
         }

@@ -38,6 +38,7 @@ mod counted;
 mod error;
 mod frame_observer;
 mod framing;
+mod http1;
 mod http2;
 mod intercept;
 mod origin;
