@@ -35,6 +35,8 @@ pub(crate) struct Handle {
     /// The exchange so far allows no other one.
     is_closing: bool,
     has_answered: bool,
+    /// The endpoint answered in HTTP/1.0, so hyper sends in HTTP/1.0 too.
+    is_http10: bool,
 }
 
 impl Handle {
@@ -45,6 +47,7 @@ impl Handle {
             driver,
             is_closing: false,
             has_answered: false,
+            is_http10: false,
         }
     }
 
@@ -66,6 +69,11 @@ impl Handle {
         let Some(sender) = &mut self.sender else {
             return Err(Unanswered::ended(request));
         };
+        // HTTP/1.0 has no chunks, and hyper would leave out the body. A new connection takes it.
+        if self.is_http10 && request.headers().contains_key(TRANSFER_ENCODING) {
+            self.is_closing = true;
+            return Err(Unanswered::ended(request));
+        }
         // WHY: hyper hands out the last bytes of an answer a moment before its driver is ready for
         // the next request. Waiting here costs no task per request, and no connection.
         if !sender.is_ready() {
@@ -90,6 +98,7 @@ impl Handle {
         let answer = result?;
         self.is_closing = is_last || ends_connection(&answer);
         self.has_answered = true;
+        self.is_http10 = answer.version() < Version::HTTP_11;
         Ok(answer)
     }
 }

@@ -641,6 +641,53 @@ async fn a_stream_of_unknown_length_is_sent_whatever_the_method() {
 }
 
 #[tokio::test]
+async fn a_stream_of_unknown_length_goes_to_an_http10_endpoint_on_a_new_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (report, mut received) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        for connection in 0.. {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let report = report.clone();
+            tokio::spawn(async move {
+                let mut bytes = Vec::new();
+                let end = |bytes: &[u8]| match bytes.starts_with(b"POST /stream ") {
+                    true => end_of(bytes, b"\r\n0\r\n\r\n"),
+                    false => end_of(bytes, b"\r\n\r\n"),
+                };
+                while let Some(request) = until(&mut socket, &mut bytes, end).await {
+                    report.send((connection, String::from_utf8(request).unwrap())).unwrap();
+                    let answer = b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok";
+                    socket.write_all(answer).await.unwrap();
+                }
+            });
+        }
+    });
+    let list = StaticList::new("web.shop.svc", vec![Endpoint::new(addr)]);
+    let client = Client::builder(Discovery::builder(list).start().await.unwrap())
+        .build()
+        .unwrap();
+    for (path, body, connection) in [
+        ("/", ().into(), 0),
+        ("/", ().into(), 0),
+        ("/stream", streamed(&["hel", "lo"]), 1),
+        ("/", ().into(), 1),
+    ] {
+        let reply = client.request(post(path, &[], body)).await.unwrap();
+        assert_eq!(reply.text().await.unwrap(), "ok");
+        let (on, request) = received.recv().await.unwrap();
+        assert_eq!(on, connection, "{request}");
+        if path == "/stream" {
+            assert!(request.starts_with("POST /stream HTTP/1.1\r\n"), "{request}");
+            assert!(
+                request.ends_with("\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"),
+                "{request}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn trailers_follow_a_stream_where_they_can() {
     for protocol in PROTOCOLS {
         let mut server = Server::start(protocol).await;
