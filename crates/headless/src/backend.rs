@@ -104,6 +104,11 @@ impl<C: Connect> Backend<C> {
     /// A connection broke in use: the idle ones are not trusted, and DNS may know more by now.
     pub(crate) fn connection_broke(&self) {
         self.pool.invalidate_idle();
+        self.request_reresolution();
+    }
+
+    /// A connection failed: DNS may know more by now.
+    pub(crate) fn request_reresolution(&self) {
         self.context.evidence.request_reresolution();
     }
 

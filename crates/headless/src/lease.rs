@@ -12,12 +12,13 @@ use crate::pool::{CloseReason, End, Slot};
 /// A connection to one endpoint, checked out for one request.
 ///
 /// The request counts as load on its endpoint from the pick until the lease ends. It ends in one of
-/// three ways:
+/// four ways:
 ///
 /// * [`finish`](Self::finish): the exchange is complete. The connection returns to the pool if the
 ///   connector agrees.
 /// * [`broken`](Self::broken): the connection died. It is closed, with every idle one of this
 ///   endpoint, and the discovery is asked to resolve again.
+/// * [`close`](Self::close): the connection is of no more use. It is closed, and no other.
 /// * dropped: cancelled in the middle. An exclusive connection is closed, since it may still carry
 ///   parts of the exchange; of a multiplexed one only the stream ends. The endpoint does not look
 ///   fast for it.
@@ -49,6 +50,17 @@ impl<C: Connect> Lease<C> {
         &self.in_flight.on().endpoint
     }
 
+    /// Returns whether the connection was idle in the pool before this lease, and neither opened for
+    /// it nor handed on from another lease.
+    ///
+    /// If such a connection proves dead, the endpoint's other idle connections may be dead too
+    /// ([`broken`](Self::broken)). The death of any other says nothing about them
+    /// ([`close`](Self::close)).
+    #[must_use]
+    pub fn was_idle(&self) -> bool {
+        self.slot.was_idle()
+    }
+
     /// Ends the lease after a complete exchange. `outcome` says how the endpoint did. Synchronous
     /// and cheap.
     #[inline(always)]
@@ -63,10 +75,21 @@ impl<C: Connect> Lease<C> {
     /// asks the discovery to resolve again soon.
     pub fn broken(mut self) {
         self.in_flight.on().connection_broke();
-        self.close(Outcome::Failure, CloseReason::Broken);
+        self.end(Outcome::Failure, CloseReason::Broken);
     }
 
-    fn close(&mut self, outcome: Outcome, reason: CloseReason) {
+    /// Ends the lease and closes its connection, and no other. `outcome` says how the endpoint did;
+    /// after a failure the discovery is asked to resolve again soon.
+    ///
+    /// Of a multiplexed connection, the streams of other leases go on to their end.
+    pub fn close(mut self, outcome: Outcome) {
+        if outcome == Outcome::Failure {
+            self.in_flight.on().request_reresolution();
+        }
+        self.end(outcome, CloseReason::Broken);
+    }
+
+    fn end(&mut self, outcome: Outcome, reason: CloseReason) {
         let Some(conn) = self.conn.take() else { return };
         let backend = self.in_flight.on();
         backend.observe(self.started, outcome);
@@ -75,7 +98,7 @@ impl<C: Connect> Lease<C> {
 
     #[cold]
     fn cancel(&mut self) {
-        self.close(Outcome::Cancelled, CloseReason::Cancelled);
+        self.end(Outcome::Cancelled, CloseReason::Cancelled);
     }
 }
 

@@ -161,7 +161,7 @@ impl<C: Connect> Pool<C> {
             drop(slots);
             return;
         }
-        let multiplexed = matches!(slot, Slot::Stream(_));
+        let multiplexed = matches!(slot, Slot::Stream { .. });
         let ended = multiplexed && !is_reusable(&self.context.connector, &conn);
         let mut out = Effects::default();
         let placed = slots.return_conn(conn, slot, end, now, &self.inspector(), &mut out);

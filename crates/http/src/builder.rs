@@ -10,7 +10,7 @@ use headless::{Balancer, Discovery, PoolConfig, RetryBudget, RoleRule, Route, Tl
 use http::uri::Scheme;
 
 use crate::client::Client;
-use crate::connector::Connector;
+use crate::connector::{Connector, HeadLimits};
 use crate::error::Error;
 use crate::origin::Origin;
 use crate::protocol::Protocol;
@@ -56,6 +56,8 @@ impl Client {
             request_timeout: Some(REQUEST_TIMEOUT),
             max_retries: None,
             retry_budget: RetryBudget::default(),
+            max_response_headers: MAX_RESPONSE_HEADERS,
+            max_response_head_bytes: MAX_RESPONSE_HEAD_BYTES,
             verify_peer: None,
         }
     }
@@ -92,6 +94,8 @@ pub struct ClientBuilder {
     request_timeout: Option<Duration>,
     max_retries: Option<usize>,
     retry_budget: RetryBudget,
+    max_response_headers: usize,
+    max_response_head_bytes: usize,
     verify_peer: Option<Box<dyn VerifyPeer>>,
 }
 
@@ -211,12 +215,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how often one request is sent again at most ([when](Client#retries)). Default: as often
-    /// as there are pods, since any pod may be the one that works; the [retry
-    /// budget](Self::retry_budget) bounds all requests together.
+    /// Sets how often one request is sent again at most after a part of it may have left
+    /// ([when](Client#retries)).
     ///
-    /// A small number protects a large Service from a request that crashes each pod it reaches. 0
-    /// turns retries off, and saves each request the copy of its head.
+    /// Default: 2 if it may have been processed, so that a request that crashes each pod it reaches
+    /// crashes three of them. If the pods say that they did not process it, as often as there are
+    /// pods. The [retry budget](Self::retry_budget) bounds all requests together.
+    ///
+    /// 0 turns these retries off, and saves each request the copy of its head. What was never sent
+    /// is sent again all the same.
     pub fn max_retries(mut self, limit: usize) -> Self {
         self.max_retries = Some(limit);
         self
@@ -225,9 +232,31 @@ impl ClientBuilder {
     /// Sets how many retries all requests of this client together may have. Default: 20 % of the
     /// requests of the last 10 s, plus 10 per second. [`RetryBudget::unlimited`] sets no limit.
     ///
-    /// Pods that cannot be connected to take nothing from it ([why](Client#retries)).
+    /// Pods that cannot be connected to, and requests that were never sent, take nothing from it
+    /// ([why](Client#retries)).
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
         self.retry_budget = budget;
+        self
+    }
+
+    /// Sets how many header fields an answer over HTTP/1.1 may have. Default: 256.
+    ///
+    /// Up to 100 the fields are counted on the stack; above, each answer costs two short
+    /// allocations.
+    ///
+    /// A larger answer fails with [`Error::InvalidResponse`]. It has no effect on HTTP/2, where
+    /// [`max_response_head_bytes`](Self::max_response_head_bytes) bounds the head.
+    pub fn max_response_headers(mut self, fields: usize) -> Self {
+        self.max_response_headers = fields;
+        self
+    }
+
+    /// Sets how large the head of an answer may be: its status and header fields. Default: 512 KiB.
+    ///
+    /// A larger answer fails with [`Error::InvalidResponse`]. Over HTTP/2 the pods are told the
+    /// limit (RFC 9113 6.5.2), and each field counts 32 bytes more than its name and value.
+    pub fn max_response_head_bytes(mut self, bytes: usize) -> Self {
+        self.max_response_head_bytes = bytes;
         self
     }
 
@@ -259,6 +288,15 @@ impl ClientBuilder {
             let problem = "`http2_max_concurrent_streams` is 0; it must be at least 1";
             return Err(Error::invalid(service, problem));
         };
+        let fields = self.max_response_headers;
+        if !(1..=MOST_HEADERS).contains(&fields) {
+            let problem = format!("`max_response_headers` is {fields}; it must be from 1 to {MOST_HEADERS}");
+            return Err(Error::invalid(service, problem));
+        }
+        if self.max_response_head_bytes == 0 {
+            let problem = "`max_response_head_bytes` is 0; it must be at least 1";
+            return Err(Error::invalid(service, problem));
+        }
         if let Err(error) = self.retry_budget.check() {
             return Err(Error::invalid(service, error.to_string()));
         }
@@ -270,6 +308,10 @@ impl ClientBuilder {
             protocol: self.protocol,
             max_streams,
             keep_alive_interval: self.keep_alive_interval,
+            head_limits: HeadLimits {
+                fields: self.max_response_headers,
+                bytes: self.max_response_head_bytes,
+            },
             tls,
         };
         let mut balancer = Balancer::builder(self.discovery, connector).pool(self.pool);
@@ -311,3 +353,10 @@ impl fmt::Debug for ClientBuilder {
 const MAX_STREAMS: usize = 100;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+const MAX_RESPONSE_HEADERS: usize = 256;
+
+/// As many as a map of `http` holds.
+const MOST_HEADERS: usize = 24_576;
+
+const MAX_RESPONSE_HEAD_BYTES: usize = 512 * 1024;

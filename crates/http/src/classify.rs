@@ -60,14 +60,17 @@ pub(crate) fn is_repeatable<B>(request: &Request<B>) -> bool {
 pub(crate) enum Classification {
     /// The request: its body failed, or it cannot be expressed in HTTP. The pod did nothing wrong.
     Request,
-    /// Nothing: the connection is still busy with the exchange before, and the request was not
-    /// sent.
-    Busy,
+    /// Nothing: the request was not sent. Its connection had ended, or is still busy with the
+    /// exchange before.
+    Unsent,
     /// This HTTP/2 stream, which the pod says it has not processed.
     ///
     /// SPEC(RFC 9113 8.7): REFUSED_STREAM, or a number above the last one of a GOAWAY, guarantees
     /// that the request has not been processed.
     NotProcessed,
+    /// The answer: it is not HTTP, or it is beyond the limits of this client. Another endpoint
+    /// would answer the same.
+    Answer,
     /// This HTTP/2 stream. The connection works as before.
     Stream,
     /// The connection.
@@ -84,6 +87,9 @@ pub(crate) fn classify(error: &hyper::Error) -> Classification {
             _ => Classification::Request,
         };
     }
+    if error.is_parse() {
+        return Classification::Answer;
+    }
     let Some(error) = error.source().and_then(<dyn Error>::downcast_ref::<h2::Error>) else {
         return Classification::Connection;
     };
@@ -97,7 +103,9 @@ pub(crate) fn classify(error: &hyper::Error) -> Classification {
     match (error.is_reset(), error.is_remote(), error.is_library()) {
         (false, ..) => Classification::Connection,
         (true, true, _) if error.reason() == Some(Reason::REFUSED_STREAM) => Classification::NotProcessed,
-        (true, true, _) | (true, _, true) => Classification::Stream,
+        (true, true, _) => Classification::Stream,
+        // h2 resets a stream on which the peer breaks the rules, or whose head is too large.
+        (true, _, true) => Classification::Answer,
         // hyper resets the stream of a request whose body failed.
         (true, false, false) => Classification::Request,
     }

@@ -46,8 +46,19 @@ use crate::send::Sender;
 /// others are writes; [`route_by`](crate::ClientBuilder::route_by) changes that. With any other
 /// policy, every pod takes every request.
 ///
+/// # Framing
+/// The length of a request follows from its body. A caller may give it as well: `Content-Length`
+/// must be one number that agrees with the body, or the request is refused before it is sent. A
+/// stream whose size is not known beforehand is counted while it is sent ([`RequestBody`]).
+/// `Transfer-Encoding` can only be `chunked`, for a stream. `Host` can be given once, as HOST or
+/// HOST:PORT.
+///
+/// Fields that are for one connection only are removed: those named in `Connection`, `Keep-Alive`,
+/// `Proxy-Connection`, `Proxy-Authenticate`, `Proxy-Authorization`, `Upgrade`, and all of `TE` but
+/// `trailers`. `Connection: close` remains over HTTP/1: the connection is not used again.
+///
 /// # Retries
-/// A request that certainly was not processed is sent to another pod at once, whatever its method.
+/// A request that certainly was not processed is sent again at once, whatever its method.
 /// Either it was never sent, or the pod said that it did not process it (HTTP/2: REFUSED_STREAM, or
 /// above the last stream of a GOAWAY). A request whose connection failed before the answer may have
 /// been processed. It is sent again only if its method is GET, HEAD, OPTIONS or TRACE, or if it is
@@ -55,14 +66,17 @@ use crate::send::Sender;
 /// and the decision is the caller's. To be sent again, a request of which a part may have left must
 /// have its body in memory ([`RequestBody`]); a stream that was never read is sent as it is.
 ///
-/// Each attempt goes to a pod that was not tried yet. When there is none, one of them gets a last
-/// attempt, so there are as many retries as pods, or fewer by
-/// [`max_retries`](crate::ClientBuilder::max_retries). All stay within the
-/// [`request_timeout`](crate::ClientBuilder::request_timeout) and the
-/// [`retry_budget`](crate::ClientBuilder::retry_budget). A pod that cannot be connected to takes
-/// nothing from the budget: nothing was sent, no pod has more to do, and connecting has limits of
-/// its own (each pod once, then with pauses). A request that was answered is never sent again,
-/// whatever the status.
+/// A request that was never sent has no other limit than the
+/// [`request_timeout`](crate::ClientBuilder::request_timeout), as long as connections answer: its
+/// connection had ended, for example because the pod closes each after some requests. Every other
+/// retry goes to a pod that was not tried yet, or to the only one once more. There are two, so that
+/// a request that crashes pods crashes three; or one per pod, if the pods say that they did not
+/// process it. [`max_retries`](crate::ClientBuilder::max_retries) sets another number. All of them
+/// stay within the [`retry_budget`](crate::ClientBuilder::retry_budget).
+///
+/// A pod that cannot be connected to takes nothing from the budget: nothing was sent, no pod has
+/// more to do, and connecting has limits of its own (each pod once, then with pauses). A request
+/// that was answered is never sent again, whatever the status.
 #[derive(Clone)]
 pub struct Client {
     sender: Arc<Sender>,
@@ -158,15 +172,20 @@ impl fmt::Debug for Client {
 ///
 /// It is always ready, because the pod is chosen when the request is known. Waiting happens in the
 /// call, bounded by [`acquire_timeout`](crate::ClientBuilder::acquire_timeout). Clones are cheap,
-/// so no `Buffer` is needed.
+/// so no `Buffer` is needed. The pod that answered is an extension of the answer, which stays
+/// within reach behind layers that wrap the body.
 ///
 /// ```no_run
 /// # async fn run(client: headless_http::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+///
+/// use headless::Endpoint;
 /// use tower::ServiceExt;
 ///
 /// let request = http::Request::get("/cart/42").body(http_body_util::Empty::new())?;
 /// let answer = client.oneshot(request).await?;
-/// println!("{} from {}", answer.status(), answer.body().endpoint());
+/// let pod = answer.extensions().get::<Arc<Endpoint>>();
+/// println!("{} from {}", answer.status(), pod.ok_or("no pod")?);
 /// # Ok(())
 /// # }
 /// ```

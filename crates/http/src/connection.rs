@@ -1,16 +1,15 @@
 //! [`Connection`]: the half of an open connection that sends requests.
 
 use std::fmt;
-use std::time::Duration;
 
-use http::Request;
+use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
+use hyper::client::conn::TrySendError;
 
 use crate::abort::AbortHandle;
-use crate::http2;
 use crate::protocol::Protocol;
 use crate::request_body::{RequestBody, take};
+use crate::{http1, http2};
 
 /// An open HTTP connection to one endpoint, or a handle to a shared one. Dropping the last handle
 /// closes it.
@@ -21,8 +20,36 @@ pub struct Connection {
 }
 
 pub(crate) enum Half {
-    Http1(http1::SendRequest<RequestBody>),
+    Http1(http1::Handle),
     Http2(http2::Handle),
+}
+
+/// A request without an answer.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    /// The request, if it was never sent.
+    pub(crate) returned: Option<Request<RequestBody>>,
+    /// `None`: the connection had ended before.
+    pub(crate) error: Option<hyper::Error>,
+}
+
+impl Unanswered {
+    /// The connection had ended before `request` was handed over.
+    pub(crate) fn ended(request: &mut Request<RequestBody>) -> Self {
+        Self {
+            returned: Some(take(request)),
+            error: None,
+        }
+    }
+}
+
+impl From<TrySendError<Request<RequestBody>>> for Unanswered {
+    fn from(mut error: TrySendError<Request<RequestBody>>) -> Self {
+        Self {
+            returned: error.take_message(),
+            error: Some(error.into_error()),
+        }
+    }
 }
 
 impl Connection {
@@ -33,11 +60,19 @@ impl Connection {
         }
     }
 
-    /// Returns whether it is known to be closed.
+    /// Returns whether it takes no other request: it is closed, or its end is announced.
     pub(crate) fn is_closed(&self) -> bool {
         match &self.half {
-            Half::Http1(sender) => sender.is_closed(),
-            Half::Http2(handle) => handle.sender.is_closed(),
+            Half::Http1(handle) => handle.is_closed(),
+            Half::Http2(handle) => handle.is_closed(),
+        }
+    }
+
+    /// Returns whether a request was answered on it.
+    pub(crate) fn has_answered(&self) -> bool {
+        match &self.half {
+            Half::Http1(handle) => handle.has_answered(),
+            Half::Http2(handle) => handle.has_answered(),
         }
     }
 
@@ -66,22 +101,10 @@ impl Connection {
 
     /// Takes `request` out of its place, sends it, and waits for the head of its answer. An error
     /// that returns the request means that it was never sent.
-    pub(crate) async fn send(
-        &mut self,
-        request: &mut Request<RequestBody>,
-    ) -> Result<http::Response<Incoming>, TrySendError<Request<RequestBody>>> {
+    pub(crate) async fn send(&mut self, request: &mut Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
         match &mut self.half {
-            Half::Http1(sender) => {
-                // WHY: hyper hands out the last bytes of an answer a moment before its driver is
-                // ready for the next request. Waiting here costs no task per request, and no
-                // connection.
-                if !sender.is_ready() {
-                    // A failure shows when the request is sent, which returns it.
-                    let _ = tokio::time::timeout(READY_TIMEOUT, sender.ready()).await;
-                }
-                sender.try_send_request(take(request)).await
-            }
-            Half::Http2(handle) => handle.sender.try_send_request(take(request)).await,
+            Half::Http1(handle) => handle.send(request).await,
+            Half::Http2(handle) => handle.send(request).await,
         }
     }
 }
@@ -98,8 +121,3 @@ impl fmt::Debug for Connection {
             .finish()
     }
 }
-
-/// How long a request waits for the exchange before it to end, which usually takes microseconds. It
-/// takes long only if the pod answered before it had read the request, and leaves the rest unread;
-/// the connection is then given up.
-const READY_TIMEOUT: Duration = Duration::from_millis(100);

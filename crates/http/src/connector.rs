@@ -8,18 +8,18 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use headless::{AbortHandle, Connect, Endpoint, Multiplexing};
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use crate::abort::{self, abortable};
 use crate::connection::{Connection, Half};
 use crate::error::ConnectorError;
-use crate::http2;
 use crate::protocol::Protocol;
 use crate::tls::Handshake;
+use crate::{http1, http2};
 
 /// Opens HTTP connections: the [`Connect`] of this crate.
 ///
@@ -29,8 +29,17 @@ pub struct Connector {
     pub(crate) protocol: Protocol,
     pub(crate) max_streams: NonZeroUsize,
     pub(crate) keep_alive_interval: Option<Duration>,
+    pub(crate) head_limits: HeadLimits,
     /// `None`: plain text.
     pub(crate) tls: Option<Handshake>,
+}
+
+/// How large the head of an answer may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadLimits {
+    /// The number of header fields, over HTTP/1.1.
+    pub(crate) fields: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Connect for Connector {
@@ -85,13 +94,18 @@ impl Connector {
     {
         let half = match self.protocol {
             Protocol::Http1 => {
-                let handshake = http1::handshake(TokioIo::new(stream)).await;
+                let handshake = http1::builder(self.head_limits).handshake(TokioIo::new(stream)).await;
                 let (sender, driver) = handshake.map_err(ConnectorError::handshake)?;
-                drive(driver, endpoint);
-                Half::Http1(sender)
+                let (runs, ended) = oneshot::channel();
+                let until_ended = async move {
+                    let _runs = runs;
+                    driver.await
+                };
+                drive(until_ended, endpoint);
+                Half::Http1(http1::Handle::new(sender, ended))
             }
             Protocol::Http2 => {
-                let opened = http2::open(stream, self.keep_alive_interval).await;
+                let opened = http2::open(stream, self.keep_alive_interval, self.head_limits).await;
                 let (handle, driver) = opened
                     .map_err(ConnectorError::handshake)?
                     .ok_or_else(|| ConnectorError::handshake(NO_SETTINGS))?;
@@ -131,6 +145,10 @@ mod tests {
             protocol,
             max_streams: NonZeroUsize::MIN,
             keep_alive_interval: None,
+            head_limits: HeadLimits {
+                fields: 256,
+                bytes: 10_000,
+            },
             tls: None,
         };
         let endpoint = Endpoint::new(listener.local_addr().unwrap());
@@ -155,8 +173,8 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             let mut request = Request::post("http://web/").body(RequestBody::from("order")).unwrap();
-            let mut error = connection.send(&mut request).await.unwrap_err();
-            let request = error.take_message().expect("it never left");
+            let failed = connection.send(&mut request).await.unwrap_err();
+            let request = failed.returned.expect("it never left");
             assert!(request.body().is_replayable(), "{protocol:?}");
         }
     }

@@ -47,7 +47,7 @@ pub enum Error {
     Send {
         /// The pod of the last attempt.
         endpoint: Arc<Endpoint>,
-        /// The number of attempts, each on another pod while there were others.
+        /// The number of attempts.
         attempts: usize,
         /// Whether a pod may have acted on the request. `false`: certainly none has.
         may_have_been_processed: bool,
@@ -56,12 +56,26 @@ pub enum Error {
         /// What the connection said.
         source: BoxError,
     },
-    /// The request's own body failed while it was sent. The pod received a part of it.
+    /// The request's own body failed while it was sent, or has another length than its
+    /// `Content-Length`. The pod received a part of it at most.
     #[error("the body of the request to {endpoint} failed while it was sent")]
     RequestBody {
         /// The pod that it was sent to.
         endpoint: Arc<Endpoint>,
         /// What the body said.
+        source: BoxError,
+    },
+    /// The head of the answer is not HTTP, or is larger than this client allows. The pod has
+    /// processed the request, and it was not sent to another pod, which would answer the same.
+    #[error(
+        "{endpoint} answered, and its answer cannot be read: {}; if it is large, raise `max_response_headers` or \
+         `max_response_head_bytes`",
+        root(&**.source)
+    )]
+    InvalidResponse {
+        /// The pod that answered.
+        endpoint: Arc<Endpoint>,
+        /// What is wrong with the answer.
         source: BoxError,
     },
     /// No answer began within the request timeout.
@@ -104,7 +118,7 @@ pub enum NoRetryReason {
     /// Its body was a stream, which is consumed.
     #[error("its body is a stream, which cannot be sent twice")]
     BodyConsumed,
-    /// Every pod had it once, or it was sent as often as
+    /// Every pod had it, or it was sent as often as
     /// [`max_retries`](crate::ClientBuilder::max_retries) allows.
     #[error("it was tried on as many pods as there are, or as `max_retries` allows")]
     AttemptsExhausted,
@@ -129,7 +143,7 @@ impl Error {
                 ..
             } => !*may_have_been_processed,
             Self::Timeout { endpoint, .. } => endpoint.is_none(),
-            Self::RequestBody { .. } | Self::Body { .. } | Self::NotText { .. } => false,
+            Self::RequestBody { .. } | Self::InvalidResponse { .. } | Self::Body { .. } | Self::NotText { .. } => false,
         }
     }
 
@@ -139,6 +153,7 @@ impl Error {
         match self {
             Self::Send { endpoint, .. }
             | Self::RequestBody { endpoint, .. }
+            | Self::InvalidResponse { endpoint, .. }
             | Self::Body { endpoint, .. }
             | Self::NotText { endpoint, .. } => Some(endpoint),
             Self::Timeout { endpoint, .. } => endpoint.as_deref(),

@@ -5,15 +5,17 @@
 //! servers, virtual hosts and logs see the name that the caller used.
 
 use std::mem;
-use std::str::FromStr;
+use std::num::NonZeroU16;
 
 use headless::{Port, Target};
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
 use crate::error::Error;
+use crate::framing;
 use crate::protocol::Protocol;
+use crate::request_body::RequestBody;
 
 /// What the requests of a client are for, in the terms of HTTP.
 #[derive(Clone, Debug)]
@@ -50,11 +52,11 @@ impl Origin {
 
     /// Takes the authority that the caller wants.
     pub(crate) fn new(service: &str, name: &str, scheme: Scheme, protocol: Protocol) -> Result<Self, Error> {
-        let authority = Authority::from_str(name)
-            .ok()
-            .filter(|parsed| !parsed.as_str().contains('@'));
-        let (Some(authority), Ok(header)) = (authority, HeaderValue::from_str(name)) else {
-            let problem = format!("`{name}` is not an authority; write HOST or HOST:PORT, as in `web.shop.svc`");
+        let (Some(authority), Ok(header)) = (host_and_port(name.as_bytes()), HeaderValue::from_str(name)) else {
+            let problem = format!(
+                "`{name}` is not an authority; write HOST or HOST:PORT, as in `web.shop.svc`, with a port from 1 to \
+                 65535"
+            );
             return Err(Error::invalid(service, problem));
         };
         Ok(Self {
@@ -76,12 +78,15 @@ impl Origin {
         self.protocol
     }
 
-    /// Brings `request` into the form that the protocol requires.
+    /// Brings `request` into the form that the protocol requires, with its body framed
+    /// ([`framing`]).
     ///
     /// Afterwards its URI is a path (HTTP/1) or has scheme and authority (HTTP/2), and the name is
     /// set unless the caller set it.
-    pub(crate) fn prepare<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
+    pub(crate) fn prepare(&self, request: &mut Request<RequestBody>) -> Result<(), Error> {
         self.check(request)?;
+        let own_host = self.own_host(request.headers())?;
+        framing::settle(request, self.protocol).map_err(|problem| self.invalid(problem))?;
         match self.protocol {
             Protocol::Http1 => {
                 *request.version_mut() = Version::HTTP_11;
@@ -94,19 +99,29 @@ impl Origin {
             Protocol::Http2 => {
                 *request.version_mut() = Version::HTTP_2;
                 // SPEC(RFC 9113 8.3.1): the name travels in `:authority`, not in `Host`.
-                let authority = match request.headers_mut().remove(HOST) {
-                    Some(host) => Authority::try_from(host.as_bytes())
-                        .map_err(|_| self.invalid(format!("the `Host` header {host:?} is not HOST or HOST:PORT")))?,
-                    None => self.authority.clone(),
-                };
+                let own_host = request.headers_mut().remove(HOST).and(own_host);
                 let mut uri = http::uri::Parts::default();
                 uri.scheme = Some(self.scheme.clone());
-                uri.authority = Some(authority);
+                uri.authority = Some(own_host.unwrap_or_else(|| self.authority.clone()));
                 uri.path_and_query = Some(take_path(request.uri_mut()));
                 *request.uri_mut() = Uri::from_parts(uri).map_err(|error| self.invalid(error.to_string()))?;
             }
         }
         Ok(())
+    }
+
+    /// Returns the name that the caller gives in `Host`.
+    ///
+    /// SPEC(RFC 9112 3.2): a request has one `Host`, and a server refuses another number of them.
+    fn own_host(&self, headers: &HeaderMap) -> Result<Option<Authority>, Error> {
+        let host = framing::single(headers, &HOST).map_err(|problem| self.invalid(problem))?;
+        let Some(host) = host else { return Ok(None) };
+        let Some(authority) = host_and_port(host.as_bytes()) else {
+            return Err(self.invalid(format!(
+                "the `Host` header {host:?} is not HOST or HOST:PORT, with a port from 1 to 65535"
+            )));
+        };
+        Ok(Some(authority))
     }
 
     /// Refuses a request that would go elsewhere than it says.
@@ -147,7 +162,7 @@ impl Origin {
     /// Whether a URI with this authority means this client's Service: by the name in use or one of
     /// the Service's own names, full or short, and with no other port.
     fn is(&self, requested: &Authority) -> bool {
-        if requested.as_str().contains('@') {
+        if !is_host_and_port(requested) {
             return false;
         }
         let same_port = match requested.port_u16() {
@@ -165,6 +180,25 @@ impl Origin {
             && (requested.namespace().is_none() || requested.namespace() == own.namespace())
             && (requested.zone().is_none() || requested.zone() == own.zone())
     }
+}
+
+/// Reads HOST or HOST:PORT.
+fn host_and_port(text: &[u8]) -> Option<Authority> {
+    Authority::try_from(text).ok().filter(is_host_and_port)
+}
+
+/// Whether an authority is HOST or HOST:PORT, without a user.
+///
+/// WHY not by `port_u16`: it is `None` without a port, and for `:99999`, `:abc` and `:` as well.
+fn is_host_and_port(authority: &Authority) -> bool {
+    let host = authority.host();
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<NonZeroU16>().is_ok();
+    !host.is_empty()
+        && match authority.as_str().strip_prefix(host) {
+            Some("") => true,
+            Some(rest) => rest.strip_prefix(':').is_some_and(is_port),
+            None => false,
+        }
 }
 
 /// Takes the path out of `uri`. It is `/` if there is none.
@@ -185,16 +219,21 @@ fn default_port(scheme: &Scheme) -> u16 {
 mod tests {
     use super::*;
 
-    fn prepared(protocol: Protocol, uri: &str, host: Option<&str>) -> Result<Request<()>, String> {
+    fn prepared(protocol: Protocol, uri: &str, host: Option<&str>) -> Result<Request<RequestBody>, String> {
         prepared_for(Scheme::HTTP, protocol, uri, host)
     }
 
-    fn prepared_for(scheme: Scheme, protocol: Protocol, uri: &str, host: Option<&str>) -> Result<Request<()>, String> {
+    fn prepared_for(
+        scheme: Scheme,
+        protocol: Protocol,
+        uri: &str,
+        host: Option<&str>,
+    ) -> Result<Request<RequestBody>, String> {
         let mut request = Request::builder().uri(uri);
         if let Some(host) = host {
             request = request.header(HOST, host);
         }
-        let mut request = request.body(()).unwrap();
+        let mut request = request.body(().into()).unwrap();
         let origin = Origin::of_service("web.shop.svc.cluster.local:8080", scheme, protocol).unwrap();
         match origin.prepare(&mut request) {
             Ok(()) => Ok(request),
@@ -277,6 +316,12 @@ mod tests {
             "http://web.shop.svc:9090/",
             "https://web.shop.svc/",
             "http://u@web.shop.svc/",
+            "http://web.shop.svc:99999/",
+            "http://web.shop.svc:65536/",
+            "http://web.shop.svc:0/",
+            "http://web.shop.svc:abc/",
+            "http://web.shop.svc:+80/",
+            "http://web.shop.svc:/",
         ] {
             let error = prepared(Protocol::Http1, uri, None).unwrap_err();
             assert!(
@@ -285,8 +330,47 @@ mod tests {
             );
             assert!(error.contains("write a path"), "{error}");
         }
-        for name in ["no spaces", "user@web"] {
-            assert!(Origin::new("web", name, Scheme::HTTP, Protocol::Http1).is_err());
+    }
+
+    /// What is neither HOST nor HOST:PORT.
+    const NO_NAMES: [&str; 12] = [
+        "",
+        "no spaces",
+        "u@web",
+        "u:p@web:80",
+        "web:",
+        "web:0",
+        "web:65536",
+        "web:99999",
+        "web:abc",
+        "web:+80",
+        ":80",
+        "web/path",
+    ];
+
+    #[test]
+    fn an_authority_is_a_host_and_perhaps_a_port() {
+        for name in NO_NAMES {
+            let error = Origin::new("web", name, Scheme::HTTP, Protocol::Http1).unwrap_err();
+            assert!(error.to_string().contains("is not an authority"), "{name}: {error}");
+        }
+        for name in ["web", "web.shop.svc:1", "10.1.2.3:65535", "[fd00::1]", "[fd00::1]:8080"] {
+            let origin = Origin::new("web", name, Scheme::HTTP, Protocol::Http1).unwrap();
+            assert_eq!(origin.authority.as_str(), name);
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_no_name_is_refused() {
+        for protocol in [Protocol::Http1, Protocol::Http2] {
+            for host in NO_NAMES {
+                let error = prepared(protocol, "/", Some(host)).unwrap_err();
+                assert!(error.contains("`Host`"), "{host}: {error}");
+                assert!(error.contains("is not HOST or HOST:PORT"), "{host}: {error}");
+            }
+            for host in ["web:80", "[fd00::1]:8080"] {
+                prepared(protocol, "/", Some(host)).unwrap();
+            }
         }
     }
 }

@@ -6,19 +6,27 @@ use std::any::Any;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 
+use crate::counted::Counted;
 use crate::error::BoxError;
+use crate::framing;
 
 /// The body of a request: nothing, bytes in memory, or a stream.
 ///
 /// Only a body in memory can be sent a second time, so only such a request is ever repeated after a
 /// part of it may have left (see [`Client`](crate::Client#retries)).
+///
+/// A stream must have as many bytes as its `Content-Length`, or its own exact size, declares. It is
+/// counted while it is sent, and its last bytes leave when it has ended. If it has more or fewer,
+/// the request fails with [`Error::RequestBody`](crate::Error::RequestBody), and the pod never
+/// receives it as complete.
 ///
 /// ```
 /// use headless_http::RequestBody;
@@ -31,13 +39,34 @@ pub struct RequestBody(Kind);
 enum Kind {
     /// `None`: empty, or sent already.
     Full(Option<Bytes>),
-    Streaming(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>),
+    Streaming {
+        body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
+        failure: BodyFailure,
+    },
 }
 
-/// Marks the error of a request's body, to tell it from hyper's own.
+/// What hyper is told when a request's body fails: it tells that from hyper's own errors. The
+/// reason is in [`BodyFailure`].
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub(crate) struct BodyFailed(BoxError);
+#[error("the body of the request failed")]
+pub(crate) struct BodyFailed;
+
+/// Why a stream failed while it was sent, once it has: for the exchange that it belongs to.
+///
+/// WHY beside hyper's error: over HTTP/2, and once the answer has begun, that only says that the
+/// exchange ended.
+#[derive(Clone, Default)]
+pub(crate) struct BodyFailure(Arc<Mutex<Option<BoxError>>>);
+
+impl BodyFailure {
+    pub(crate) fn take(&self) -> Option<BoxError> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<BoxError>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl RequestBody {
     /// Takes a body of any type. One that is empty, or `http_body_util`'s `Full<Bytes>`, is kept as
@@ -58,9 +87,10 @@ impl RequestBody {
             return Self::from(bytes_of(full));
         }
         match slot {
-            Some(body) => Self(Kind::Streaming(Box::pin(
-                body.map_err(|error| BodyFailed(error.into()).into()),
-            ))),
+            Some(body) => Self(Kind::Streaming {
+                body: Box::pin(body.map_err(Into::into)),
+                failure: BodyFailure::default(),
+            }),
             None => Self::from(()),
         }
     }
@@ -75,7 +105,27 @@ impl RequestBody {
     pub(crate) fn copy(&self) -> Option<Self> {
         match &self.0 {
             Kind::Full(bytes) => Some(Self(Kind::Full(bytes.clone()))),
-            Kind::Streaming(_) => None,
+            Kind::Streaming { .. } => None,
+        }
+    }
+
+    /// Lets a stream fail unless it has this length. Bytes in memory have theirs.
+    pub(crate) fn declare_length(&mut self, length: u64) {
+        let body = mem::replace(self, Self::from(()));
+        *self = match body.0 {
+            Kind::Streaming { body, failure } => Self(Kind::Streaming {
+                body: Box::pin(Counted::new(body, length)),
+                failure,
+            }),
+            full @ Kind::Full(_) => Self(full),
+        };
+    }
+
+    /// Returns the place that tells why it failed; `None` for bytes in memory, which cannot fail.
+    pub(crate) fn failure(&self) -> Option<BodyFailure> {
+        match &self.0 {
+            Kind::Full(_) => None,
+            Kind::Streaming { failure, .. } => Some(failure.clone()),
         }
     }
 }
@@ -106,21 +156,33 @@ impl Body for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Streaming(body) => body.as_mut().poll_frame(cx),
+            Kind::Streaming { body, failure } => Poll::Ready(match ready!(body.as_mut().poll_frame(cx)) {
+                Some(Ok(mut frame)) => {
+                    if let Some(trailers) = frame.trailers_mut() {
+                        framing::settle_trailers(trailers);
+                    }
+                    Some(Ok(frame))
+                }
+                Some(Err(error)) => {
+                    *failure.lock() = Some(error);
+                    Some(Err(BodyFailed.into()))
+                }
+                None => None,
+            }),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
-            Kind::Streaming(body) => body.is_end_stream(),
+            Kind::Streaming { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Kind::Streaming(body) => body.size_hint(),
+            Kind::Streaming { body, .. } => body.size_hint(),
         }
     }
 }
@@ -159,7 +221,7 @@ impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Full(bytes) => write!(f, "RequestBody({} bytes)", bytes.as_ref().map_or(0, Bytes::len)),
-            Kind::Streaming(_) => f.write_str("RequestBody(stream)"),
+            Kind::Streaming { .. } => f.write_str("RequestBody(stream)"),
         }
     }
 }

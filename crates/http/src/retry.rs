@@ -4,19 +4,29 @@
 //!
 //! * No connection to the pod: yes, inside `acquire`, without budget
 //!   (`reads_survive_the_death_of_a_pod_with_idle_connections`).
-//! * hyper returns it, so it was never sent: yes, whatever its method and body
-//!   (`a_write_that_never_left_goes_elsewhere`).
+//! * hyper returns it, so it was never sent: yes, whatever its method, its body and the limits
+//!   (`a_write_that_never_left_goes_elsewhere`,
+//!   `a_pod_that_closes_after_each_answer_loses_no_request`).
 //! * The pod refused the stream: yes, if the body is in memory
 //!   (`a_refused_stream_goes_elsewhere_whatever_the_method`).
 //! * The stream is above the last one of a GOAWAY: likewise
 //!   (`what_a_goaway_leaves_out_goes_elsewhere_once`).
 //! * It failed otherwise, before the answer: likewise, if the method is safe or the request is
 //!   marked (`a_write_that_may_have_been_processed_is_not_repeated`).
+//! * The answer cannot be read: no (`an_answer_that_cannot_be_read_is_not_asked_for_again`).
 //! * The request's own body failed: no (`a_body_that_fails_is_not_the_pods_fault`).
 //! * The request timeout passed: no, nor does a retry outlive it
 //!   (`a_retry_does_not_outlive_the_request_timeout`).
-//! * Every pod had it, or `max_retries`: no (`retries_have_a_limit`).
+//! * Pods that may have processed it: three, or as `max_retries` says
+//!   (`a_request_that_kills_pods_reaches_three_of_them`, `retries_have_a_limit`).
+//! * Every pod had it: no (`a_stream_that_every_pod_refuses_is_sent_to_each`).
 //! * The retry budget is used up: no (`the_budget_bounds_all_requests_together`).
+//!
+//! A request that was never sent has cost no pod anything. So it takes nothing from the budget, and
+//! is neither held against the pod nor against its other connections. Only the request timeout
+//! bounds how often this happens on connections that have answered before: each of them has served
+//! a request, so the requests as a whole advance. Of new connections, each pod gets one, and one
+//! pod a last one.
 //!
 //! This is what lets a rolling restart lose nothing. What depends on the *answer* is left to the
 //! caller (tower's `retry`).
@@ -25,19 +35,20 @@ use std::sync::Arc;
 
 use headless::{Endpoint, EndpointKey, Lease, Outcome, RetryBudget, Timestamp};
 use http::Request;
-use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
 use crate::classify::{Classification, classify, is_repeatable};
+use crate::connection::Unanswered;
 use crate::connector::Connector;
-use crate::error::NoRetryReason;
+use crate::error::{BoxError, NoRetryReason};
 use crate::origin::Origin;
 use crate::protocol::Protocol;
 use crate::request_body::RequestBody;
 
 /// How often the requests of a client are sent again.
 pub(crate) struct RetryPolicy {
-    /// `None`: as often as there are endpoints.
+    /// `None`: [`MAX_RETRIES`] if the request may have been processed, otherwise as often as there
+    /// are endpoints.
     max_retries: Option<usize>,
     budget: RetryBudget,
     /// The zero of the budget's clock.
@@ -66,6 +77,9 @@ impl RetryPolicy {
             // WHY before it is prepared: few requests have headers of their own, and copying none
             // costs nothing.
             original: if needs_copy { copy(request) } else { None },
+            attempts: 0,
+            sent: 0,
+            maybe_processed: 0,
             tried: Vec::new(),
         }
     }
@@ -83,6 +97,12 @@ pub(crate) struct Retries<'a> {
     is_repeatable: bool,
     /// The request as the caller made it. `None` if it cannot be sent from a copy.
     original: Option<Request<RequestBody>>,
+    attempts: usize,
+    /// Attempts in which a part of the request may have left.
+    sent: usize,
+    /// Attempts in which an endpoint may have acted on it.
+    maybe_processed: usize,
+    /// The endpoints that another attempt avoids.
     tried: Vec<EndpointKey>,
 }
 
@@ -92,31 +112,69 @@ impl Retries<'_> {
         self.policy.budget.count_request();
     }
 
-    /// The endpoints of the attempts so far.
+    /// Returns how many attempts have failed.
+    pub(crate) fn attempts(&self) -> usize {
+        self.attempts
+    }
+
+    /// Returns the endpoints that another attempt should avoid.
     pub(crate) fn tried(&self) -> &[EndpointKey] {
         &self.tried
     }
 
     /// Returns the request for another attempt, or why there must not be one.
     pub(crate) fn next(&mut self, failed: &mut FailedAttempt) -> Result<Request<RequestBody>, NoRetryReason> {
-        let endpoint = failed.endpoint.key();
-        // An endpoint is tried a second time only if there is no other, and that attempt is the
-        // last.
-        let is_exhausted =
-            self.tried.contains(endpoint) || self.policy.max_retries.is_some_and(|limit| self.tried.len() >= limit);
-        self.tried.push(endpoint.clone());
+        self.attempts += 1;
+        match failed.returned.take() {
+            Some(request) => self.after_unsent(failed, request),
+            None => self.after_sent(failed),
+        }
+    }
+
+    /// The request was never sent: it goes on as it is.
+    fn after_unsent(
+        &mut self,
+        failed: &FailedAttempt,
+        request: Request<RequestBody>,
+    ) -> Result<Request<RequestBody>, NoRetryReason> {
+        match failed.had_answered || self.avoid(failed) {
+            true => Ok(request),
+            false => Err(NoRetryReason::AttemptsExhausted),
+        }
+    }
+
+    /// A part of the request may have left: it is sent from a copy, within all limits.
+    fn after_sent(&mut self, failed: &FailedAttempt) -> Result<Request<RequestBody>, NoRetryReason> {
+        self.sent += 1;
+        self.maybe_processed += usize::from(!failed.not_processed);
         if !self.is_repeatable && !failed.not_processed {
             return Err(NoRetryReason::NotIdempotent);
         }
-        if is_exhausted {
+        let is_within_limit = match self.policy.max_retries {
+            Some(limit) => self.sent <= limit,
+            None => failed.not_processed || self.maybe_processed <= MAX_RETRIES,
+        };
+        // A kept connection that died says little about its endpoint, which may be the only one.
+        let had_died = failed.classification == Classification::Connection && failed.had_answered;
+        if !(self.avoid(failed) || had_died) || !is_within_limit {
             return Err(NoRetryReason::AttemptsExhausted);
         }
-        let again = failed.returned.take().or_else(|| self.prepared());
-        let again = again.ok_or(NoRetryReason::BodyConsumed)?;
+        let again = self.prepared().ok_or(NoRetryReason::BodyConsumed)?;
         match self.policy.withdraw() {
             true => Ok(again),
             false => Err(NoRetryReason::BudgetExhausted),
         }
+    }
+
+    /// Has further attempts avoid the endpoint. Returns `false` if they did already: there was no
+    /// other, and that attempt was the last.
+    fn avoid(&mut self, failed: &FailedAttempt) -> bool {
+        let endpoint = failed.endpoint.key();
+        let is_new = !self.tried.contains(endpoint);
+        if is_new {
+            self.tried.push(endpoint.clone());
+        }
+        is_new
     }
 
     /// The original request once more, in the form in which it is sent.
@@ -127,43 +185,57 @@ impl Retries<'_> {
     }
 }
 
+/// How often a request that may have been processed is sent again by default. A request that
+/// crashes each pod it reaches then crashes three.
+const MAX_RETRIES: usize = 2;
+
 /// An attempt without an answer.
 pub(crate) struct FailedAttempt {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) classification: Classification,
     /// No endpoint has acted on the request in this attempt.
     pub(crate) not_processed: bool,
-    /// The request, if hyper returned it.
+    /// The connection has answered an earlier request.
+    had_answered: bool,
+    /// The request, if it was never sent.
     returned: Option<Request<RequestBody>>,
-    pub(crate) error: hyper::Error,
+    pub(crate) error: BoxError,
 }
 
 impl FailedAttempt {
     /// Ends the lease with what the failure says about the endpoint and the connection.
-    pub(crate) fn end(lease: Lease<Connector>, mut error: TrySendError<Request<RequestBody>>) -> Self {
+    pub(crate) fn end(lease: Lease<Connector>, unanswered: Unanswered) -> Self {
+        let Unanswered { returned, error } = unanswered;
         let endpoint = Arc::clone(lease.endpoint());
-        let returned = error.take_message();
-        let error = error.into_error();
-        let classification = match returned {
-            Some(_) if !lease.is_closed() => Classification::Busy,
-            Some(_) => Classification::Connection,
-            None => classify(&error),
+        let had_answered = lease.has_answered();
+        let classification = match (&returned, &error) {
+            (None, Some(error)) => classify(error),
+            _ => Classification::Unsent,
         };
         match classification {
             // Dropping the lease closes this connection, and says nothing about the endpoint.
-            Classification::Request | Classification::Busy => drop(lease),
-            Classification::NotProcessed | Classification::Stream => lease.finish(Outcome::Failure),
-            Classification::Connection => lease.broken(),
+            Classification::Request => drop(lease),
+            // The connection says that it takes no other request.
+            Classification::Unsent => lease.finish(Outcome::Cancelled),
+            Classification::NotProcessed | Classification::Stream | Classification::Answer => {
+                lease.finish(Outcome::Failure);
+            }
+            Classification::Connection if lease.was_idle() => lease.broken(),
+            Classification::Connection => lease.close(Outcome::Failure),
         }
+        let not_processed = matches!(classification, Classification::Unsent | Classification::NotProcessed);
         Self {
             endpoint,
             classification,
-            not_processed: returned.is_some() || classification == Classification::NotProcessed,
+            not_processed,
+            had_answered,
             returned,
-            error,
+            error: error.map_or_else(|| ENDED.into(), Into::into),
         }
     }
 }
+
+const ENDED: &str = "the connection had ended";
 
 /// Copies a request, if its body allows.
 fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {

@@ -67,15 +67,26 @@ impl Sender {
         let mut lease = self.balancer.acquire(route).await?;
         loop {
             let before = maybe_processed_by.replace(Arc::clone(lease.endpoint()));
+            let body_failure = request.body().failure();
             let mut failed = match lease.send(request).await {
-                Ok(answer) => return Ok(Response::new(answer, lease)),
+                Ok(answer) => return Ok(Response::new(answer, lease, body_failure)),
                 Err(error) => FailedAttempt::end(lease, error),
             };
-            if failed.classification == Classification::Request {
-                return Err(Error::RequestBody {
-                    endpoint: failed.endpoint,
-                    source: failed.error.into(),
-                });
+            match failed.classification {
+                Classification::Request => {
+                    let source = body_failure.and_then(|failure| failure.take());
+                    return Err(Error::RequestBody {
+                        endpoint: failed.endpoint,
+                        source: source.unwrap_or(failed.error),
+                    });
+                }
+                Classification::Answer => {
+                    return Err(Error::InvalidResponse {
+                        endpoint: failed.endpoint,
+                        source: failed.error,
+                    });
+                }
+                _ => {}
             }
             if failed.not_processed {
                 *maybe_processed_by = before;
@@ -98,10 +109,10 @@ impl Sender {
             };
             return Err(Error::Send {
                 endpoint: failed.endpoint,
-                attempts: retries.tried().len(),
+                attempts: retries.attempts(),
                 may_have_been_processed: maybe_processed_by.is_some(),
                 no_retry_reason,
-                source: failed.error.into(),
+                source: failed.error,
             });
         }
     }

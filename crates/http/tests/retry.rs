@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -116,7 +118,7 @@ async fn a_write_that_is_marked_is_sent_again() {
             assert_eq!(reply.endpoint().ordinal(), Some(Ordinal::new(0)));
             // The mark goes through a tower stack.
             let reply = (&client).oneshot(put("order".into())).await.unwrap();
-            assert_eq!(reply.body().endpoint().ordinal(), Some(Ordinal::new(0)));
+            assert_eq!(reply.body().endpoint().unwrap().ordinal(), Some(Ordinal::new(0)));
         }
         assert!(web.set.pod("web-1").unwrap().requests() > 0);
     }
@@ -128,8 +130,8 @@ async fn retries_have_a_limit() {
     for pod in web.set.pods() {
         pod.fail(Failure::CloseConnection);
     }
-    // Without a limit: each pod once, and one of them a last time.
-    for (max_retries, attempts_made, at_most_each) in [(Some(0), 1, 1), (Some(2), 3, 1), (None, 6, 2), (Some(9), 6, 2)]
+    // Without a limit that is reached: each pod once, and one of them a last time.
+    for (max_retries, attempts_made, at_most_each) in [(Some(0), 1, 1), (Some(3), 4, 1), (None, 3, 1), (Some(9), 6, 2)]
     {
         let before = web.requests();
         let builder = web.builder().await;
@@ -145,6 +147,31 @@ async fn retries_have_a_limit() {
         let requests: Vec<_> = web.requests().iter().map(|(pod, count)| count - before[pod]).collect();
         assert_eq!(requests.iter().sum::<u64>(), attempts_made as u64);
         assert!(requests.iter().all(|&count| count <= at_most_each), "{requests:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_kills_pods_reaches_three_of_them() {
+    for protocol in PROTOCOLS {
+        for has_answered in [false, true] {
+            let web = Web::start(20).await;
+            let client = round_robin(&web, protocol).await;
+            for _ in 0..20 * u32::from(has_answered) {
+                get(&client).await.unwrap();
+            }
+            for pod in web.set.pods() {
+                pod.fail(Failure::CloseConnection);
+            }
+            let before = web.requests();
+            client.get("/").await.unwrap_err();
+            let reached = web
+                .requests()
+                .iter()
+                .filter(|(pod, count)| **count > before[*pod])
+                .count();
+            assert_eq!(reached, 3, "{protocol:?}");
+            assert_eq!(web.requests().values().sum::<u64>() - before.values().sum::<u64>(), 3);
+        }
     }
 }
 
@@ -232,7 +259,10 @@ async fn a_body_that_fails_is_not_the_pods_fault() {
             .request(Request::post("/").body(body).unwrap())
             .await
             .unwrap_err();
-        assert!(matches!(error, Error::RequestBody { .. }), "{error:?}");
+        assert!(
+            matches!(&error, Error::RequestBody { source, .. } if source.to_string() == "disk"),
+            "{error:?}"
+        );
         assert!(!error.is_not_sent());
         get(&client).await.unwrap();
     }
@@ -299,6 +329,46 @@ async fn a_refused_stream_goes_elsewhere_whatever_the_method() {
         assert_eq!(reply.endpoint().ordinal(), Some(Ordinal::new(1)));
     }
     assert_eq!(web.accepted(), 2, "no connection broke");
+}
+
+#[tokio::test]
+async fn a_stream_that_every_pod_refuses_is_sent_to_each() {
+    let asked = Arc::<Mutex<BTreeMap<String, usize>>>::default();
+    let seen = Arc::clone(&asked);
+    let serve = move |pod: Pod, socket| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let mut connection = h2::server::handshake(socket).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                if request.uri().path() == "/refused" {
+                    *seen.lock().unwrap().entry(pod.name().to_owned()).or_default() += 1;
+                    respond.send_reset(h2::Reason::REFUSED_STREAM);
+                } else {
+                    drop(respond.send_response(http::Response::new(()), true).unwrap());
+                }
+            }
+        }
+    };
+    let web = Web::start_with(5, App::custom(serve)).await;
+    for max_retries in [None, Some(1)] {
+        let mut builder = web.builder().await.protocol(Protocol::Http2);
+        if let Some(limit) = max_retries {
+            builder = builder.max_retries(limit);
+        }
+        let client = builder.policy(RoundRobin::default()).build().unwrap();
+        for _ in 0..5 {
+            client.get("/").await.unwrap().bytes().await.unwrap();
+        }
+        asked.lock().unwrap().clear();
+        let error = client.post("/refused", "order").await.unwrap_err();
+        assert!(error.is_not_sent(), "{error:?}");
+        let asked = asked.lock().unwrap();
+        let expected = match max_retries {
+            None => (5, 6),
+            Some(_) => (2, 2),
+        };
+        assert_eq!((asked.len(), asked.values().sum()), expected, "{max_retries:?}");
+    }
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ async fn it_is_a_service() {
     let request = Request::get("/echo").body(Empty::new()).unwrap();
     let answer = client.clone().oneshot(request).await.unwrap();
     assert_eq!(
-        answer.body().endpoint().to_string(),
+        answer.body().endpoint().unwrap().to_string(),
         format!("web-0 ({})", web.set.pods()[0].addr())
     );
     assert!(text(answer).await.contains("method: GET\n"));

@@ -7,9 +7,9 @@ use std::{convert::Infallible, pin::Pin, sync::Arc, task};
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::BoxBody};
 use hyper::{body::Incoming, rt::Executor, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -110,12 +110,21 @@ async fn answer(pod: Arc<PodCore>, signals: Arc<Signals>, request: Request<Incom
         (_, "/stream") => chunks(Arc::clone(&pod), head.uri.query().unwrap_or_default()),
         _ => plain(format!("{}\n", pod.name)),
     };
+    // hyper leaves out the body that a HEAD must not have over HTTP/1 only (RFC 9110 9.3.2).
+    let is_head = head.method == Method::HEAD && head.version == Version::HTTP_2;
+    let length = body.size_hint().exact().filter(|_| is_head);
     let mut answer = Response::new(Counted {
-        body,
+        body: match is_head {
+            true => BodyExt::boxed(Empty::new()),
+            false => body,
+        },
         _in_flight: in_flight,
     });
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
     if let Ok(name) = HeaderValue::from_str(&pod.name) {
         headers.insert("x-pod", name);
     }

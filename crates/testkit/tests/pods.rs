@@ -65,6 +65,31 @@ async fn http2_with_prior_knowledge_on_the_same_port() {
 }
 
 #[tokio::test]
+async fn a_head_over_http2_has_no_body() {
+    use http_body_util::{BodyExt, Empty};
+    use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+    let cluster = Cluster::builder().start().await.unwrap();
+    let pod = web(&cluster, 1).await.pod("web-0").unwrap();
+    for is_http2 in [true, false] {
+        let mut client = Client::builder(TokioExecutor::new());
+        let client = client.http2_only(is_http2).build_http::<Empty<bytes::Bytes>>();
+        for (path, length) in [("/", Some("6")), ("/stream?chunks=3&step", None)] {
+            let uri: http::Uri = format!("http://{}{path}", pod.addr()).parse().unwrap();
+            let request = http::Request::head(uri).body(Empty::new()).unwrap();
+            let answer = client.request(request).await.unwrap();
+            assert_eq!(answer.headers()["x-pod"], "web-0");
+            let told = answer
+                .headers()
+                .get("content-length")
+                .map(|length| length.to_str().unwrap());
+            assert_eq!(told, length, "what a GET would bring");
+            assert!(answer.into_body().collect().await.unwrap().to_bytes().is_empty());
+        }
+    }
+    pod.wait_stats(|stats| stats.in_flight == 0).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_terminating_pod_leaves_dns_and_serves_on() {
     let cluster = Cluster::builder().start().await.unwrap();
     let set = cluster.stateful_set("web").service("web").port("http", 8080);

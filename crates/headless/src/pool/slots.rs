@@ -132,7 +132,7 @@ impl<T, W> Slots<T, W> {
         }
         let Idle { conn, retire_at, .. } = self.idle.pop()?;
         self.checked_out += 1;
-        Some((conn, self.exclusive(retire_at)))
+        Some((conn, self.exclusive(retire_at, true)))
     }
 
     /// A caller needs a connection. One that must be validated first is checked out only with
@@ -159,7 +159,7 @@ impl<T, W> Slots<T, W> {
             }
             if inspect.is_reusable(&idle.conn) {
                 self.checked_out += 1;
-                let slot = self.exclusive(idle.retire_at);
+                let slot = self.exclusive(idle.retire_at, true);
                 return match stale {
                     false => Checkout::Ready(idle.conn, slot),
                     true => Checkout::Validate(idle.conn, slot),
@@ -195,10 +195,12 @@ impl<T, W> Slots<T, W> {
     #[inline]
     pub(crate) fn keeps(&self, slot: Slot, now: Timestamp) -> bool {
         match slot {
-            Slot::Exclusive { generation, retire_at } => {
+            Slot::Exclusive {
+                generation, retire_at, ..
+            } => {
                 generation == self.generation && now < retire_at && self.waiters.is_empty() && !self.permit_is_awaited()
             }
-            Slot::Stream(_) => false,
+            Slot::Stream { .. } => false,
         }
     }
 
@@ -234,10 +236,10 @@ impl<T, W> Slots<T, W> {
         out: &mut Effects<T>,
     ) -> Placed<T, W> {
         match slot {
-            Slot::Exclusive { generation, retire_at } => {
-                self.return_exclusive(conn, (generation, retire_at), end, now, out)
-            }
-            Slot::Stream(id) => self.return_stream(conn, id, end, now, inspect, out),
+            Slot::Exclusive {
+                generation, retire_at, ..
+            } => self.return_exclusive(conn, (generation, retire_at), end, now, out),
+            Slot::Stream { id, .. } => self.return_stream(conn, id, end, now, inspect, out),
         }
     }
 
@@ -386,10 +388,11 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    fn exclusive(&self, retire_at: Timestamp) -> Slot {
+    fn exclusive(&self, retire_at: Timestamp, was_idle: bool) -> Slot {
         Slot::Exclusive {
             generation: self.generation,
             retire_at,
+            was_idle,
         }
     }
 
@@ -402,7 +405,7 @@ impl<T, W> Slots<T, W> {
     fn place_exclusive(&mut self, conn: T, retire_at: Timestamp, now: Timestamp) -> Placed<T, W> {
         if let Some((_, waiter)) = self.waiters.pop_front() {
             self.checked_out += 1;
-            return Placed::Hand(waiter, conn, self.exclusive(retire_at));
+            return Placed::Hand(waiter, conn, self.exclusive(retire_at, false));
         }
         self.rest(conn, retire_at, now);
         Placed::Kept

@@ -165,6 +165,48 @@ async fn the_times_of_dials_are_told_however_they_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_says_whether_its_connection_was_idle() {
+    for streams in [1, 10] {
+        let scene = Scene::with([pod(0, 1)], FakePods::with_streams(streams), |pool| {
+            pool.max_connections_per_endpoint = 1;
+        })
+        .await;
+        let first = scene.acquire().await;
+        assert!(!first.was_idle(), "it was opened for the caller");
+        let second = match streams {
+            1 => {
+                let waiting = scene.spawn().await;
+                first.finish(Outcome::Success);
+                waiting.await.unwrap().unwrap()
+            }
+            _ => scene.acquire().await,
+        };
+        assert!(!second.was_idle(), "it was in use a moment ago");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_known_as_one_when_it_is_checked_out() {
+    for streams in [1, 10] {
+        let scene = Scene::with([pod(0, 1)], FakePods::with_streams(streams), |_| {}).await;
+        scene.acquire().await.finish(Outcome::Success);
+        let lease = scene.acquire().await;
+        assert!(lease.was_idle(), "{streams} streams");
+        lease.finish(Outcome::Success);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_can_close_its_connection_and_no_other() {
+    let scene = Scene::of_one(|_| {}).await;
+    let [one, other] = [scene.acquire().await, scene.acquire().await];
+    other.finish(Outcome::Success);
+    one.close(Outcome::Failure);
+    let pool = scene.stats_of(&pod(0, 1)).pool;
+    assert_eq!((pool.idle, pool.closed.broken, pool.closed.invalidated), (1, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_that_names_pods_gets_one_of_them_or_none() {
     let scene = Scene::with([pod(0, 1), pod(1, 2), pod(2, 3)], FakePods::default(), |_| {}).await;
     let wanted = [

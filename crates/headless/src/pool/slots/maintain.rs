@@ -147,14 +147,18 @@ impl<T, W> Slots<T, W> {
         if let Some(index) = longest.filter(|&index| self.idle[index].proven < before) {
             let idle = self.idle.remove(index);
             self.checked_out += 1;
-            return Some((idle.conn, self.exclusive(idle.retire_at), idle.since));
+            return Some((idle.conn, self.exclusive(idle.retire_at, true), idle.since));
         }
         let resting =
             |entry: &&mut MultiplexedConn<T>| entry.closing.is_none() && entry.streams == 0 && entry.proven < before;
         let entry = self.multiplexed.iter_mut().find(resting)?;
         let handle = inspect.share(&entry.conn)?;
         entry.streams += 1;
-        Some((handle, Slot::Stream(entry.id), entry.since))
+        let slot = Slot::Stream {
+            id: entry.id,
+            was_idle: true,
+        };
+        Some((handle, slot, entry.since))
     }
 
     /// Returns what [`longest_idle`](Self::longest_idle) checked out: alive, and unused for as long
@@ -171,7 +175,7 @@ impl<T, W> Slots<T, W> {
         let since = match slot {
             Slot::Exclusive { .. } => since,
             // Other callers may have used it meanwhile.
-            Slot::Stream(id) => self
+            Slot::Stream { id, .. } => self
                 .multiplexed
                 .iter()
                 .find(|entry| entry.id == id)
@@ -184,7 +188,7 @@ impl<T, W> Slots<T, W> {
                 let index = self.idle.partition_point(|other| other.since <= since);
                 self.idle.insert(index, Idle { since, ..idle });
             }
-        } else if let Slot::Stream(id) = slot
+        } else if let Slot::Stream { id, .. } = slot
             && let Some(entry) = self
                 .multiplexed
                 .iter_mut()

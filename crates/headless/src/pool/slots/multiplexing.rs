@@ -39,8 +39,11 @@ impl<T, W> Slots<T, W> {
         }
         match inspect.share(&entry.conn) {
             Some(handle) => {
+                let slot = Slot::Stream {
+                    id: entry.id,
+                    was_idle: entry.streams == 0,
+                };
                 entry.streams += 1;
-                let slot = Slot::Stream(entry.id);
                 match stale {
                     false => Checkout::Ready(handle, slot),
                     true => Checkout::Validate(handle, slot),
@@ -53,7 +56,7 @@ impl<T, W> Slots<T, W> {
     /// [`return_stream`](Self::return_stream) in the usual case: no caller waits for the stream,
     /// and its connection stays. Says whether this was it; the handle is then of no more use.
     pub(crate) fn ends_stream(&mut self, slot: Slot, now: Timestamp, inspect: &impl Inspect<T>) -> bool {
-        let Slot::Stream(id) = slot else { return false };
+        let Slot::Stream { id, .. } = slot else { return false };
         if !self.waiters.is_empty() || self.permit_is_awaited() {
             return false;
         }
@@ -114,7 +117,7 @@ impl<T, W> Slots<T, W> {
         match self.waiters.pop_front() {
             Some((_, waiter)) => {
                 entry.streams += 1;
-                Placed::Hand(waiter, handle, Slot::Stream(id))
+                Placed::Hand(waiter, handle, Slot::Stream { id, was_idle: false })
             }
             None => Placed::Close(handle),
         }
@@ -134,6 +137,11 @@ impl<T, W> Slots<T, W> {
         match self.checkout_stream(now, true, inspect, out) {
             // Not validated, even if it is due: the waiter has waited long enough.
             Checkout::Ready(handle, slot) | Checkout::Validate(handle, slot) => {
+                let slot = match slot {
+                    // It was just opened, or has just taken back a stream.
+                    Slot::Stream { id, .. } => Slot::Stream { id, was_idle: false },
+                    Slot::Exclusive { .. } => slot,
+                };
                 self.waiters.pop_front().map(|(_, waiter)| (waiter, handle, slot))
             }
             Checkout::Miss | Checkout::Closed => {

@@ -45,9 +45,26 @@ pub(crate) enum Slot {
         generation: u32,
         /// When it should be replaced.
         retire_at: Timestamp,
+        /// It was unused before, and not just opened or returned.
+        was_idle: bool,
     },
-    /// A handle to the multiplexed connection with this number.
-    Stream(u64),
+    /// A handle to a multiplexed connection.
+    Stream {
+        /// The number of the connection.
+        id: u64,
+        /// It carried no request before, and was not just opened.
+        was_idle: bool,
+    },
+}
+
+impl Slot {
+    /// Whether the connection was idle before it was checked out. If it proves dead, so may be the
+    /// others that are idle.
+    pub(crate) fn was_idle(self) -> bool {
+        match self {
+            Self::Exclusive { was_idle, .. } | Self::Stream { was_idle, .. } => was_idle,
+        }
+    }
 }
 
 /// How the use of a connection ended.
@@ -81,7 +98,8 @@ pub struct ClosedBy {
     pub lifetime: u64,
     /// Found closed by the endpoint or the network, at check-out or on return.
     pub ended: u64,
-    /// Reported as broken ([`Lease::broken`](crate::Lease::broken)), or failed in a validation.
+    /// Reported as broken ([`Lease::broken`](crate::Lease::broken)) or as of no more use
+    /// ([`Lease::close`](crate::Lease::close)), or failed in a validation.
     pub broken: u64,
     /// Its lease was dropped in the middle of an exchange.
     pub cancelled: u64,
