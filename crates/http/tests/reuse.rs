@@ -283,10 +283,15 @@ fn pods_of_which_one_closes(protocol: Protocol) -> [RawServer; 2] {
         let Ok(mut streams) = h2::server::handshake(connection.0.into_inner()).await else {
             return;
         };
-        while let Some(Ok((_, mut respond))) = streams.accept().await {
-            if let Ok(mut body) = respond.send_response(http::Response::new(()), false) {
-                let _ = body.send_data(Bytes::from_static(b"ok"), true);
-            }
+        while let Some(Ok((request, mut respond))) = streams.accept().await {
+            tokio::spawn(async move {
+                // h2 ends a connection on which many bodies are left unread.
+                let mut order = request.into_body();
+                while let Some(Ok(_)) = order.data().await {}
+                if let Ok(mut body) = respond.send_response(http::Response::new(()), false) {
+                    let _ = body.send_data(Bytes::from_static(b"ok"), true);
+                }
+            });
         }
     };
     let closes = move |mut connection: RawConnection| async move {
