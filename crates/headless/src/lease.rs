@@ -50,7 +50,7 @@ impl<C: Connect> Lease<C> {
         &self.in_flight.on().endpoint
     }
 
-    /// Returns whether the connection was idle in the pool before this lease, and neither opened
+    /// Returns whether the connection was idle in the pool before this lease: it was neither opened
     /// for it nor handed on from another lease.
     ///
     /// If such a connection proves dead, the endpoint's other idle connections may be dead too
