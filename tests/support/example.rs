@@ -69,7 +69,17 @@ fn build(kind: &str, name: &str) -> PathBuf {
     // The whole workspace with all features, as `cargo xtask test` builds it: then this finds
     // everything built already.
     build.args(["build", "--quiet", "--workspace", "--all-features"]);
-    build.args([kind, name, "--message-format", "json-render-diagnostics"]);
+    // An example among the targets turns on the features of dev-dependencies, as `cargo test` does.
+    build.args([kind, name, "--example", "mysql_pods"]);
+    build.args(["--message-format", "json-render-diagnostics"]);
+    // cargo describes the package of this test in the environment. Build scripts that watch those
+    // variables, as ring's does, would run again, and all that depends on them be built again.
+    for (key, _) in std::env::vars_os() {
+        let name = key.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            build.env_remove(key);
+        }
+    }
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
