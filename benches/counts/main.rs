@@ -66,7 +66,13 @@ fn counted(callgrind: Callgrind, operations: usize) -> Result<Record, String> {
     let mut now = Record::new(Compiler::here()?);
     for what in POLICIES.into_iter().chain([ACQUIRE]) {
         for pods in PODS {
-            let count = callgrind.per_operation(what, &pods.to_string(), operations)?;
+            // This policy reads the clock, so its branches depend on how busy the machine is: the
+            // least of several counts is the one that repeats.
+            let repeats = if what == LATENCY { 5 } else { 1 };
+            let mut count = f64::INFINITY;
+            for _ in 0..repeats {
+                count = count.min(callgrind.per_operation(what, &pods.to_string(), operations)?);
+            }
             let what = if what == ACQUIRE {
                 what.to_owned()
             } else {
