@@ -187,7 +187,8 @@ fn remove_connection_fields(headers: &mut HeaderMap, protocol: Protocol) {
     headers.insert(CONNECTION, HeaderValue::from_static(options));
 }
 
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+/// Returns the elements of the lists in the fields `name`.
+pub(crate) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers.get_all(name).iter().flat_map(list)
 }
 

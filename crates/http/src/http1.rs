@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use crate::connection::Unanswered;
 use crate::connector::HeadLimits;
+use crate::framing::tokens;
 use crate::request_body::{RequestBody, take};
 
 /// The only handle to an open connection.
@@ -82,7 +83,7 @@ impl Handle {
         }
         // Until the answer says otherwise.
         self.is_closing = true;
-        let is_last = lists(request.headers(), CONNECTION, "close");
+        let is_last = lists(request.headers(), &CONNECTION, "close");
         let mut answer = pin!(sender.try_send_request(take(request)));
         let result = poll_fn(|cx| {
             if let Poll::Ready(result) = answer.as_mut().poll(cx) {
@@ -123,19 +124,15 @@ const MIN_BUFFER: usize = 8192;
 /// SPEC(RFC 9112 6.3): a body without a length ends with the connection.
 fn ends_connection<B: Body>(answer: &Response<B>) -> bool {
     let headers = answer.headers();
-    lists(headers, CONNECTION, "close")
-        || answer.version() < Version::HTTP_11 && !lists(headers, CONNECTION, "keep-alive")
+    lists(headers, &CONNECTION, "close")
+        || answer.version() < Version::HTTP_11 && !lists(headers, &CONNECTION, "keep-alive")
         || answer.status() == StatusCode::SWITCHING_PROTOCOLS
-        || answer.body().size_hint().exact().is_none() && !lists(headers, TRANSFER_ENCODING, "chunked")
+        || answer.body().size_hint().exact().is_none() && !lists(headers, &TRANSFER_ENCODING, "chunked")
 }
 
 /// Whether the list in the fields `name` contains `option`, in any case.
-fn lists(headers: &HeaderMap, name: HeaderName, option: &str) -> bool {
-    let is_it = |item: &[u8]| item.trim_ascii().eq_ignore_ascii_case(option.as_bytes());
-    headers
-        .get_all(name)
-        .iter()
-        .any(|value| value.as_bytes().split(|&byte| byte == b',').any(is_it))
+fn lists(headers: &HeaderMap, name: &HeaderName, option: &str) -> bool {
+    tokens(headers, name).any(|token| token.eq_ignore_ascii_case(option.as_bytes()))
 }
 
 /// How long a request waits for the exchange before it to end, which usually takes microseconds. It
