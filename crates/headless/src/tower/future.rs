@@ -198,7 +198,7 @@ where
     let (mut lease, mut dead) = match start {
         Start::Chosen(choice) => (
             balancer
-                .acquire_slow(route, choice, EndpointFilter::Any)
+                .acquire_slow(route, choice, EndpointFilter::Any, None)
                 .await
                 .map_err(Error::Acquire)?,
             None,
