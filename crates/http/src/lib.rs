@@ -40,8 +40,11 @@ mod frame_observer;
 mod framing;
 mod http1;
 mod http2;
+mod idle;
 mod intercept;
+mod options;
 mod origin;
+mod outcome;
 mod protocol;
 mod request_body;
 mod response;
@@ -53,7 +56,7 @@ mod timer;
 mod tls;
 
 #[doc(no_inline)]
-pub use headless::{Pem, RetryBudget, Tls, TlsError, TlsProvider, Verify};
+pub use headless::{Outcome, Pem, RetryBudget, Tls, TlsError, TlsProvider, Verify};
 
 pub use crate::body::ResponseBody;
 pub use crate::builder::ClientBuilder;
@@ -62,6 +65,8 @@ pub use crate::client::{Client, ResponseFuture};
 pub use crate::connection::Connection;
 pub use crate::connector::Connector;
 pub use crate::error::{BoxError, ConnectorError, Error, NoRetryReason};
+pub use crate::options::{BodyIdleTimeout, ExcludeEndpoints, OnEndpoint};
+pub use crate::outcome::ResponseHead;
 pub use crate::protocol::Protocol;
 pub use crate::request_body::RequestBody;
 pub use crate::response::Response;
