@@ -28,8 +28,8 @@ pub(crate) enum EndpointFilter<'a> {
 }
 
 impl<C: Connect> Balancer<C> {
-    /// Waits for a connection, no longer than the acquire timeout and `limit`. `first` is an endpoint
-    /// that was chosen already.
+    /// Waits for a connection, no longer than the acquire timeout and `limit`. `first` is an
+    /// endpoint that was chosen already.
     #[cold]
     pub(crate) async fn acquire_slow(
         &self,

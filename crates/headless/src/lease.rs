@@ -22,8 +22,7 @@ use crate::pool::{CloseReason, End, Slot};
 /// * [`cancel`](Self::cancel): the exchange was given up in the middle. An exclusive connection is
 ///   closed, since it may still carry parts of the exchange; of a multiplexed one only the stream
 ///   ends.
-/// * dropped: cancelled, with an outcome that blames no one. The endpoint does not look fast for
-///   it.
+/// * dropped: cancelled, with [`Outcome::Cancelled`]. The endpoint does not look fast for it.
 ///
 /// If nothing was received on the connection since the request was sent, call
 /// [`invalidate_older_idle`](Self::invalidate_older_idle) before the lease of a request that is

@@ -53,3 +53,65 @@ impl IdleTimer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::poll;
+    use tokio::time::advance;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    async fn is_stalled(timer: &mut IdleTimer) -> bool {
+        poll!(poll_fn(|cx| timer.poll_stalled(cx))).is_ready()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_in_time_begins_it_anew() {
+        let mut timer = IdleTimer::new(LIMIT);
+        for _ in 0..20 {
+            assert!(!is_stalled(&mut timer).await);
+            advance(Duration::from_secs(9)).await;
+            assert!(!is_stalled(&mut timer).await);
+            timer.progressed();
+        }
+        assert!(!is_stalled(&mut timer).await);
+        advance(Duration::from_secs(9)).await;
+        assert!(!is_stalled(&mut timer).await);
+        advance(Duration::from_secs(1)).await;
+        assert!(is_stalled(&mut timer).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_does_something_else_is_not_the_bodys_fault() {
+        let mut timer = IdleTimer::new(LIMIT);
+        assert!(!is_stalled(&mut timer).await);
+        timer.progressed();
+        advance(Duration::from_secs(3600)).await;
+        assert!(!is_stalled(&mut timer).await, "it waits only from now on");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_reader_is_woken() {
+        let mut timer = IdleTimer::new(LIMIT);
+        let start = Instant::now();
+        assert!(!is_stalled(&mut timer).await);
+        timer.progressed();
+        advance(Duration::from_secs(5)).await;
+        poll_fn(|cx| timer.poll_stalled(cx)).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(15));
+    }
+
+    #[tokio::test]
+    async fn without_a_wait_there_is_no_timer() {
+        let mut timer = IdleTimer::new(LIMIT);
+        timer.progressed();
+        assert!(timer.sleep.is_none());
+        let mut timer = IdleTimer::new(Duration::MAX);
+        assert!(!is_stalled(&mut timer).await);
+        assert!(timer.sleep.is_none());
+    }
+}

@@ -8,10 +8,10 @@ use http::Extensions;
 
 /// Sends the request to another pod than these, if any other fits; otherwise to one of these.
 ///
-/// It is for layers outside the client that send a request again because of its *answer*, which the
-/// client does not judge: the pod that answered is an extension of the answer, of type
-/// `Arc<Endpoint>`, and an error has [`Error::endpoint`](crate::Error::endpoint). This policy of
-/// tower's `retry` asks for each 503 once more, on another pod:
+/// It is for layers outside the client that send a request again because of its *answer*. The pod
+/// that answered is an extension of the answer, of type `Arc<Endpoint>`, and an error has
+/// [`Error::endpoint`](crate::Error::endpoint). This policy of tower's `retry` asks for each 503
+/// once more, on another pod:
 ///
 /// ```
 /// use std::future::{Ready, ready};

@@ -13,7 +13,8 @@
 //! | gRPC | counts as |
 //! |---|---|
 //! | 8 `RESOURCE_EXHAUSTED` | `Overloaded`, with `grpc-retry-pushback-ms` if it can be read |
-//! | 2 `UNKNOWN`, 4 `DEADLINE_EXCEEDED`, 13 `INTERNAL`, 14 `UNAVAILABLE`, 15 `DATA_LOSS` | `Failure` |
+//! | 2 `UNKNOWN`, 4 `DEADLINE_EXCEEDED`, 13 `INTERNAL` | `Failure` |
+//! | 14 `UNAVAILABLE`, 15 `DATA_LOSS` | `Failure` |
 //! | no code, or one that is none | `Failure`: gRPC takes it for `UNKNOWN` |
 //! | 1 `CANCELLED` | [`Cancelled`](Outcome::Cancelled): the caller gave up |
 //! | any other | `Success`: it is about the request, and any pod would say the same |
@@ -92,7 +93,7 @@ impl<'a> ResponseHead<'a> {
                 retry_after: self
                     .headers
                     .get(RETRY_AFTER)
-                    .and_then(|value| retry_after(value, SystemTime::now())),
+                    .and_then(|value| retry_after(value, today())),
             },
             status if status.is_server_error() => Outcome::Failure,
             _ => Outcome::Success,
@@ -181,6 +182,14 @@ fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
             .unwrap_or_default(),
     };
     Some(pause.min(LONGEST_PAUSE))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "`Retry-After` can be a date, which only the wall clock can tell"
+)]
+fn today() -> SystemTime {
+    SystemTime::now()
 }
 
 /// SPEC(gRFC A6): milliseconds. A negative number asks for no retry at all, and names no time.

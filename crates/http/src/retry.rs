@@ -17,8 +17,9 @@
 //! * The request's own body failed: no (`a_body_that_fails_is_not_the_pods_fault`).
 //! * It had no answer within `per_try_timeout`: as one that failed otherwise, on another pod
 //!   (`with_a_timeout_for_each_try_a_read_leaves_a_pod_that_never_answers`).
-//! * It was answered: no, unless the status is one of `retry_on`; then as one that failed otherwise,
-//!   but only on a pod that was not tried (`an_answer_of_a_chosen_status_is_asked_for_elsewhere`).
+//! * It was answered: no, unless the status is one of `retry_on`; then as one that failed
+//!   otherwise, but only on a pod that was not tried
+//!   (`an_answer_of_a_chosen_status_is_asked_for_elsewhere`).
 //! * The request timeout passed: no, nor does a retry outlive it
 //!   (`a_retry_does_not_outlive_the_request_timeout`).
 //! * Pods that may have processed it: three, or as `max_retries` says
@@ -32,8 +33,8 @@
 //! a request, so the requests as a whole advance. Of new connections, each pod gets one, and one
 //! pod a last one.
 //!
-//! This is what lets a rolling restart lose nothing. What depends on the *answer* is off by default,
-//! and what depends on more than its status is left to the caller (tower's `retry`, with
+//! This is what lets a rolling restart lose nothing. What depends on the *answer* is off by
+//! default, and what depends on more than its status is left to the caller (tower's `retry`, with
 //! [`ExcludeEndpoints`]).
 
 use std::slice;

@@ -44,10 +44,10 @@ impl ClientBuilder {
     /// comes. Default: 5 minutes.
     ///
     /// Then reading fails with [`Error::Body`], and the exchange ends, because a pod that vanished
-    /// would be waited for without end. The default is Envoy's (`stream_idle_timeout`): beyond the
-    /// pauses of most streams that send heartbeats, and within the patience of an operator. A
-    /// stream that may be quiet for longer has [`BodyIdleTimeout(None)`](crate::BodyIdleTimeout)
-    /// with its request; `None` here sets no limit for any.
+    /// would be waited for without end. The default is Envoy's (`stream_idle_timeout`), and far
+    /// beyond the pauses of streams that send heartbeats. A stream that may be quiet for longer has
+    /// [`BodyIdleTimeout(None)`](crate::BodyIdleTimeout) with its request; `None` here sets no
+    /// limit for any.
     pub fn body_idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.body_idle_timeout = limit.into();
         self
@@ -81,10 +81,10 @@ impl ClientBuilder {
     /// application knows what a status means. Where gateways or probes answer for the pods, 502,
     /// 503 and 504 are usual.
     ///
-    /// It has an effect only on requests that may be [sent again](Client#retries), within the limits
-    /// of all retries, and only if there is a pod that was not tried. The answer is kept until
-    /// another pod has a connection (for at most 1 s). If there is to be no further attempt, the
-    /// caller gets the last answer.
+    /// It has an effect only on requests that may be [sent again](Client#retries), within the
+    /// limits of all retries, and only if there is a pod that was not tried. The answer is kept
+    /// until another pod has a connection (for at most 1 s). If there is to be no further attempt,
+    /// the caller gets the last answer.
     ///
     /// [`build`](Self::build) refuses statuses below 400.
     pub fn retry_on(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
@@ -108,8 +108,9 @@ impl ClientBuilder {
     ///
     /// | code | counts as |
     /// |---|---|
-    /// | `RESOURCE_EXHAUSTED` | [`Outcome::Overloaded`], with `grpc-retry-pushback-ms` if there is one |
-    /// | `UNKNOWN`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`, none at all | [`Outcome::Failure`] |
+    /// | `RESOURCE_EXHAUSTED` | [`Outcome::Overloaded`], with `grpc-retry-pushback-ms` |
+    /// | `UNKNOWN`, `DEADLINE_EXCEEDED`, `INTERNAL` | [`Outcome::Failure`] |
+    /// | `UNAVAILABLE`, `DATA_LOSS`, no code at all | [`Outcome::Failure`] |
     /// | `CANCELLED` | [`Outcome::Cancelled`] |
     /// | any other | [`Outcome::Success`] |
     ///
