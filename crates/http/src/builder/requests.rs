@@ -27,10 +27,11 @@ impl ClientBuilder {
     /// `None`, no limit of its own. It must be shorter than the
     /// [`request_timeout`](Self::request_timeout).
     ///
-    /// When it passes, the attempt is given up. A request that may be [sent again](Client#retries)
-    /// goes to another pod, within the limits of all retries. Any other fails with
-    /// [`Error::Send`], because the pod may have processed it. A pod that accepts connections and
-    /// never answers then costs each request this time, not the whole request timeout.
+    /// When it passes, the attempt is given up. A request that may be [sent
+    /// again](crate::Client#retries) goes to another pod, within the limits of all retries. Any
+    /// other fails with [`Error::Send`](crate::Error::Send), because the pod may have processed it.
+    /// A pod that accepts connections and never answers then costs each request this time, not the
+    /// whole request timeout.
     ///
     /// There is none by default, as in Envoy (`per_try_timeout`): only the application knows how
     /// slow an answer may be, and a limit below that turns one slow request into several. Set it
@@ -43,18 +44,18 @@ impl ClientBuilder {
     /// Sets how long the body of an answer may stall: how long its reader waits while nothing
     /// comes. Default: 5 minutes.
     ///
-    /// Then reading fails with [`Error::Body`], and the exchange ends, because a pod that vanished
-    /// would be waited for without end. The default is Envoy's (`stream_idle_timeout`), and far
-    /// beyond the pauses of streams that send heartbeats. A stream that may be quiet for longer has
-    /// [`BodyIdleTimeout(None)`](crate::BodyIdleTimeout) with its request; `None` here sets no
-    /// limit for any.
+    /// Then reading fails with [`Error::Body`](crate::Error::Body), and the exchange ends, because
+    /// a pod that vanished would be waited for without end. The default is Envoy's
+    /// (`stream_idle_timeout`), and far beyond the pauses of streams that send heartbeats. A stream
+    /// that may be quiet for longer has [`BodyIdleTimeout(None)`](crate::BodyIdleTimeout) with its
+    /// request; `None` here sets no limit for any.
     pub fn body_idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.body_idle_timeout = limit.into();
         self
     }
 
     /// Sets how often one request is sent again at most after a part of it may have left
-    /// ([when](Client#retries)).
+    /// ([when](crate::Client#retries)).
     ///
     /// Default: 2 if it may have been processed, so that a request that crashes each pod it reaches
     /// crashes three of them. If the pods say that they did not process it, as often as there are
@@ -71,7 +72,7 @@ impl ClientBuilder {
     /// requests of the last 10 s, plus 10 per second. [`RetryBudget::unlimited`] sets no limit.
     ///
     /// Pods that cannot be connected to, and requests that were never sent, take nothing from it
-    /// ([why](Client#retries)).
+    /// ([why](crate::Client#retries)).
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
         self.retry_budget = budget;
         self
@@ -81,8 +82,8 @@ impl ClientBuilder {
     /// application knows what a status means. Where gateways or probes answer for the pods, 502,
     /// 503 and 504 are usual.
     ///
-    /// It has an effect only on requests that may be [sent again](Client#retries), within the
-    /// limits of all retries, and only if there is a pod that was not tried. The answer is kept
+    /// It has an effect only on requests that may be [sent again](crate::Client#retries), within
+    /// the limits of all retries, and only if there is a pod that was not tried. The answer is kept
     /// until another pod has a connection (for at most 1 s). If there is to be no further attempt,
     /// the caller gets the last answer.
     ///
