@@ -23,6 +23,8 @@ pub(crate) enum EndpointFilter<'a> {
     Any,
     /// Others than these; these if no other fits.
     Excluding(&'a [EndpointKey]),
+    /// Others than these, once, without waiting for a change.
+    Other(&'a [EndpointKey]),
     /// These only.
     Only(&'a [EndpointKey]),
 }
@@ -54,8 +56,8 @@ impl<C: Connect> Balancer<C> {
                 Ok(lease) => return Ok(lease),
                 Err(next) => next.after(attempts),
             };
-            let closed = self.state.reconciler.is_closed();
-            if attempts.is_final() || closed || Instant::now() >= deadline {
+            let is_last = self.state.reconciler.is_closed() || matches!(filter, EndpointFilter::Other(_));
+            if attempts.is_final() || is_last || Instant::now() >= deadline {
                 return Err(self.explain(attempts, route, start.elapsed()));
             }
             // No endpoint fits, or none can be reached: DNS is asked, and the next round comes with
@@ -78,6 +80,7 @@ impl<C: Connect> Balancer<C> {
         let mut attempts = Attempts {
             requested: match filter {
                 EndpointFilter::Only(endpoints) => Some(endpoints.len()),
+                EndpointFilter::Other(_) => Some((0..view.backends.len()).filter(|at| !excluded.contains(at)).count()),
                 EndpointFilter::Any | EndpointFilter::Excluding(_) => None,
             },
             ..Attempts::default()
@@ -150,7 +153,7 @@ impl EndpointFilter<'_> {
         let index_of = |key: &EndpointKey| view.backends.iter().position(|backend| backend.endpoint.key() == key);
         match self {
             Self::Any => Vec::new(),
-            Self::Excluding(endpoints) => endpoints.iter().filter_map(index_of).collect(),
+            Self::Excluding(endpoints) | Self::Other(endpoints) => endpoints.iter().filter_map(index_of).collect(),
             Self::Only(endpoints) => {
                 let accepted: Vec<usize> = endpoints.iter().filter_map(index_of).collect();
                 let all = 0..view.backends.len();

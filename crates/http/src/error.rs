@@ -107,7 +107,7 @@ pub enum Error {
         source: Option<BoxError>,
     },
     /// The answer began and did not come to its end.
-    #[error("the body of the answer from {endpoint} is incomplete: {}", root(&**.source))]
+    #[error("the body of the answer from {endpoint} is incomplete{}", stalled(&**.source))]
     Body {
         /// The pod that answered.
         endpoint: Arc<Endpoint>,
@@ -242,6 +242,11 @@ fn what_failed(source: &(dyn StdError + Send + Sync + 'static)) -> String {
         Some(timed_out) => timed_out.to_string(),
         None => "the connection failed".to_owned(),
     }
+}
+
+fn stalled(source: &(dyn StdError + Send + Sync + 'static)) -> String {
+    let stalled = source.downcast_ref::<BodyStalled>();
+    stalled.map_or_else(String::new, |stalled| format!(": {stalled}"))
 }
 
 fn waited_for(endpoint: Option<&Endpoint>, source: Option<&(dyn StdError + Send + Sync + 'static)>) -> String {

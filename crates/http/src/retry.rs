@@ -161,9 +161,9 @@ impl Retries<'_> {
         }
     }
 
-    /// Returns whether the request was tried on this endpoint.
-    pub(crate) fn has_tried(&self, endpoint: &Endpoint) -> bool {
-        self.tried[self.excluded..].contains(endpoint.key())
+    /// Returns the endpoints that another attempt avoids.
+    pub(crate) fn tried(&self) -> &[EndpointKey] {
+        &self.tried
     }
 
     /// Returns the request for another attempt in place of the answer from `endpoint`, or `None` if
@@ -172,7 +172,8 @@ impl Retries<'_> {
         self.attempts += 1;
         self.sent += 1;
         self.maybe_processed += 1;
-        let may_retry = self.is_repeatable && self.is_within_limit(false) && self.avoid(endpoint);
+        let may_retry =
+            self.only.is_none() && self.is_repeatable && self.is_within_limit(false) && self.avoid(endpoint);
         let again = self.prepared().filter(|_| may_retry)?;
         self.policy.withdraw().then_some(again)
     }
@@ -220,7 +221,7 @@ impl Retries<'_> {
     /// Has further attempts avoid the endpoint. Returns `false` if they did already: there was no
     /// other, and that attempt was the last.
     fn avoid(&mut self, endpoint: &Endpoint) -> bool {
-        let is_new = !self.has_tried(endpoint);
+        let is_new = !self.tried[self.excluded..].contains(endpoint.key());
         if is_new {
             self.tried.push(endpoint.key().clone());
         }

@@ -177,13 +177,9 @@ impl Sender {
             return Err(answer);
         };
         let limit = timer.left().map_or(ANSWER_WAITS, |left| left.min(ANSWER_WAITS));
-        let next = match retries.acquire(&self.balancer, route).within(limit).await {
-            Ok(next) if !retries.has_tried(next.endpoint()) => next,
-            Ok(unused) => {
-                unused.finish(Outcome::Cancelled);
-                return Err(answer);
-            }
-            Err(_) => return Err(answer),
+        let other = self.balancer.acquire_other(route, retries.tried());
+        let Ok(next) = other.within(limit).await else {
+            return Err(answer);
         };
         tracing::debug!(endpoint = %answer.endpoint(), status = %answer.status(), "sending again");
         answer.discard();
