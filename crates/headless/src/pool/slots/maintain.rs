@@ -237,7 +237,7 @@ impl<T, W> Slots<T, W> {
     pub(crate) fn close(&mut self, out: &mut Effects<T>) -> Vec<W> {
         self.closed = true;
         self.close_all(CloseReason::Removed, out);
-        self.waiters.drain(..).map(|(_, waiter)| waiter).collect()
+        std::mem::take(&mut self.waiters).into_values().collect()
     }
 
     fn close_all(&mut self, reason: CloseReason, out: &mut Effects<T>) {
