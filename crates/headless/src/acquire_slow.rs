@@ -21,7 +21,7 @@ use crate::view::View;
 #[derive(Clone, Copy)]
 pub(crate) enum EndpointFilter<'a> {
     Any,
-    /// Others than these; these if no other fits.
+    /// Others than these; these if no other fits, or none of those that fit has a connection.
     Excluding(&'a [EndpointKey]),
     /// These only.
     Only(&'a [EndpointKey]),
@@ -71,7 +71,11 @@ impl<C: Connect> Balancer<C> {
         deadline: Instant,
     ) -> Result<Lease<C>, Attempts> {
         let view = self.state.reconciler.view_full();
+        // What the filter leaves out, and what this round has tried.
         let mut excluded = filter.excluded_from(&view);
+        let mut tried = Vec::new();
+        // The excluded ones are better than none, once.
+        let mut may_fall_back = matches!(filter, EndpointFilter::Excluding(_)) && !excluded.is_empty();
         let mut attempts = Attempts {
             requested: match filter {
                 EndpointFilter::Only(endpoints) => Some(endpoints.len()),
@@ -87,10 +91,8 @@ impl<C: Connect> Balancer<C> {
                 Some((Some(choice.index), choice))
             });
             let Some((index, choice)) = choice else {
-                // No other fits: the excluded ones are better than none, once.
-                let may_fall_back = matches!(filter, EndpointFilter::Excluding(_));
-                if may_fall_back && attempts.tried == 0 && !excluded.is_empty() {
-                    excluded.clear();
+                if std::mem::take(&mut may_fall_back) {
+                    excluded.clone_from(&tried);
                     continue;
                 }
                 return Err(attempts);
@@ -115,6 +117,7 @@ impl<C: Connect> Balancer<C> {
                 }
             }
             excluded.extend(index);
+            tried.extend(index);
         }
     }
 
