@@ -5,7 +5,7 @@ use std::sync::Arc;
 use headless_core::{Connect, Timestamp};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::{Instrument, debug};
+use tracing::{Instrument, Span, debug};
 
 use super::slots::Effects;
 use super::{ConnectError, ConnectFault, Pool, Refusal};
@@ -50,7 +50,9 @@ impl<C: Connect> Pool<C> {
             pool: Arc::clone(self),
             pending: true,
         };
-        let span = tracing::debug_span!("connect", endpoint = %self.endpoint);
+        // A root of its own: it may outlive the request, whose span would otherwise stay open.
+        let span = tracing::debug_span!(parent: None, "connect", endpoint = %self.endpoint);
+        span.follows_from(Span::current());
         let task = async move {
             let clock = &dial.pool.context.clock;
             let start = clock.now();
