@@ -28,16 +28,19 @@ pub(crate) enum EndpointFilter<'a> {
 }
 
 impl<C: Connect> Balancer<C> {
-    /// Waits for a connection. `first` is an endpoint that was chosen already.
+    /// Waits for a connection, no longer than the acquire timeout and `limit`. `first` is an endpoint
+    /// that was chosen already.
     #[cold]
     pub(crate) async fn acquire_slow(
         &self,
         route: Route,
         mut first: Option<Choice<C>>,
         filter: EndpointFilter<'_>,
+        limit: Option<Duration>,
     ) -> Result<Lease<C>, AcquireError> {
         let start = Instant::now();
-        let deadline = start + self.state.acquire_timeout;
+        let timeout = self.state.acquire_timeout;
+        let deadline = start + limit.map_or(timeout, |limit| limit.min(timeout));
         let context = &self.state.context;
         if let Some(role) = route.role().filter(|_| !self.state.role_aware) {
             let service = Arc::clone(&context.pools.service);

@@ -55,8 +55,11 @@ pub(crate) struct Slots<T, W> {
     waiters: BTreeMap<Ticket, W>,
     next_ticket: u64,
     next_id: u64,
-    /// The pool generation: connections checked out in an older one are not kept.
-    generation: u32,
+    /// How often a connection became idle, or all were invalidated: the time by which this pool
+    /// tells what was before what. It costs less than a clock.
+    turn: u64,
+    /// Connections checked out before this turn are not kept.
+    invalidated: u64,
     closed: bool,
     opened: u64,
     closed_by: ClosedBy,
@@ -70,6 +73,8 @@ struct Idle<T> {
     since: Timestamp,
     /// Last known to be alive: used or validated.
     proven: Timestamp,
+    /// The turn of `proven`.
+    turn: u64,
 }
 
 #[derive(Debug)]
@@ -112,7 +117,8 @@ impl<T, W> Slots<T, W> {
             waiters: BTreeMap::new(),
             next_ticket: 0,
             next_id: 0,
-            generation: 0,
+            turn: 0,
+            invalidated: 0,
             closed: false,
             opened: 0,
             closed_by: ClosedBy::default(),
@@ -194,10 +200,8 @@ impl<T, W> Slots<T, W> {
     #[inline]
     pub(crate) fn keeps(&self, slot: Slot, now: Timestamp) -> bool {
         match slot {
-            Slot::Exclusive {
-                generation, retire_at, ..
-            } => {
-                generation == self.generation && now < retire_at && self.waiters.is_empty() && !self.permit_is_awaited()
+            Slot::Exclusive { turn, retire_at, .. } => {
+                turn >= self.invalidated && now < retire_at && self.waiters.is_empty() && !self.permit_is_awaited()
             }
             Slot::Stream { .. } => false,
         }
@@ -216,11 +220,13 @@ impl<T, W> Slots<T, W> {
     /// An exclusive connection becomes the newest idle one.
     #[inline]
     fn rest(&mut self, conn: T, retire_at: Timestamp, now: Timestamp) {
+        self.turn += 1;
         self.idle.push(Idle {
             conn,
             retire_at,
             since: now,
             proven: now,
+            turn: self.turn,
         });
     }
 
@@ -235,9 +241,7 @@ impl<T, W> Slots<T, W> {
         out: &mut Effects<T>,
     ) -> Placed<T, W> {
         match slot {
-            Slot::Exclusive {
-                generation, retire_at, ..
-            } => self.return_exclusive(conn, (generation, retire_at), end, now, out),
+            Slot::Exclusive { turn, retire_at, .. } => self.return_exclusive(conn, (turn, retire_at), end, now, out),
             Slot::Stream { id, .. } => self.return_stream(conn, id, end, now, inspect, out),
         }
     }
@@ -245,7 +249,7 @@ impl<T, W> Slots<T, W> {
     fn return_exclusive(
         &mut self,
         conn: T,
-        (generation, retire_at): (u32, Timestamp),
+        (turn, retire_at): (u64, Timestamp),
         end: End,
         now: Timestamp,
         out: &mut Effects<T>,
@@ -253,7 +257,7 @@ impl<T, W> Slots<T, W> {
         let reason = match end {
             End::Close(reason) => Some(reason),
             End::Keep if self.closed => Some(CloseReason::Removed),
-            End::Keep if generation != self.generation => Some(CloseReason::Invalidated),
+            End::Keep if turn < self.invalidated => Some(CloseReason::Invalidated),
             End::Keep if self.waiters.is_empty() && self.permit_is_awaited() => Some(CloseReason::Evicted),
             End::Keep if now >= retire_at && !self.stays(out) => Some(CloseReason::Lifetime),
             End::Keep => None,
@@ -388,7 +392,7 @@ impl<T, W> Slots<T, W> {
 
     fn exclusive(&self, retire_at: Timestamp, was_idle: bool) -> Slot {
         Slot::Exclusive {
-            generation: self.generation,
+            turn: self.turn,
             retire_at,
             was_idle,
         }
