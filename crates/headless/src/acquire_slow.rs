@@ -107,7 +107,10 @@ impl<C: Connect> Balancer<C> {
                 Ok(Ok((conn, slot))) => return Ok(choice.lease(conn, slot)),
                 Ok(Err(Refusal::Removed)) => {}
                 Ok(Err(Refusal::Full)) => attempts.full += 1,
-                Ok(Err(Refusal::Connect(error))) => attempts.last_connect_error = Some(error),
+                Ok(Err(Refusal::Connect(error))) => {
+                    attempts.permanent += usize::from(error.fault.is_permanent());
+                    attempts.last_connect_error = Some(error);
+                }
                 Err(_elapsed) => {
                     let backend = choice.in_flight.on();
                     attempts.timed_out = Some(TimedOut {

@@ -56,6 +56,10 @@ impl Connect for Connector {
         }
     }
 
+    fn is_misconfiguration(&self, error: &ConnectorError) -> bool {
+        error.is_misconfiguration()
+    }
+
     fn is_reusable(&self, conn: &Connection) -> bool {
         !conn.is_closed()
     }

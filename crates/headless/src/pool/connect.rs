@@ -82,7 +82,7 @@ impl<C: Connect> Pool<C> {
             .connector
             .connect(&self.endpoint)
             .await
-            .map_err(|error| ConnectFault::Failed(Arc::new(error)))?;
+            .map_err(|error| ConnectFault::of(&context.connector, error))?;
         if let Some(check) = &context.verify_peer {
             // After connecting: the peer that has the address now is the one that will answer.
             check
@@ -138,7 +138,8 @@ impl<C: Connect> Pool<C> {
     }
 }
 
-/// A dial under way. If it is dropped unfinished (a panic, a runtime that stops), it has failed.
+/// A dial under way. If it is dropped unfinished (a panic, a runtime that shuts down), it has
+/// failed.
 struct Dial<C: Connect> {
     pool: Arc<Pool<C>>,
     pending: bool,
@@ -147,7 +148,10 @@ struct Dial<C: Connect> {
 impl<C: Connect> Drop for Dial<C> {
     fn drop(&mut self) {
         if self.pending {
-            self.pool.dial_failed(ConnectFault::Abandoned);
+            self.pool.dial_failed(match std::thread::panicking() {
+                true => ConnectFault::Panicked,
+                false => ConnectFault::RuntimeShutDown,
+            });
         }
     }
 }
