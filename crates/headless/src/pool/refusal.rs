@@ -51,6 +51,8 @@ pub enum ConnectFault {
     Panicked,
     /// The runtime on which the balancer was made has shut down.
     RuntimeShutDown,
+    /// The runtime on which the balancer was made did not even begin the attempt, for this long.
+    RuntimeStalled(Duration),
 }
 
 impl ConnectFault {
@@ -64,7 +66,10 @@ impl ConnectFault {
 
     /// Whether no other attempt can succeed soon.
     pub(crate) fn is_permanent(&self) -> bool {
-        matches!(self, Self::Misconfigured(_) | Self::RuntimeShutDown)
+        matches!(
+            self,
+            Self::Misconfigured(_) | Self::RuntimeShutDown | Self::RuntimeStalled(_)
+        )
     }
 }
 
@@ -82,6 +87,11 @@ impl fmt::Display for ConnectError {
                 "the tokio runtime on which the balancer was made has shut down; make it on a runtime that lives as \
                  long as its requests",
             ),
+            ConnectFault::RuntimeStalled(waited) => write!(
+                f,
+                "the tokio runtime on which the balancer was made has not begun the attempt for {waited:?}; is the \
+                 runtime driven (a current-thread runtime runs only inside `block_on`), or do its tasks block?"
+            ),
         }
     }
 }
@@ -96,7 +106,8 @@ impl Error for ConnectError {
             | ConnectFault::Dead
             | ConnectFault::Removed
             | ConnectFault::Panicked
-            | ConnectFault::RuntimeShutDown => None,
+            | ConnectFault::RuntimeShutDown
+            | ConnectFault::RuntimeStalled(_) => None,
         }
     }
 }
