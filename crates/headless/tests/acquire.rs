@@ -388,6 +388,21 @@ async fn a_retry_goes_to_another_pod_and_back_only_if_there_is_no_other() {
         .finish(Outcome::Success);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_retry_goes_back_at_once_if_no_other_pod_can_be_reached() {
+    let (dns, pods) = (FakeDns::new(found([pod(0, 1), pod(1, 2)])), FakePods::default());
+    let balancer = balancer(&dns, &pods).await;
+    pods.set(&pod(1, 2), Dial::Refuses);
+    let start = Instant::now();
+    let lease = balancer
+        .acquire_excluding(Route::any(), &[pod(0, 1).key().clone()])
+        .await
+        .unwrap();
+    assert_eq!(lease.endpoint().pod().unwrap().as_str(), "web-0");
+    assert_eq!(start.elapsed(), Duration::ZERO, "it need not wait for the other");
+    lease.finish(Outcome::Success);
+}
+
 fn role_aware(fallback: Fallback) -> RoleAware<RoundRobin> {
     RoleAware::new(RoundRobin::default()).fallback(fallback)
 }

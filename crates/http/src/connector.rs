@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::abort::{self, abortable};
 use crate::connection::{Connection, Half};
@@ -123,14 +123,16 @@ impl Connector {
 
 /// Runs a connection until it is closed, by the pod or because its last [`Connection`] was dropped.
 fn drive(driver: impl Future<Output = hyper::Result<()>> + Send + 'static, endpoint: &Endpoint) {
-    let endpoint = endpoint.clone();
+    // A root of its own: it outlives the attempt to connect, and the request before it.
+    let span = tracing::debug_span!(parent: None, "connection", %endpoint);
+    span.follows_from(Span::current());
     let task = async move {
         match driver.await {
-            Ok(()) => tracing::debug!(%endpoint, "connection closed"),
-            Err(error) => tracing::debug!(%endpoint, %error, "connection failed"),
+            Ok(()) => tracing::debug!("connection closed"),
+            Err(error) => tracing::debug!(%error, "connection failed"),
         }
     };
-    tokio::spawn(task.in_current_span());
+    tokio::spawn(task.instrument(span));
 }
 
 const NO_SETTINGS: &str =

@@ -85,7 +85,7 @@ pub enum AcquireError {
     #[error(
         "no connection to {endpoint} within {waited:?}: {stage} ({busy} in use, {connecting} being opened, \
          {waiting} others waiting, limit {limit}); {}{}",
-        what_is_too_small(*stage),
+        what_is_too_small(*stage, *busy),
         last_connect_error.as_ref().map_or_else(String::new, |last| format!("; last failed dial: {last}"))
     )]
     Timeout {
@@ -122,9 +122,12 @@ pub enum AcquireError {
     },
 }
 
-const fn what_is_too_small(stage: Stage) -> &'static str {
+const fn what_is_too_small(stage: Stage, busy: usize) -> &'static str {
     match stage {
         Stage::AwaitingPermit => "the other pods are slow, or `max_connections_total` is too small",
+        Stage::Connecting if busy == 0 => {
+            "opening it takes too long: the pod hangs, or a network policy drops its packets"
+        }
         _ => "the pod is slow, or `max_connections_per_endpoint` is too small",
     }
 }

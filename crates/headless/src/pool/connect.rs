@@ -5,7 +5,7 @@ use std::sync::Arc;
 use headless_core::{Connect, Timestamp};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::{Instrument, debug};
+use tracing::{Instrument, Span, debug};
 
 use super::slots::Effects;
 use super::{ConnectError, ConnectFault, Pool, Refusal};
@@ -47,7 +47,9 @@ impl<C: Connect> Pool<C> {
     /// Starts a dial that is already counted.
     pub(super) fn spawn_dial(self: &Arc<Self>) -> JoinHandle<()> {
         let mut dial = Dial::new(self);
-        let span = tracing::debug_span!("connect", endpoint = %self.endpoint);
+        // A root of its own: it may outlive the request, whose span would otherwise stay open.
+        let span = tracing::debug_span!(parent: None, "connect", endpoint = %self.endpoint);
+        span.follows_from(Span::current());
         let task = async move {
             dial.polled();
             let clock = &dial.pool.context.clock;
