@@ -241,6 +241,19 @@ impl<C: Connect> Pool<C> {
         self.slots().is_closed()
     }
 
+    /// Whether a connection is open that takes a request.
+    pub(crate) fn has_open(&self) -> bool {
+        self.slots().has_open(&self.inspector())
+    }
+
+    /// Sends the waiters to other endpoints: this one cannot be connected to after all.
+    pub(crate) fn turn_away(&self, error: &ConnectError) {
+        let waiters = self.slots().turn_away();
+        for waiter in waiters {
+            let _left_already = waiter.send(Err(Refusal::Connect(error.clone())));
+        }
+    }
+
     pub(crate) fn in_use(&self) -> usize {
         self.slots().in_use()
     }

@@ -113,7 +113,7 @@ impl<C: Connect> Pool<C> {
         self.notify(|observer| observer.connected());
     }
 
-    pub(super) fn connect_error(&self, fault: ConnectFault) -> ConnectError {
+    pub(crate) fn connect_error(&self, fault: ConnectFault) -> ConnectError {
         ConnectError {
             endpoint: Arc::clone(&self.endpoint),
             fault,
