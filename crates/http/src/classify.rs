@@ -75,6 +75,8 @@ pub(crate) enum Classification {
     Stream,
     /// The connection.
     Connection,
+    /// Nothing that is known: there was no answer within the time of one attempt.
+    TimedOut,
 }
 
 /// Reads hyper's error.
