@@ -38,17 +38,17 @@ pub(crate) struct Driver<S> {
     /// `None` after the end was published, or after the last handle was dropped: it would keep the
     /// connection open.
     sender: Option<SendRequest<Bytes>>,
-    shared: Shared,
+    shared: HandlesView,
     checks: mpsc::UnboundedReceiver<()>,
 }
 
 /// The driver's view of the handles.
-struct Shared {
+struct HandlesView {
     state: Weak<ConnectionState>,
     reads: Arc<AtomicU64>,
 }
 
-impl Shared {
+impl HandlesView {
     fn close(&self) {
         if let Some(state) = self.state.upgrade() {
             state.close();
@@ -57,7 +57,7 @@ impl Shared {
 }
 
 /// Whatever ends the driver, also a panic, the handles learn it.
-impl Drop for Shared {
+impl Drop for HandlesView {
     fn drop(&mut self) {
         self.close();
     }
@@ -116,7 +116,7 @@ where
         seen_reads: 0,
         seen_streams: streams,
         sender: Some(sender),
-        shared: Shared {
+        shared: HandlesView {
             state: Arc::downgrade(&handle.0),
             reads,
         },
