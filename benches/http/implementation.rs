@@ -7,6 +7,8 @@ use crate::servers::{Pods, Protocol};
 pub struct Case {
     pub protocol: Protocol,
     pub callers: usize,
+    /// The threads of the client's runtime.
+    pub workers: usize,
 }
 
 impl Case {
@@ -17,7 +19,11 @@ impl Case {
             Protocol::Http2 => "HTTP/2",
         };
         let s = if self.callers == 1 { "" } else { "s" };
-        format!("{protocol}, {} caller{s}", self.callers)
+        let callers = format!("{protocol}, {} caller{s}", self.callers);
+        match self.workers {
+            1 => callers,
+            workers => format!("{callers}, {workers} workers"),
+        }
     }
 }
 

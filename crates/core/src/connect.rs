@@ -32,6 +32,18 @@ pub trait Connect: Send + Sync + 'static {
     /// has opened must be closed with it.
     fn connect(&self, endpoint: &Endpoint) -> impl Future<Output = Result<Self::Conn, Self::Error>> + Send;
 
+    /// Returns whether `error` is certain to come again until a setting of the client or of the
+    /// endpoint is changed: a certificate without the expected name, another protocol. Default:
+    /// `false`.
+    ///
+    /// When every endpoint that fits a request fails so, the request is not kept waiting for one of
+    /// them to come up. Such an endpoint is also probed less often. An error that may pass by
+    /// itself, such as a refused connection, is none: the pod may be starting.
+    fn is_misconfiguration(&self, error: &Self::Error) -> bool {
+        let _ = error;
+        false
+    }
+
     /// Returns whether a connection may serve another request. Default: `true`.
     ///
     /// The pool calls this under its lock, when a connection is checked out and when it is

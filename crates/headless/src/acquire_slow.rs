@@ -21,23 +21,26 @@ use crate::view::View;
 #[derive(Clone, Copy)]
 pub(crate) enum EndpointFilter<'a> {
     Any,
-    /// Others than these; these if no other fits.
+    /// Others than these; these if no other fits, or none of those that fit has a connection.
     Excluding(&'a [EndpointKey]),
     /// These only.
     Only(&'a [EndpointKey]),
 }
 
 impl<C: Connect> Balancer<C> {
-    /// Waits for a connection. `first` is an endpoint that was chosen already.
+    /// Waits for a connection, no longer than the acquire timeout and `limit`. `first` is an endpoint
+    /// that was chosen already.
     #[cold]
     pub(crate) async fn acquire_slow(
         &self,
         route: Route,
         mut first: Option<Choice<C>>,
         filter: EndpointFilter<'_>,
+        limit: Option<Duration>,
     ) -> Result<Lease<C>, AcquireError> {
         let start = Instant::now();
-        let deadline = start + self.state.acquire_timeout;
+        let timeout = self.state.acquire_timeout;
+        let deadline = start + limit.map_or(timeout, |limit| limit.min(timeout));
         let context = &self.state.context;
         if let Some(role) = route.role().filter(|_| !self.state.role_aware) {
             let service = Arc::clone(&context.pools.service);
@@ -71,7 +74,11 @@ impl<C: Connect> Balancer<C> {
         deadline: Instant,
     ) -> Result<Lease<C>, Attempts> {
         let view = self.state.reconciler.view_full();
+        // What the filter leaves out, and what this round has tried.
         let mut excluded = filter.excluded_from(&view);
+        let mut tried = Vec::new();
+        // The excluded ones are better than none, once.
+        let mut may_fall_back = matches!(filter, EndpointFilter::Excluding(_)) && !excluded.is_empty();
         let mut attempts = Attempts {
             requested: match filter {
                 EndpointFilter::Only(endpoints) => Some(endpoints.len()),
@@ -87,10 +94,8 @@ impl<C: Connect> Balancer<C> {
                 Some((Some(choice.index), choice))
             });
             let Some((index, choice)) = choice else {
-                // No other fits: the excluded ones are better than none, once.
-                let may_fall_back = matches!(filter, EndpointFilter::Excluding(_));
-                if may_fall_back && attempts.tried == 0 && !excluded.is_empty() {
-                    excluded.clear();
+                if std::mem::take(&mut may_fall_back) {
+                    excluded.clone_from(&tried);
                     continue;
                 }
                 return Err(attempts);
@@ -102,7 +107,10 @@ impl<C: Connect> Balancer<C> {
                 Ok(Ok((conn, slot))) => return Ok(choice.lease(conn, slot)),
                 Ok(Err(Refusal::Removed)) => {}
                 Ok(Err(Refusal::Full)) => attempts.full += 1,
-                Ok(Err(Refusal::Connect(error))) => attempts.last_connect_error = Some(error),
+                Ok(Err(Refusal::Connect(error))) => {
+                    attempts.permanent += usize::from(error.fault.is_permanent());
+                    attempts.last_connect_error = Some(error);
+                }
                 Err(_elapsed) => {
                     let backend = choice.in_flight.on();
                     attempts.timed_out = Some(TimedOut {
@@ -115,6 +123,7 @@ impl<C: Connect> Balancer<C> {
                 }
             }
             excluded.extend(index);
+            tried.extend(index);
         }
     }
 

@@ -12,16 +12,22 @@ use crate::pool::{CloseReason, End, Slot};
 /// A connection to one endpoint, checked out for one request.
 ///
 /// The request counts as load on its endpoint from the pick until the lease ends. It ends in one of
-/// four ways:
+/// five ways:
 ///
 /// * [`finish`](Self::finish): the exchange is complete. The connection returns to the pool if the
 ///   connector agrees.
 /// * [`broken`](Self::broken): the connection died. It is closed, with every idle one of this
 ///   endpoint, and the discovery is asked to resolve again.
 /// * [`close`](Self::close): the connection is of no more use. It is closed, and no other.
-/// * dropped: cancelled in the middle. An exclusive connection is closed, since it may still carry
-///   parts of the exchange; of a multiplexed one only the stream ends. The endpoint does not look
-///   fast for it.
+/// * [`cancel`](Self::cancel): the exchange was given up in the middle. An exclusive connection is
+///   closed, since it may still carry parts of the exchange; of a multiplexed one only the stream
+///   ends.
+/// * dropped: cancelled, with an outcome that blames no one. The endpoint does not look fast for
+///   it.
+///
+/// If nothing was received on the connection since the request was sent, call
+/// [`invalidate_older_idle`](Self::invalidate_older_idle) before the lease of a request that is
+/// given up ends.
 ///
 /// Dereferences to the connection.
 #[must_use = "dropping a lease closes its connection; call `finish`"]
@@ -89,6 +95,29 @@ impl<C: Connect> Lease<C> {
         self.end(outcome, CloseReason::Broken);
     }
 
+    /// Ends the lease of an exchange that is given up in the middle, as dropping it does, with this
+    /// outcome. A caller that has waited for as long as it may says
+    /// [`Failure`](Outcome::Failure).
+    pub fn cancel(mut self, outcome: Outcome) {
+        self.end(outcome, CloseReason::Cancelled);
+    }
+
+    /// Closes the idle connections of this endpoint that were last used before this connection was
+    /// checked out, and asks the discovery to resolve again soon.
+    ///
+    /// It is for a caller that gives up a request on which the endpoint was *silent*: nothing was
+    /// received on the connection since the request was sent. Where an endpoint or a path vanishes
+    /// without closing its connections, all of them are silent, and each would cost a request its
+    /// whole timeout. Those that were used since the check-out have answered since, and are kept;
+    /// so are those that are opened later.
+    ///
+    /// It has no effect on multiplexed connections, which carry other requests at the same time.
+    pub fn invalidate_older_idle(&self) {
+        let backend = self.in_flight.on();
+        backend.pool.invalidate_idle_before(self.slot);
+        backend.request_reresolution();
+    }
+
     fn end(&mut self, outcome: Outcome, reason: CloseReason) {
         let Some(conn) = self.conn.take() else { return };
         let backend = self.in_flight.on();
@@ -97,7 +126,7 @@ impl<C: Connect> Lease<C> {
     }
 
     #[cold]
-    fn cancel(&mut self) {
+    fn give_up(&mut self) {
         self.end(Outcome::Cancelled, CloseReason::Cancelled);
     }
 }
@@ -107,7 +136,7 @@ impl<C: Connect> Drop for Lease<C> {
     #[inline]
     fn drop(&mut self) {
         if self.conn.is_some() {
-            self.cancel();
+            self.give_up();
         }
     }
 }

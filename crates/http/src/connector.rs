@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::abort::{self, abortable};
 use crate::connection::{Connection, Half};
@@ -52,6 +52,10 @@ impl Connect for Connector {
             Some(tls) => self.begin(tls.connect(endpoint, stream).await?, abort, endpoint).await,
             None => self.begin(stream, abort, endpoint).await,
         }
+    }
+
+    fn is_misconfiguration(&self, error: &ConnectorError) -> bool {
+        error.is_misconfiguration()
     }
 
     fn is_reusable(&self, conn: &Connection) -> bool {
@@ -122,14 +126,16 @@ impl Connector {
 
 /// Runs a connection until it is closed, by the pod or because its last [`Connection`] was dropped.
 fn drive(driver: impl Future<Output = Result<(), BoxError>> + Send + 'static, endpoint: &Endpoint) {
-    let endpoint = endpoint.clone();
+    // A root of its own: it outlives the attempt to connect, and the request before it.
+    let span = tracing::debug_span!(parent: None, "connection", %endpoint);
+    span.follows_from(Span::current());
     let task = async move {
         match driver.await {
-            Ok(()) => tracing::debug!(%endpoint, "connection closed"),
-            Err(error) => tracing::debug!(%endpoint, %error, "connection failed"),
+            Ok(()) => tracing::debug!("connection closed"),
+            Err(error) => tracing::debug!(%error, "connection failed"),
         }
     };
-    tokio::spawn(task.in_current_span());
+    tokio::spawn(task.instrument(span));
 }
 
 #[cfg(test)]

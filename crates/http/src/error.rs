@@ -202,6 +202,9 @@ pub enum ConnectorError {
         server_name: Box<str>,
         /// What was found, and what to do.
         problem: Box<str>,
+        /// It comes again until a setting of the client or of the pod is changed. `false` if it may
+        /// pass by itself.
+        is_misconfiguration: bool,
         /// What the TLS library said, if it refused the connection.
         source: Option<BoxError>,
     },
@@ -217,6 +220,17 @@ pub enum ConnectorError {
 impl ConnectorError {
     pub(crate) fn handshake(error: impl Into<BoxError>) -> Self {
         Self::Handshake(error.into())
+    }
+
+    /// Whether it comes again until a setting is changed.
+    pub(crate) const fn is_misconfiguration(&self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Handshake(_) => false,
+            Self::Tls {
+                is_misconfiguration, ..
+            } => *is_misconfiguration,
+            Self::NoEndpointName => true,
+        }
     }
 }
 

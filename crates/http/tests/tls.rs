@@ -56,10 +56,21 @@ async fn unreachable(web: &Web, client: Client) -> String {
     error.to_string()
 }
 
+/// Returns why no pod of `web` can be connected to. It is certain at once, and each pod is asked
+/// once.
+async fn misconfigured(web: &Web, client: &Client) -> String {
+    let error = client.get("/").await.unwrap_err();
+    assert!(matches!(error, Error::Acquire(_)), "{error}");
+    assert_eq!(web.accepted(), web.set.pods().len() as u64, "{error}");
+    error.to_string()
+}
+
 async fn refusal(server: &Server, tls: Tls, protocol: Protocol) -> String {
-    let web = Web::start_with(1, server.app()).await;
-    let client = builder(&web, tls).await.protocol(protocol).build().unwrap();
-    unreachable(&web, client).await
+    let web = Web::start_with(2, server.app()).await;
+    // No request waits until then.
+    let patient = Duration::from_secs(3600);
+    let builder = builder(&web, tls).await.request_timeout(None).acquire_timeout(patient);
+    misconfigured(&web, &builder.protocol(protocol).build().unwrap()).await
 }
 
 /// Returns the error with all its causes.
@@ -289,7 +300,7 @@ async fn tls_on_one_side_only_is_named() {
     let ca = Ca::new("shop");
     let tls = trust(&ca);
     let plain = Web::start(1).await;
-    let text = unreachable(&plain, client(&plain, tls).await).await;
+    let text = misconfigured(&plain, &client(&plain, tls).await).await;
     assert!(text.contains("does this port speak plain HTTP?"), "{text}");
     let web = Web::start_with(1, Server::new(ca.issue(&[SERVICE])).app()).await;
     let http1 = web.builder().await.max_retries(0).build().unwrap();

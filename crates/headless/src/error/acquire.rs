@@ -67,6 +67,9 @@ pub enum AcquireError {
         role: Role,
     },
     /// Every endpoint that fits was tried, and none could be connected to.
+    ///
+    /// It comes at once if no other attempt can succeed soon (a wrong certificate, another
+    /// protocol, a runtime that has shut down), and otherwise at the deadline.
     #[error("no pod of {service} can be reached ({tried} tried, waited {waited:?}); last: {last}")]
     Unreachable {
         /// What is watched.
@@ -82,7 +85,7 @@ pub enum AcquireError {
     #[error(
         "no connection to {endpoint} within {waited:?}: {stage} ({busy} in use, {connecting} being opened, \
          {waiting} others waiting, limit {limit}); {}{}",
-        what_is_too_small(*stage),
+        what_is_too_small(*stage, *busy),
         last_connect_error.as_ref().map_or_else(String::new, |last| format!("; last failed dial: {last}"))
     )]
     Timeout {
@@ -119,9 +122,12 @@ pub enum AcquireError {
     },
 }
 
-const fn what_is_too_small(stage: Stage) -> &'static str {
+const fn what_is_too_small(stage: Stage, busy: usize) -> &'static str {
     match stage {
         Stage::AwaitingPermit => "the other pods are slow, or `max_connections_total` is too small",
+        Stage::Connecting if busy == 0 => {
+            "opening it takes too long: the pod hangs, or a network policy drops its packets"
+        }
         _ => "the pod is slow, or `max_connections_per_endpoint` is too small",
     }
 }
@@ -133,6 +139,8 @@ pub(crate) struct Attempts {
     pub(crate) requested: Option<usize>,
     pub(crate) tried: usize,
     pub(crate) full: usize,
+    /// How many cannot be connected to, and will not soon.
+    pub(crate) permanent: usize,
     pub(crate) last_connect_error: Option<ConnectError>,
     pub(crate) timed_out: Option<TimedOut>,
 }
@@ -169,9 +177,9 @@ impl Attempts {
     }
 
     /// Whether another round is pointless: the time is up, or every endpoint that fits has a full
-    /// queue.
+    /// queue or fails permanently.
     pub(crate) fn is_final(&self) -> bool {
-        self.timed_out.is_some() || (self.tried > 0 && self.full == self.tried)
+        self.timed_out.is_some() || (self.tried > 0 && self.full + self.permanent == self.tried)
     }
 
     /// The error that explains why no attempt succeeded.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use headless_core::{Connect, Timestamp};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::{Instrument, debug};
+use tracing::{Instrument, Span, debug};
 
 use super::slots::Effects;
 use super::{ConnectError, ConnectFault, Pool, Refusal};
@@ -50,7 +50,9 @@ impl<C: Connect> Pool<C> {
             pool: Arc::clone(self),
             pending: true,
         };
-        let span = tracing::debug_span!("connect", endpoint = %self.endpoint);
+        // A root of its own: it may outlive the request, whose span would otherwise stay open.
+        let span = tracing::debug_span!(parent: None, "connect", endpoint = %self.endpoint);
+        span.follows_from(Span::current());
         let task = async move {
             let clock = &dial.pool.context.clock;
             let start = clock.now();
@@ -80,7 +82,7 @@ impl<C: Connect> Pool<C> {
             .connector
             .connect(&self.endpoint)
             .await
-            .map_err(|error| ConnectFault::Failed(Arc::new(error)))?;
+            .map_err(|error| ConnectFault::of(&context.connector, error))?;
         if let Some(check) = &context.verify_peer {
             // After connecting: the peer that has the address now is the one that will answer.
             check
@@ -136,7 +138,8 @@ impl<C: Connect> Pool<C> {
     }
 }
 
-/// A dial under way. If it is dropped unfinished (a panic, a runtime that stops), it has failed.
+/// A dial under way. If it is dropped unfinished (a panic, a runtime that shuts down), it has
+/// failed.
 struct Dial<C: Connect> {
     pool: Arc<Pool<C>>,
     pending: bool,
@@ -145,7 +148,10 @@ struct Dial<C: Connect> {
 impl<C: Connect> Drop for Dial<C> {
     fn drop(&mut self) {
         if self.pending {
-            self.pool.dial_failed(ConnectFault::Abandoned);
+            self.pool.dial_failed(match std::thread::panicking() {
+                true => ConnectFault::Panicked,
+                false => ConnectFault::RuntimeShutDown,
+            });
         }
     }
 }

@@ -5,10 +5,35 @@ use std::time::Duration;
 
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error as RustlsError};
 
+/// Whether a failed handshake fails again until a setting is changed. The end of the connection, a
+/// reset or an internal error of the pod may pass by itself.
+pub(super) fn is_misconfiguration(error: &io::Error) -> bool {
+    match library_error(error) {
+        Some(RustlsError::AlertReceived(alert)) => !matches!(
+            alert,
+            AlertDescription::CloseNotify | AlertDescription::InternalError | AlertDescription::UserCanceled
+        ),
+        Some(error) => matches!(
+            error,
+            RustlsError::InvalidCertificate(_)
+                | RustlsError::InvalidMessage(_)
+                | RustlsError::NoCertificatesPresented
+                | RustlsError::PeerIncompatible(_)
+                | RustlsError::UnsupportedNameType
+        ),
+        None => false,
+    }
+}
+
+/// What rustls said, if it refused the connection.
+fn library_error(error: &io::Error) -> Option<&RustlsError> {
+    error.get_ref()?.downcast_ref()
+}
+
 /// Explains a failed handshake in terms of Services and certificates. rustls' own error stays the
 /// source.
 pub(super) fn explain(error: &io::Error, alpn: &str) -> String {
-    let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>()) else {
+    let Some(fault) = library_error(error) else {
         return match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 "the pod closed the connection during the handshake; does this port speak plain HTTP?".to_owned()

@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::client_config;
-use super::explain::{explain, no_common_protocol};
+use super::explain::{explain, is_misconfiguration, no_common_protocol};
 use super::sessions::Sessions;
 use crate::abort::AbortableStream;
 use crate::error::{ConnectorError, Error};
@@ -68,6 +68,7 @@ impl Handshake {
         let failed = |problem: String, source: Option<io::Error>| ConnectorError::Tls {
             server_name: name.to_str().into(),
             problem: problem.into(),
+            is_misconfiguration: source.as_ref().is_none_or(is_misconfiguration),
             source: source.map(Into::into),
         };
         let connector = TlsConnector::from(sessions.of(endpoint.key()));

@@ -189,6 +189,11 @@ impl Pool {
         self.audit();
     }
 
+    fn invalidate_idle_before(&mut self, slot: Slot) {
+        self.slots.invalidate_idle_before(slot, &mut self.out);
+        self.audit();
+    }
+
     fn close(&mut self) -> Vec<char> {
         let told = self.slots.close(&mut self.out);
         self.audit();
