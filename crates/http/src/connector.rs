@@ -1,13 +1,12 @@
 //! [`Connector`]: opens an HTTP connection to one endpoint. The half that sends requests is a
-//! [`Connection`]; the other half, hyper's driver, runs in a task that ends with it.
+//! [`Connection`]; the other half, the driver, runs in a task that ends with it.
 //!
 //! Must not live here: the choice of the endpoint (`headless`), and what a failed request means
 //! (`classify`).
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
-use headless::{AbortHandle, Connect, Endpoint, Multiplexing};
+use headless::{AbortHandle, CapacityChanged, Connect, Endpoint, Multiplexing};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -16,7 +15,7 @@ use tracing::{Instrument, Span};
 
 use crate::abort::{self, abortable};
 use crate::connection::{Connection, Half};
-use crate::error::ConnectorError;
+use crate::error::{BoxError, ConnectorError};
 use crate::protocol::Protocol;
 use crate::tls::Handshake;
 use crate::{http1, http2};
@@ -27,8 +26,7 @@ use crate::{http1, http2};
 #[derive(Clone, Debug)]
 pub struct Connector {
     pub(crate) protocol: Protocol,
-    pub(crate) max_streams: NonZeroUsize,
-    pub(crate) keep_alive_interval: Option<Duration>,
+    pub(crate) http2: http2::Settings,
     pub(crate) head_limits: HeadLimits,
     /// `None`: plain text.
     pub(crate) tls: Option<Handshake>,
@@ -71,7 +69,10 @@ impl Connect for Connector {
     fn multiplexing(&self) -> Multiplexing {
         match self.protocol {
             Protocol::Http1 => Multiplexing::Exclusive,
-            Protocol::Http2 => Multiplexing::Streams(self.max_streams),
+            Protocol::Http2 => {
+                let streams = NonZeroUsize::new(self.http2.max_streams);
+                Multiplexing::Streams(streams.unwrap_or(NonZeroUsize::MIN))
+            }
         }
     }
 
@@ -81,6 +82,10 @@ impl Connect for Connector {
 
     fn stream_limit(&self, conn: &Connection) -> usize {
         conn.stream_limit()
+    }
+
+    fn watch_capacity(&self, conn: &Connection, changed: CapacityChanged) {
+        conn.watch(changed);
     }
 
     fn abort_handle(&self, conn: &Connection) -> Option<Box<dyn AbortHandle>> {
@@ -107,16 +112,14 @@ impl Connector {
                 let (runs, ended) = oneshot::channel();
                 let until_ended = async move {
                     let _runs = runs;
-                    driver.await
+                    driver.await.map_err(BoxError::from)
                 };
                 drive(until_ended, endpoint);
                 Half::Http1(http1::Handle::new(sender, ended))
             }
             Protocol::Http2 => {
-                let opened = http2::open(stream, self.keep_alive_interval, self.head_limits).await;
-                let (handle, driver) = opened
-                    .map_err(ConnectorError::handshake)?
-                    .ok_or_else(|| ConnectorError::handshake(NO_SETTINGS))?;
+                let opened = http2::open(stream, self.http2, self.head_limits).await;
+                let (handle, driver) = opened.map_err(ConnectorError::handshake)?;
                 drive(driver.run(), endpoint);
                 Half::Http2(handle)
             }
@@ -126,7 +129,7 @@ impl Connector {
 }
 
 /// Runs a connection until it is closed, by the pod or because its last [`Connection`] was dropped.
-fn drive(driver: impl Future<Output = hyper::Result<()>> + Send + 'static, endpoint: &Endpoint) {
+fn drive(driver: impl Future<Output = Result<(), BoxError>> + Send + 'static, endpoint: &Endpoint) {
     // A root of its own: it outlives the attempt to connect, and the request before it.
     let span = tracing::debug_span!(parent: None, "connection", %endpoint);
     span.follows_from(Span::current());
@@ -139,9 +142,6 @@ fn drive(driver: impl Future<Output = hyper::Result<()>> + Send + 'static, endpo
     tokio::spawn(task.instrument(span));
 }
 
-const NO_SETTINGS: &str =
-    "the pod closed the connection before it said what it allows (SETTINGS); does it speak HTTP/2 on this port?";
-
 #[cfg(test)]
 mod tests {
     use http::Request;
@@ -153,8 +153,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let connector = Connector {
             protocol,
-            max_streams: NonZeroUsize::MIN,
-            keep_alive_interval: None,
+            http2: http2::Settings::default(),
             head_limits: HeadLimits {
                 fields: 256,
                 bytes: 10_000,

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use headless::{AcquireError, Balancer, Endpoint, Lease, Outcome, Route};
 use http::{Request, Response as HttpResponse};
-use hyper::body::Incoming;
 
 use crate::classify::Classification;
 use crate::connection::Unanswered;
 use crate::connector::Connector;
 use crate::error::{BoxError, Error, NoRetryReason};
+use crate::incoming::Incoming;
 use crate::origin::Origin;
 use crate::request_body::RequestBody;
 use crate::response::Response;
