@@ -67,8 +67,8 @@ impl<C: Connect> Balancer<C> {
     /// allocates.
     ///
     /// # Errors
-    /// As [`acquire`](Self::acquire); [`AcquireError::NoneOfRequested`] at once if no other endpoint
-    /// fits.
+    /// As [`acquire`](Self::acquire); [`AcquireError::NoneOfRequested`] at once if no other
+    /// endpoint fits.
     ///
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).

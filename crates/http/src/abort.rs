@@ -2,8 +2,8 @@
 //! [`AbortHandle`], which does so, and which knows whether anything was received. Above it is HTTP,
 //! or TLS.
 //!
-//! hyper's HTTP/2 spreads over several tasks, so ending one of them would not do. Ending the stream
-//! under all of them does.
+//! The driver of a connection, which owns the stream, is another task. Ending the stream under it
+//! lets every request on it fail with the reason.
 
 use std::fmt;
 use std::io;

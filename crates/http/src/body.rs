@@ -13,12 +13,13 @@ use bytes::Bytes;
 use headless::{Endpoint, Lease, Outcome};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use crate::classify::{Classification, classify};
+use crate::connection::ExchangeError;
 use crate::connector::Connector;
 use crate::error::{BodyStalled, Error};
 use crate::idle::IdleTimer;
+use crate::incoming::Incoming;
 use crate::outcome::AwaitedTrailers;
 use crate::request_body::BodyFailure;
 
@@ -146,7 +147,7 @@ impl Received {
         }
     }
 
-    fn fail(&mut self, error: hyper::Error) -> Error {
+    fn fail(&mut self, error: ExchangeError) -> Error {
         let lease = self.lease.take();
         // The pod did nothing wrong, and dropping the lease says nothing about it.
         if let Some(source) = self.body_failure.as_ref().and_then(BodyFailure::take) {

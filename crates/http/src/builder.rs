@@ -4,7 +4,6 @@
 mod requests;
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use http::uri::Scheme;
 use crate::client::Client;
 use crate::connector::{Connector, HeadLimits};
 use crate::error::Error;
+use crate::http2;
 use crate::origin::Origin;
 use crate::outcome::Classify;
 use crate::protocol::Protocol;
@@ -53,8 +53,7 @@ impl Client {
             pool: PoolConfig::default(),
             acquire_timeout: None,
             protocol: Protocol::default(),
-            max_streams: MAX_STREAMS,
-            keep_alive_interval: None,
+            http2: http2::Settings::default(),
             authority: None,
             tls: None,
             route_by: Arc::new(by_method),
@@ -95,8 +94,7 @@ pub struct ClientBuilder {
     pool: PoolConfig,
     acquire_timeout: Option<Duration>,
     protocol: Protocol,
-    max_streams: usize,
-    keep_alive_interval: Option<Duration>,
+    http2: http2::Settings,
     authority: Option<String>,
     tls: Option<Tls>,
     route_by: RouteBy,
@@ -163,24 +161,55 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how many requests share one HTTP/2 connection. Default: 100, the least that RFC 9113
-    /// 6.5.2 recommends servers to allow.
+    /// Sets how many requests share one HTTP/2 connection, from 1 to 32,768. Default: 100, the
+    /// least that RFC 9113 6.5.2 recommends servers to allow.
     ///
     /// If a server allows fewer, its limit counts, as it is at the time. When all connections are
-    /// full, another is opened. It has no effect on HTTP/1.1.
+    /// full, another is opened. A server that allows none takes no request until it allows some;
+    /// they go to other pods, or wait. It has no effect on HTTP/1.1.
     pub fn http2_max_concurrent_streams(mut self, limit: usize) -> Self {
-        self.max_streams = limit;
+        self.http2.max_streams = limit;
         self
     }
 
-    /// Sets how often a busy HTTP/2 connection on which nothing is received is checked with a PING.
-    /// It is closed if the PING is not answered within 20 s. Default: never, as some gRPC servers
-    /// punish frequent pings.
+    /// Sets how many bytes of one HTTP/2 answer the client holds while they are not read: the
+    /// window of its stream (RFC 9113 5.2). Default: 1 MiB, with which a stream carries a gigabyte
+    /// per second over a round trip of 1 ms.
     ///
-    /// Without it, discovery and the request timeout notice a pod that vanished. It has no effect
-    /// on HTTP/1.1.
+    /// Answers that are held unread never delay others: the window of a connection has room for
+    /// those of all its streams. So a connection holds this times
+    /// [`http2_max_concurrent_streams`](Self::http2_max_concurrent_streams) bytes at most: 100 MiB
+    /// by default, if no answer is read. The product must be below 2 GiB, the largest window there
+    /// is, and one window at least 65,535. With more than 2,047 streams the default is less.
+    pub fn http2_stream_window(mut self, bytes: u32) -> Self {
+        self.http2.stream_window = Some(bytes);
+        self
+    }
+
+    /// Sets after how long a silence an HTTP/2 connection is checked with a PING, from 10 ms to
+    /// 24 h. Default: never, as some gRPC servers punish frequent pings.
+    ///
+    /// Without it, a connection is checked when a request on it was given up (it timed out, or its
+    /// future was dropped) and nothing had been received since it was sent. Until the pod answers,
+    /// the connection takes no other request: they go to a new one. It has no effect on HTTP/1.1.
     pub fn http2_keep_alive_interval(mut self, interval: Duration) -> Self {
-        self.keep_alive_interval = Some(interval);
+        self.http2.keep_alive.interval = Some(interval);
+        self
+    }
+
+    /// Sets how long a pod may take to answer a PING before its HTTP/2 connection is closed, and
+    /// the requests on it fail; from 10 ms to 24 h. Default: 20 s, as in gRPC. It has no effect on
+    /// HTTP/1.1.
+    pub fn http2_keep_alive_timeout(mut self, timeout: Duration) -> Self {
+        self.http2.keep_alive.timeout = timeout;
+        self
+    }
+
+    /// Sets whether [`http2_keep_alive_interval`](Self::http2_keep_alive_interval) counts also
+    /// while an HTTP/2 connection carries no request. Default: `false`. Then the silence is counted
+    /// from the request on. It has no effect on HTTP/1.1.
+    pub fn http2_keep_alive_while_idle(mut self, enabled: bool) -> Self {
+        self.http2.keep_alive.while_idle = enabled;
         self
     }
 
@@ -263,10 +292,9 @@ impl ClientBuilder {
             Some(authority) => Origin::new(service, authority, scheme, self.protocol)?,
             None => Origin::of_service(service, scheme, self.protocol)?,
         };
-        let Some(max_streams) = NonZeroUsize::new(self.max_streams) else {
-            let problem = "`http2_max_concurrent_streams` is 0; it must be at least 1";
+        if let Err(problem) = self.http2.check() {
             return Err(Error::invalid(service, problem));
-        };
+        }
         let fields = self.max_response_headers;
         if !(1..=MOST_HEADERS).contains(&fields) {
             let problem = format!("`max_response_headers` is {fields}; it must be from 1 to {MOST_HEADERS}");
@@ -286,8 +314,7 @@ impl ClientBuilder {
         };
         let connector = Connector {
             protocol: self.protocol,
-            max_streams,
-            keep_alive_interval: self.keep_alive_interval,
+            http2: self.http2,
             head_limits: HeadLimits {
                 fields: self.max_response_headers,
                 bytes: self.max_response_head_bytes,
@@ -330,8 +357,6 @@ impl fmt::Debug for ClientBuilder {
             .finish_non_exhaustive()
     }
 }
-
-const MAX_STREAMS: usize = 100;
 
 const MAX_RESPONSE_HEADERS: usize = 256;
 

@@ -7,11 +7,11 @@ use headless::{Endpoint, Lease};
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
 use crate::body::{BodyRules, ResponseBody};
 use crate::connector::Connector;
 use crate::error::Error;
+use crate::incoming::Incoming;
 use crate::request_body::BodyFailure;
 
 /// An answer whose head was received, and whose body is still to be read.

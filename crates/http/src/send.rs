@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use headless::{AcquireError, Balancer, Endpoint, Lease, Outcome, Route};
 use http::{Request, Response as HttpResponse};
-use hyper::body::Incoming;
 
 use crate::body::BodyRules;
 use crate::classify::Classification;
@@ -18,6 +17,7 @@ use crate::connection::Unanswered;
 use crate::connector::Connector;
 use crate::error::{BoxError, Error, NoRetryReason};
 use crate::idle::IdleTimer;
+use crate::incoming::Incoming;
 use crate::options::BodyIdleTimeout;
 use crate::origin::Origin;
 use crate::outcome::{Classify, ResponseHead};
@@ -66,8 +66,15 @@ impl Sender {
             let before = maybe_processed_by.replace(Arc::clone(lease.endpoint()));
             let body_failure = request.body().failure();
             timer.begin_attempt(retries.attempts() == 0);
+            let is_new = !lease.has_answered();
+            if is_new && lease.may_be_refused() {
+                retries.keep(request);
+            }
             let mut failed = match attempt(&mut lease, request, &mut timer).await {
                 Some(Ok(answer)) => {
+                    if is_new {
+                        lease.answered();
+                    }
                     let answer = self.response(answer, lease, body_idle_timeout, body_failure);
                     if !self.retry_policy.retries_on(answer.status()) {
                         return Ok(answer);

@@ -14,9 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use common::Web;
 use futures_util::future::join_all;
 use headless_http::{Client, Error, Protocol};
-use headless_testkit::{App, Pod};
-use raw::{RawConnection, RawServer};
-use tokio::io::AsyncWriteExt;
+use headless_testkit::{App, Pod, RawPod};
 use tokio::sync::Barrier;
 
 /// The head of an answer without a body that has `fields` header fields in all.
@@ -30,13 +28,13 @@ fn head(fields: usize) -> String {
 
 /// Starts a pod that answers `/bad` with `bad`, which `asked` counts, and `/all` when six requests
 /// have come to all pods with the same `all`.
-fn pod(bad: &str, asked: &Arc<AtomicUsize>, all: &Arc<Barrier>) -> RawServer {
+fn pod(bad: &str, asked: &Arc<AtomicUsize>, all: &Arc<Barrier>) -> RawPod {
     let (bad, asked, all) = (bad.to_owned(), Arc::clone(asked), Arc::clone(all));
-    RawServer::start(move |mut connection: RawConnection| {
+    RawPod::start(move |mut connection| {
         let (bad, asked, all) = (bad.clone(), Arc::clone(&asked), Arc::clone(&all));
         async move {
-            while let Some(path) = connection.request().await {
-                let answer = match path.as_str() {
+            while let Some(request) = connection.request().await {
+                let answer = match request.path() {
                     "/bad" => {
                         asked.fetch_add(1, Relaxed);
                         bad.clone()
@@ -46,10 +44,11 @@ fn pod(bad: &str, asked: &Arc<AtomicUsize>, all: &Arc<Barrier>) -> RawServer {
                         head(1)
                     }
                 };
-                let _ = connection.0.write_all(answer.as_bytes()).await;
+                connection.write(answer).await;
             }
         }
     })
+    .unwrap()
 }
 
 fn idle(client: &Client) -> usize {
@@ -98,7 +97,7 @@ async fn an_answer_that_cannot_be_read_is_not_asked_for_again() {
     ] {
         let (asked, all) = (Arc::default(), Arc::new(Barrier::new(6)));
         let pods = [(); 3].map(|()| pod(bad, &asked, &all));
-        let client = raw::builder(&pods.each_ref().map(|pod| pod.addr))
+        let client = raw::builder(&pods.each_ref().map(|pod| pod.addr()))
             .await
             .build()
             .unwrap();
@@ -134,7 +133,7 @@ async fn the_size_of_a_head_has_generous_limits_that_can_be_set() {
     ] {
         let (asked, all) = (Arc::default(), Arc::new(Barrier::new(1)));
         let pod = pod(&answer, &asked, &all);
-        let mut builder = raw::builder(&[pod.addr]).await;
+        let mut builder = raw::builder(&[pod.addr()]).await;
         if let Some(fields) = fields {
             builder = builder.max_response_headers(fields);
         }

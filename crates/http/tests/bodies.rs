@@ -12,10 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use headless::PoolStats;
 use headless_http::{BodyIdleTimeout, Client, ClientBuilder, Error, Protocol};
+use headless_testkit::{RawConnection, RawPod};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use raw::{RawConnection, RawServer};
-use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
@@ -25,62 +24,65 @@ const SHORT: Duration = Duration::from_millis(100);
 /// Starts a pod of HTTP/1. The answer to `/stalls` goes on when `go_on` says so, and `ended` is
 /// told when its connection ends before. `/endless` does not end; `/10` has as many bytes, in
 /// pieces of 4, and `/10/chunked` too, without a length.
-fn pod(go_on: &Arc<Notify>, ended: &Arc<Notify>) -> RawServer {
+fn pod(go_on: &Arc<Notify>, ended: &Arc<Notify>) -> RawPod {
     let (go_on, ended) = (Arc::clone(go_on), Arc::clone(ended));
-    RawServer::start(move |mut connection: RawConnection| {
+    RawPod::start(move |mut connection: RawConnection| {
         let (go_on, ended) = (Arc::clone(&go_on), Arc::clone(&ended));
         async move {
-            while let Some(path) = connection.request().await {
-                match path.as_str() {
+            while let Some(request) = connection.request().await {
+                match request.path() {
                     "/stalls" => {
-                        connection.say("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc").await;
+                        connection
+                            .write("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc")
+                            .await;
                         tokio::select! {
-                            () = go_on.notified() => connection.say("def").await,
-                            _ = connection.request() => return ended.notify_one(),
+                            () = go_on.notified() => connection.write("def").await,
+                            _ = connection.rest() => return ended.notify_one(),
                         };
                     }
                     "/endless" => {
                         connection
-                            .say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+                            .write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
                             .await;
-                        while connection.say("4\r\nabcd\r\n").await {}
+                        while connection.write("4\r\nabcd\r\n").await {}
                         return;
                     }
                     _ => {
-                        let mut parts = path[1..].split('/');
+                        let mut parts = request.path()[1..].split('/');
                         let bytes: usize = parts.next().unwrap().parse().unwrap();
                         let is_chunked = parts.next().is_some();
                         let framing = match is_chunked {
                             true => "transfer-encoding: chunked".to_owned(),
                             false => format!("content-length: {bytes}"),
                         };
-                        connection.say(&format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n")).await;
+                        connection.write(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n")).await;
                         let text = "x".repeat(bytes);
                         for piece in text.as_bytes().chunks(4) {
                             let piece = std::str::from_utf8(piece).unwrap();
                             match is_chunked {
-                                true => connection.say(&format!("{:x}\r\n{piece}\r\n", piece.len())).await,
-                                false => connection.say(piece).await,
+                                true => connection.write(format!("{:x}\r\n{piece}\r\n", piece.len())).await,
+                                false => connection.write(piece).await,
                             };
                         }
                         if is_chunked {
-                            connection.say("0\r\n\r\n").await;
+                            connection.write("0\r\n\r\n").await;
                         }
                     }
                 }
             }
         }
     })
+    .unwrap()
 }
 
 /// Starts a pod of HTTP/2 that answers `/stalls` and `/endless` likewise. `ended` is told when a
 /// stream is reset.
-fn pod_of_http2(go_on: &Arc<Notify>, ended: &Arc<Notify>) -> RawServer {
+fn pod_of_http2(go_on: &Arc<Notify>, ended: &Arc<Notify>) -> RawPod {
     let (go_on, ended) = (Arc::clone(go_on), Arc::clone(ended));
-    RawServer::start(move |connection: RawConnection| {
+    RawPod::start(move |connection: RawConnection| {
         let (go_on, ended) = (Arc::clone(&go_on), Arc::clone(&ended));
         async move {
-            let mut streams = h2::server::handshake(connection.0.into_inner()).await.unwrap();
+            let mut streams = h2::server::handshake(connection.into_stream()).await.unwrap();
             while let Some(Ok((request, mut respond))) = streams.accept().await {
                 let (go_on, ended) = (Arc::clone(&go_on), Arc::clone(&ended));
                 tokio::spawn(async move {
@@ -100,19 +102,14 @@ fn pod_of_http2(go_on: &Arc<Notify>, ended: &Arc<Notify>) -> RawServer {
             }
         }
     })
-}
-
-impl RawConnection {
-    async fn say(&mut self, text: &str) -> bool {
-        self.0.write_all(text.as_bytes()).await.is_ok()
-    }
+    .unwrap()
 }
 
 struct Scene {
     client: Client,
     go_on: Arc<Notify>,
     ended: Arc<Notify>,
-    _pod: RawServer,
+    _pod: RawPod,
 }
 
 impl Scene {
@@ -122,7 +119,7 @@ impl Scene {
             Protocol::Http2 => pod_of_http2(&go_on, &ended),
             _ => pod(&go_on, &ended),
         };
-        let builder = raw::builder(&[pod.addr]).await.protocol(protocol);
+        let builder = raw::builder(&[pod.addr()]).await.protocol(protocol);
         Self {
             client: set(builder).build().unwrap(),
             go_on,

@@ -17,27 +17,17 @@ use headless::{Endpoint, EndpointKey};
 use headless_http::{
     Client, ClientBuilder, Error, ExcludeEndpoints, Idempotent, OnEndpoint, RequestBody, ResponseBody, RetryBudget,
 };
+use headless_testkit::{RawConnection, RawPod};
 use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
-use raw::{RawConnection, RawServer};
-use tokio::io::AsyncWriteExt;
 use tower::ServiceExt;
 use tower::retry::{Policy, Retry};
 
 const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
-/// Starts a pod that answers each request with `status`, and with its own port as the body.
-fn pod(status: u16) -> RawServer {
-    RawServer::start(move |mut connection: RawConnection| async move {
-        let port = connection.0.get_ref().local_addr().unwrap().port().to_string();
-        let answer = format!(
-            "HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n\r\n{port}",
-            port.len()
-        );
-        while connection.request().await.is_some() {
-            let _ = connection.0.write_all(answer.as_bytes()).await;
-        }
-    })
+/// Starts a pod that answers each request with `status` and the body `whole`.
+fn pod(status: u16) -> RawPod {
+    RawPod::answering(format!("HTTP/1.1 {status} Status\r\ncontent-length: 5\r\n\r\nwhole")).unwrap()
 }
 
 async fn client(pods: &[SocketAddr], set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
@@ -45,23 +35,22 @@ async fn client(pods: &[SocketAddr], set: impl FnOnce(ClientBuilder) -> ClientBu
     set(builder).build().unwrap()
 }
 
-fn addrs(pods: &[RawServer]) -> Vec<SocketAddr> {
-    pods.iter().map(|pod| pod.addr).collect()
+fn addrs(pods: &[RawPod]) -> Vec<SocketAddr> {
+    pods.iter().map(RawPod::addr).collect()
 }
 
-fn accepted(pods: &[RawServer]) -> Vec<usize> {
-    pods.iter().map(RawServer::accepted).collect()
+fn accepted(pods: &[RawPod]) -> Vec<usize> {
+    pods.iter().map(|pod| pod.stats().connections).collect()
 }
 
-fn key(pod: &RawServer) -> EndpointKey {
-    Endpoint::new(pod.addr).key().clone()
+fn key(pod: &RawPod) -> EndpointKey {
+    Endpoint::new(pod.addr()).key().clone()
 }
 
 /// Asserts that the whole answer of one pod came.
 async fn assert_whole(reply: headless_http::Response, status: u16) {
     assert_eq!(reply.status(), status);
-    let port = reply.endpoint().addr().port().to_string();
-    assert_eq!(reply.text().await.unwrap(), port);
+    assert_eq!(reply.text().await.unwrap(), "whole");
 }
 
 fn on_unavailable(builder: ClientBuilder) -> ClientBuilder {
@@ -75,7 +64,7 @@ async fn an_answer_of_a_chosen_status_is_asked_for_elsewhere() {
     for _ in 0..30 {
         assert_whole(chosen.get("/").await.unwrap(), 200).await;
     }
-    assert!(pods[0].accepted() > 0);
+    assert!(pods[0].stats().connections > 0);
 
     let by_default = client(&addrs(&pods[..1]), |builder| builder).await;
     assert_whole(by_default.get("/").await.unwrap(), 503).await;
@@ -128,14 +117,14 @@ async fn an_answer_survives_if_there_is_no_connection_to_another_pod() {
         .local_addr()
         .unwrap();
     let only = pod(503);
-    let client = client(&[only.addr, closed], on_unavailable).await;
+    let client = client(&[only.addr(), closed], on_unavailable).await;
     for _ in 0..2 {
         assert_whole(client.get("/").await.unwrap(), 503).await;
     }
     let pool = &client.balancer().stats().endpoints;
     let pool = &pool
         .iter()
-        .find(|endpoint| endpoint.endpoint.addr() == only.addr)
+        .find(|endpoint| endpoint.endpoint.addr() == only.addr())
         .unwrap()
         .pool;
     assert_eq!((pool.opened, pool.idle), (1, 1), "the connection served both");
@@ -185,7 +174,7 @@ async fn towers_retry_leaves_the_pods_that_answered() {
         let request = Request::post("/").body(Empty::<Bytes>::new()).unwrap();
         let answer = retrying.clone().oneshot(request).await.unwrap();
         assert_eq!(answer.status(), 200);
-        assert_eq!(answer.body().endpoint().unwrap().addr(), pods[2].addr);
+        assert_eq!(answer.body().endpoint().unwrap().addr(), pods[2].addr());
     }
 }
 
@@ -206,7 +195,7 @@ async fn excluded_pods_are_better_than_none() {
             let request = Request::get("/").extension(ExcludeEndpoints(excluded.clone()));
             let reply = client.request(request.body(()).unwrap()).await.unwrap();
             assert!(
-                expected.iter().any(|pod| pod.addr == reply.endpoint().addr()),
+                expected.iter().any(|pod| pod.addr() == reply.endpoint().addr()),
                 "{excluded:?}"
             );
             reply.bytes().await.unwrap();
@@ -227,7 +216,7 @@ async fn a_request_for_one_pod_goes_nowhere_else() {
     for pod in &pods {
         for _ in 0..4 {
             let reply = some.request(on(key(pod))).await.unwrap();
-            assert_eq!(reply.endpoint().addr(), pod.addr);
+            assert_eq!(reply.endpoint().addr(), pod.addr());
             reply.bytes().await.unwrap();
         }
     }
@@ -244,14 +233,15 @@ async fn a_request_for_one_pod_goes_nowhere_else() {
         "{error}"
     );
 
-    let kills = RawServer::start(|mut connection: RawConnection| async move {
+    let kills = RawPod::start(|mut connection: RawConnection| async move {
         connection.request().await;
-    });
-    let some = client(&[kills.addr, pods[1].addr], |builder| builder).await;
+    })
+    .unwrap();
+    let some = client(&[kills.addr(), pods[1].addr()], |builder| builder).await;
     let error = some.request(on(key(&kills))).await.unwrap_err();
-    assert_eq!(error.endpoint().unwrap().addr(), kills.addr);
+    assert_eq!(error.endpoint().unwrap().addr(), kills.addr());
     assert_eq!(
-        (kills.accepted(), pods[1].accepted()),
+        (kills.stats().connections, pods[1].stats().connections),
         (2, 1),
         "sent again there: {error}"
     );
@@ -271,6 +261,6 @@ async fn a_mark_passes_a_tower_stack() {
             .oneshot(request.body(Empty::new()).unwrap())
             .await
             .unwrap();
-        assert_eq!(answer.body().endpoint().unwrap().addr(), pod.addr);
+        assert_eq!(answer.body().endpoint().unwrap().addr(), pod.addr());
     }
 }

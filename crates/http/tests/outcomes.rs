@@ -11,28 +11,28 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use headless::policy::PowerOfTwo;
 use headless_http::{Client, ClientBuilder, Outcome, Protocol};
+use headless_testkit::{RawConnection, RawPod};
 use http::{HeaderMap, Response};
-use raw::{RawConnection, RawServer};
-use tokio::io::AsyncWriteExt;
 
 /// Starts a pod that answers `/503` with that status.
-fn by_status() -> RawServer {
-    RawServer::start(|mut connection: RawConnection| async move {
-        while let Some(path) = connection.request().await {
+fn by_status() -> RawPod {
+    RawPod::start(|mut connection: RawConnection| async move {
+        while let Some(request) = connection.request().await {
             let answer = format!(
                 "HTTP/1.1 {} Status\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\nok",
-                &path[1..]
+                &request.path()[1..]
             );
-            let _ = connection.0.write_all(answer.as_bytes()).await;
+            connection.write(answer).await;
         }
     })
+    .unwrap()
 }
 
 /// Starts a pod of gRPC. It answers `/trailers/14` with a message and that code after it,
 /// `/head/14` with the code alone, and `/none/0` with a message alone.
-fn by_code() -> RawServer {
-    RawServer::start(|connection: RawConnection| async move {
-        let Ok(mut streams) = h2::server::handshake(connection.0.into_inner()).await else {
+fn by_code() -> RawPod {
+    RawPod::start(|connection: RawConnection| async move {
+        let Ok(mut streams) = h2::server::handshake(connection.into_stream()).await else {
             return;
         };
         while let Some(Ok((request, mut respond))) = streams.accept().await {
@@ -52,10 +52,11 @@ fn by_code() -> RawServer {
             }
         }
     })
+    .unwrap()
 }
 
-async fn client(pod: &RawServer, set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
-    let builder = raw::builder(&[pod.addr]).await.policy(PowerOfTwo::latency());
+async fn client(pod: &RawPod, set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
+    let builder = raw::builder(&[pod.addr()]).await.policy(PowerOfTwo::latency());
     set(builder).build().unwrap()
 }
 

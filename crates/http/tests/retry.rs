@@ -14,12 +14,10 @@ use futures_util::stream;
 use headless::Ordinal;
 use headless::policy::RoundRobin;
 use headless_http::{Client, Error, Idempotent, NoRetryReason, Protocol, RequestBody, RetryBudget};
-use headless_testkit::{App, Failure, Pod};
+use headless_testkit::{App, Failure, Pod, RawConnection};
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
@@ -270,17 +268,12 @@ async fn a_body_that_fails_is_not_the_pods_fault() {
 
 /// Starts a pod that answers after the head of a request, and leaves the rest unread.
 async fn hasty() -> Web {
-    let serve = |pod: Pod, mut socket: TcpStream| async move {
-        let mut seen = Vec::new();
-        while !seen.ends_with(b"\r\n\r\n") {
-            match socket.read_u8().await {
-                Ok(byte) => seen.push(byte),
-                Err(_) => return,
-            }
+    let serve = |pod: Pod, socket| async move {
+        let mut connection = RawConnection::new(socket);
+        if connection.head().await.is_some() {
+            connection.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            pod.draining().await;
         }
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-        socket.write_all(answer).await.unwrap();
-        pod.draining().await;
     };
     Web::start_with(1, App::custom(serve)).await
 }

@@ -1,15 +1,17 @@
 //! When a connection carries another request, and what becomes of a request that its connection
 //! leaves behind. The pods are raw servers on runtimes of their own.
+//!
+//! `HEADLESS_REQUESTS` sets the number of requests of each kind.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "common/raw.rs"]
 mod raw;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,11 +19,10 @@ use futures_util::future::join_all;
 use futures_util::stream;
 use headless::PoolStats;
 use headless_http::{Client, ClientBuilder, Error, Protocol, RequestBody, RetryBudget};
+use headless_testkit::{RawConnection, RawPod};
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use raw::{RawConnection, RawServer};
-use tokio::io::AsyncWriteExt;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Barrier, Notify};
 use tokio::task::spawn_blocking;
@@ -30,6 +31,14 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// The callers of one test, each of which sends one request after the other.
 const CALLERS: usize = 8;
+
+/// The number of requests of each caller in [`send_from_everywhere`]; `few` unless more are wanted.
+fn requests_each(few: usize) -> usize {
+    match std::env::var("HEADLESS_REQUESTS") {
+        Ok(requests) => requests.parse::<usize>().unwrap() / (2 * CALLERS),
+        Err(_) => few,
+    }
+}
 
 fn two_workers() -> Runtime {
     Builder::new_multi_thread()
@@ -80,8 +89,8 @@ fn send_from_everywhere(client: &Client, runtime: &Runtime, requests_each: usize
     errors.into_iter().flatten().collect()
 }
 
-fn client(runtime: &Runtime, pods: &[&RawServer], set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
-    let pods: Vec<_> = pods.iter().map(|pod| pod.addr).collect();
+fn client(runtime: &Runtime, pods: &[&RawPod], set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
+    let pods: Vec<_> = pods.iter().map(|pod| pod.addr()).collect();
     runtime.block_on(async { set(raw::builder(&pods).await).build().unwrap() })
 }
 
@@ -100,29 +109,32 @@ fn a_pod_that_closes_after_each_answer_loses_no_request() {
     ] {
         let late = Arc::<AtomicUsize>::default();
         let seen = Arc::clone(&late);
-        let pod = RawServer::start(move |mut connection: RawConnection| {
+        let pod = RawPod::start(move |mut connection| {
             let seen = Arc::clone(&seen);
             async move {
-                let Some(path) = connection.request().await else { return };
-                let _ = connection.0.write_all(answer.as_bytes()).await;
+                let Some(request) = connection.request().await else {
+                    return;
+                };
+                connection.write(answer).await;
                 // One half is closed at once, the other half when the client has closed.
-                if path.ends_with(['2', '3', '6', '7', '8']) {
+                if request.path().ends_with(['2', '3', '6', '7', '8']) {
                     return;
                 }
-                let _ = connection.0.shutdown().await;
-                seen.fetch_add(connection.rest().await, Relaxed);
+                connection.finish().await;
+                seen.fetch_add(connection.rest().await.len(), Relaxed);
             }
-        });
+        })
+        .unwrap();
         for max_retries in [None, Some(0)] {
             let runtime = two_workers();
             let client = client(&runtime, &[&pod], |builder| match max_retries {
                 Some(limit) => builder.max_retries(limit).retry_budget(RetryBudget::new(0, 0)),
                 None => builder,
             });
-            let errors = send_from_everywhere(&client, &runtime, 100);
+            let errors = send_from_everywhere(&client, &runtime, requests_each(100));
             assert!(
                 errors.is_empty(),
-                "{max_retries:?} {answer:?}: {} of 1600: {errors:?}",
+                "{max_retries:?} {answer:?}: {} lost: {errors:?}",
                 errors.len()
             );
             let pool = pool(&client);
@@ -137,47 +149,40 @@ fn a_pod_that_closes_after_each_answer_loses_no_request() {
 }
 
 /// Starts a pod that answers, and closes each connection after 50 answers without announcing it.
-/// `requests` counts how often each path was seen.
-fn pod_with_keepalive_requests(requests: Arc<Mutex<HashMap<String, usize>>>) -> RawServer {
-    RawServer::start(move |mut connection: RawConnection| {
-        let requests = Arc::clone(&requests);
-        async move {
-            for _ in 0..50 {
-                let Some(path) = connection.request().await else { return };
-                *requests.lock().unwrap().entry(path).or_default() += 1;
-                if connection.0.write_all(OK).await.is_err() {
-                    return;
-                }
+fn pod_with_keepalive_requests() -> RawPod {
+    RawPod::start(|mut connection| async move {
+        for _ in 0..50 {
+            if connection.request().await.is_none() || !connection.write(OK).await {
+                return;
             }
         }
     })
+    .unwrap()
 }
 
 #[test]
 fn a_pod_that_closes_each_50th_answer_unannounced_loses_no_read() {
-    let requests = Arc::<Mutex<HashMap<String, usize>>>::default();
-    let pod = pod_with_keepalive_requests(Arc::clone(&requests));
+    let pod = pod_with_keepalive_requests();
     let runtime = two_workers();
     let client = client(&runtime, &[&pod], |builder| builder);
-    for (path, error) in send_from_everywhere(&client, &runtime, 500) {
+    for (path, error) in send_from_everywhere(&client, &runtime, requests_each(500)) {
         // Each odd path is a POST. One that was provably not sent would have been sent again.
         assert!(!path.ends_with(['0', '2', '4', '6', '8']), "{path}: {error:?}");
         assert!(!error.is_not_sent(), "{path}: {error:?}");
     }
-    let requests = requests.lock().unwrap();
-    let repeated = requests
-        .iter()
-        .filter(|(path, seen)| path.ends_with(['1', '3', '5', '7', '9']) && **seen > 1);
-    assert_eq!(repeated.count(), 0, "no write reaches the pod twice");
+    let mut orders = HashSet::new();
+    for request in pod.requests().iter().filter(|request| request.method() == "POST") {
+        assert!(
+            orders.insert(request.path().to_owned()),
+            "a write reached the pod twice: {request:?}"
+        );
+    }
+    assert!(orders.len() > 1000, "{}", orders.len());
 }
 
 #[test]
 fn a_request_that_announces_the_end_is_the_last_on_its_connection() {
-    let pod = RawServer::start(|mut connection: RawConnection| async move {
-        while connection.request().await.is_some() {
-            let _ = connection.0.write_all(OK).await;
-        }
-    });
+    let pod = RawPod::answering(OK).unwrap();
     let runtime = two_workers();
     let client = client(&runtime, &[&pod], |builder| builder.max_retries(0));
     runtime.block_on(async {
@@ -187,7 +192,7 @@ fn a_request_that_announces_the_end_is_the_last_on_its_connection() {
                 .body(RequestBody::from(()));
             let reply = client.request(request.unwrap()).await.unwrap();
             assert_eq!(reply.text().await.unwrap(), "ok");
-            assert_eq!(pod.accepted(), accepted, "{connection}");
+            assert_eq!(pod.stats().connections, accepted, "{connection}");
         }
     });
 }
@@ -195,27 +200,27 @@ fn a_request_that_announces_the_end_is_the_last_on_its_connection() {
 /// Starts a pod whose answers wait: `/pair` for a second one, `/three` for two others, `/held` for
 /// `release`, after which the connection is closed. `/dead` closes the connection. `/upload` is
 /// answered before its body is read.
-fn scripted_pod(release: Arc<Notify>) -> RawServer {
+fn scripted_pod(release: Arc<Notify>) -> RawPod {
     let (pair, three) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(3)));
-    RawServer::start(move |mut connection: RawConnection| {
+    RawPod::start(move |mut connection| {
         let (pair, three, release) = (Arc::clone(&pair), Arc::clone(&three), Arc::clone(&release));
         async move {
-            while let Some((path, length)) = connection.head().await {
-                match path.as_str() {
+            while let Some(request) = connection.head().await {
+                match request.path() {
                     "/pair" => _ = pair.wait().await,
                     "/three" => _ = three.wait().await,
                     "/held" => return release.notified().await,
                     "/dead" => return,
                     _ => {}
                 }
-                let _ = connection.0.write_all(OK).await;
-                match path.as_str() {
-                    "/upload" => return release.notified().await,
-                    _ => assert_eq!(length, 0),
+                connection.write(OK).await;
+                if request.path() == "/upload" {
+                    return release.notified().await;
                 }
             }
         }
     })
+    .unwrap()
 }
 
 #[test]
@@ -238,7 +243,7 @@ fn a_request_that_was_never_sent_costs_nothing() {
         reply.text().await.unwrap();
         let pool = pool(&client);
         assert_eq!((pool.idle, pool.closed.broken, pool.closed.invalidated), (1, 0, 0));
-        assert_eq!(pod.accepted(), 2, "it went to the connection beside it");
+        assert_eq!(pod.stats().connections, 2, "it went to the connection beside it");
     });
 }
 
@@ -273,14 +278,9 @@ fn only_the_death_of_an_idle_connection_makes_its_neighbours_suspect() {
 
 /// Starts two pods: one answers, the other accepts and closes. Over HTTP/2 it says before what it
 /// allows.
-fn pods_of_which_one_closes(protocol: Protocol) -> [RawServer; 2] {
-    let works = |mut connection: RawConnection| async move {
-        while connection.request().await.is_some() {
-            let _ = connection.0.write_all(OK).await;
-        }
-    };
+fn pods_of_which_one_closes(protocol: Protocol) -> [RawPod; 2] {
     let works_over_http2 = |connection: RawConnection| async move {
-        let Ok(mut streams) = h2::server::handshake(connection.0.into_inner()).await else {
+        let Ok(mut streams) = h2::server::handshake(connection.into_stream()).await else {
             return;
         };
         while let Some(Ok((request, mut respond))) = streams.accept().await {
@@ -296,13 +296,14 @@ fn pods_of_which_one_closes(protocol: Protocol) -> [RawServer; 2] {
     };
     let closes = move |mut connection: RawConnection| async move {
         if protocol == Protocol::Http2 {
-            let _ = connection.0.write_all(&SETTINGS).await;
+            connection.write(SETTINGS).await;
         }
     };
-    match protocol {
-        Protocol::Http2 => [RawServer::start(works_over_http2), RawServer::start(closes)],
-        _ => [RawServer::start(works), RawServer::start(closes)],
-    }
+    let works = match protocol {
+        Protocol::Http2 => RawPod::start(works_over_http2),
+        _ => RawPod::answering(OK),
+    };
+    [works.unwrap(), RawPod::start(closes).unwrap()]
 }
 
 /// SPEC(RFC 9113 6.5): a frame without a setting.
@@ -317,7 +318,7 @@ fn no_request_hangs_where_a_pod_accepts_and_closes() {
             let builder = builder.protocol(protocol).retry_budget(RetryBudget::unlimited());
             builder.request_timeout(Duration::from_secs(10))
         });
-        for (path, error) in send_from_everywhere(&client, &runtime, 500) {
+        for (path, error) in send_from_everywhere(&client, &runtime, requests_each(500)) {
             assert!(
                 !matches!(error, Error::Timeout { .. }),
                 "{protocol:?} {path}: {error:?}"

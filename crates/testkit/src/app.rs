@@ -15,7 +15,9 @@ use crate::{
     pod_core::{InFlight, PodCore, SocketStage},
 };
 
-type Serve = dyn Fn(Pod, TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Serve = dyn Fn(Pod, TcpStream) -> Running + Send + Sync;
+type Run = dyn Fn(Pod) -> Running + Send + Sync;
 
 /// The program in the pods of a workload.
 #[derive(Clone)]
@@ -27,6 +29,7 @@ enum Kind {
     Echo,
     None,
     Custom(Arc<Serve>),
+    External(Arc<Run>),
 }
 
 impl App {
@@ -56,7 +59,8 @@ impl App {
     }
 
     /// Returns a program of your own, called for each connection. It should end after
-    /// [`Pod::draining`]; it is dropped when the pod's grace is over.
+    /// [`Pod::draining`]; it is dropped when the pod's grace is over. What it counts with
+    /// [`Pod::begin_request`] is in the pod's [`stats`](Pod::stats).
     pub fn custom<F, R>(serve: F) -> Self
     where
         F: Fn(Pod, TcpStream) -> R + Send + Sync + 'static,
@@ -65,8 +69,71 @@ impl App {
         Self(Kind::Custom(Arc::new(move |pod, stream| Box::pin(serve(pod, stream)))))
     }
 
+    /// Returns a program that opens the pod's sockets itself, such as a process of a real server:
+    /// called once for each pod, it lives for as long as its future does.
+    ///
+    /// It listens on [`Pod::ip`] and the ports of the workload. The pod is ready when each of them
+    /// accepts a connection, which the testkit tries. After [`Pod::draining`] it should end by
+    /// itself, and the pod is gone when it has; the future is dropped when the grace is over, and
+    /// when the pod is killed or evicted. All its sockets must be closed when it is dropped: a
+    /// guard has to kill the process, and wait for it. A program that ends by itself leaves a pod
+    /// that has [crashed](crate::Phase::Crashed).
+    ///
+    /// The failures, the latency and the counters of [`Pod`] are not those of such a program, and
+    /// [`Termination::stop_accepting`](crate::Termination::stop_accepting) is its own affair.
+    ///
+    /// ```
+    /// use headless_testkit::{App, Cluster, Phase, Pod};
+    /// use tokio::net::{TcpListener, TcpStream};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // A process would be started here, with the address as an argument.
+    /// let app = App::external(|pod: Pod| async move {
+    ///     let Ok(listener) = TcpListener::bind(pod.addr()).await else { return };
+    ///     loop {
+    ///         tokio::select! {
+    ///             accepted = listener.accept() => drop(accepted),
+    ///             () = pod.draining() => return,
+    ///         }
+    ///     }
+    /// });
+    /// let cluster = Cluster::builder().start().await?;
+    /// let web = cluster.stateful_set("web").port("http", 8080).app(app).start().await?;
+    /// let pod = web.pod("web-0")?;
+    /// assert_eq!(pod.phase(), Phase::Ready);
+    /// TcpStream::connect(pod.addr()).await?;
+    /// web.delete("web-0").await?;
+    /// assert!(TcpStream::connect(pod.addr()).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn external<F, R>(run: F) -> Self
+    where
+        F: Fn(Pod) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        Self(Kind::External(Arc::new(move |pod| Box::pin(run(pod)))))
+    }
+
+    /// Whether the testkit opens the pods' sockets.
     pub(crate) fn listens(&self) -> bool {
-        !matches!(self.0, Kind::None)
+        !matches!(self.0, Kind::None | Kind::External(_))
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self.0, Kind::None)
+    }
+
+    pub(crate) fn is_external(&self) -> bool {
+        matches!(self.0, Kind::External(_))
+    }
+
+    /// Runs an external program to its end. Any other has ended.
+    pub(crate) async fn run(&self, pod: Arc<PodCore>) {
+        if let Kind::External(run) = &self.0 {
+            run(Pod { core: pod }).await;
+        }
     }
 
     /// Serves one connection to its end.
@@ -78,7 +145,7 @@ impl App {
             Kind::Http => http::serve(pod, stream).await,
             Kind::Echo => echo(&pod, stream).await,
             Kind::Custom(serve) => serve(Pod { core: pod }, stream).await,
-            Kind::None => {}
+            Kind::None | Kind::External(_) => {}
         }
     }
 }
@@ -90,6 +157,7 @@ impl fmt::Debug for App {
             Kind::Echo => "App::echo",
             Kind::None => "App::none",
             Kind::Custom(_) => "App::custom",
+            Kind::External(_) => "App::external",
         })
     }
 }

@@ -94,6 +94,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// An external program ended by itself before its pod was ready.
+    #[error("the program of pod {pod} ended before it accepted connections at {ip}; see what it has printed")]
+    ProgramEnded {
+        /// The pod's name.
+        pod: String,
+        /// Its address.
+        ip: Ipv4Addr,
+    },
     /// The event waited for did not come in time.
     #[error("waited {waited:?} for {what}, and it did not happen; check that something triggers it")]
     NotSeen {

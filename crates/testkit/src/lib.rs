@@ -28,6 +28,7 @@ pub mod mariadb;
 mod names;
 mod pod;
 mod pod_core;
+mod raw;
 mod registry;
 mod rollout;
 mod service;
@@ -42,7 +43,8 @@ pub use self::{
     error::Error,
     event::{Event, Events, PodRef},
     fault::{Failure, Fault, FaultRule, ForgedAnswer},
-    pod::{Phase, Pod, PodStats, Termination},
+    pod::{Phase, Pod, PodStats, RequestInFlight, Termination},
+    raw::{RawConnection, RawPod, RawRequest, RawStats},
     service::ServiceBuilder,
     spec::WorkloadBuilder,
     workload::{Address, Roll, Workload},

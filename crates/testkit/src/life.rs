@@ -6,7 +6,10 @@
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    net::TcpStream,
+    sync::{Semaphore, watch},
+};
 
 use crate::{
     addr,
@@ -73,7 +76,10 @@ pub(crate) fn start(
     let serving = listening.serve(Arc::clone(&pod), spec.app.clone(), spec.termination);
     control.spawn(serving);
     let startup = spec.startup;
-    if startup.is_zero() {
+    if spec.app.is_external() {
+        let (owner, pod) = (Arc::clone(control), Arc::clone(&pod));
+        control.spawn(async move { watch_program(&owner, &pod, startup).await });
+    } else if startup.is_zero() {
         control.enter(&pod, Phase::Ready);
     } else {
         let (owner, pod) = (Arc::clone(control), Arc::clone(&pod));
@@ -85,6 +91,34 @@ pub(crate) fn start(
         });
     }
     Ok(pod)
+}
+
+/// Makes the pod ready when its program accepts connections, and crashed when it has ended.
+async fn watch_program(control: &ControlPlane, pod: &PodCore, startup: Duration) {
+    let started = async {
+        wait(startup).await;
+        accepts(pod).await;
+    };
+    tokio::select! {
+        () = started => if pod.phase() == Phase::Pending {
+            control.enter(pod, Phase::Ready);
+        },
+        () = closed(pod) => {}
+    }
+    closed(pod).await;
+    // One that was told to end is terminating, which it stays.
+    crash(control, pod).await;
+}
+
+/// Waits until each port of the pod accepts a connection.
+async fn accepts(pod: &PodCore) {
+    const PERIOD: Duration = Duration::from_millis(10);
+    let mut ticks = tokio::time::interval(PERIOD);
+    for port in &pod.ports {
+        while TcpStream::connect((pod.ip, *port)).await.is_err() {
+            ticks.tick().await;
+        }
+    }
 }
 
 /// Begins the pod's deletion, which then completes in a task of its own.
@@ -123,7 +157,7 @@ pub(crate) async fn crash(control: &ControlPlane, pod: &PodCore) {
     advance(pod, SocketStage::Closed);
     closed(pod).await;
     match pod.phase() {
-        Phase::Ready => control.enter(pod, Phase::Crashed),
+        Phase::Ready | Phase::Crashed => control.enter(pod, Phase::Crashed),
         _ => control.enter(pod, Phase::NotReady),
     };
 }

@@ -37,9 +37,17 @@ impl Listening {
         })
     }
 
-    /// Serves until the pod's stage is closed, or it drains and the last connection ended.
+    /// Serves until the pod's stage is closed, or it drains and the last connection ended; an
+    /// external program, until it has ended.
     pub(crate) async fn serve(self, pod: Arc<PodCore>, app: App, termination: Termination) {
         let _closed = Closed(Arc::clone(&pod));
+        if app.is_external() {
+            tokio::select! {
+                () = app.run(Arc::clone(&pod)) => {}
+                () = pod.reaches(SocketStage::Closed) => {}
+            }
+            return;
+        }
         let keep_accepting = !termination.stop_accepting;
         let listeners = self.listeners.into_iter();
         join_all(listeners.map(|listener| serve_port(&pod, &app, listener, keep_accepting))).await;

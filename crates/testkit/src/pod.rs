@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     event::with_timeout,
     fault::Failure,
-    pod_core::{PodCore, SocketStage},
+    pod_core::{InFlight, PodCore, SocketStage},
 };
 
 /// The phase of a pod's life.
@@ -83,16 +83,25 @@ impl Termination {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PodStats {
-    /// Requests received (lines, for the echo application), failed ones included.
+    /// Requests received (lines, for the echo application; what a custom application
+    /// [counts](Pod::begin_request)), failed ones included. Those of an external program are not
+    /// seen.
     pub requests: u64,
     /// Requests received whose answer is not completely handed over yet.
     pub in_flight: u64,
-    /// Connections accepted.
+    /// Connections accepted. Those of an external program are not seen, nor are the next two.
     pub accepted: u64,
     /// Connections open now.
     pub open: u64,
     /// Listening sockets: one for each port, and 0 while connections are refused.
     pub listening: u64,
+}
+
+/// A request in flight in a custom application: see [`Pod::begin_request`].
+#[derive(Debug)]
+pub struct RequestInFlight {
+    /// Held, never read.
+    _in_flight: InFlight,
 }
 
 /// Handle to one incarnation of a pod. A pod restarted under the same name is another `Pod` with
@@ -142,6 +151,15 @@ impl Pod {
     /// Returns what the pod has served so far.
     pub fn stats(&self) -> PodStats {
         *self.core.stats.borrow()
+    }
+
+    /// Counts a request, for a custom application: as received from now on, and as in flight until
+    /// the value is dropped.
+    #[must_use = "the request is in flight until the value is dropped"]
+    pub fn begin_request(&self) -> RequestInFlight {
+        RequestInFlight {
+            _in_flight: InFlight::begin(&self.core),
+        }
     }
 
     /// Returns the number of requests received so far.

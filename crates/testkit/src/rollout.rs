@@ -4,7 +4,7 @@
 //! Updates"); a Deployment here has `maxSurge: 1, maxUnavailable: 0`. Must not live here: how one
 //! pod begins and ends (`life`).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::{
     cluster::ControlPlane,
@@ -16,6 +16,9 @@ use crate::{
     spec::{Kind, Spec},
     workload::{Address, Roll},
 };
+
+/// Bound of the wait for an external program: a virtual machine on a busy computer.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn scale(control: &Arc<ControlPlane>, spec: &Spec, replicas: u32) -> Result<(), Error> {
     let pods = alive(control, spec);
@@ -98,10 +101,17 @@ pub(crate) async fn end(control: &Arc<ControlPlane>, spec: &Spec, pod: &Arc<PodC
 
 /// Waits until a new pod is ready, or was ready, or is gone again.
 pub(crate) async fn ready(spec: &Spec, pod: &PodCore) -> Result<(), Error> {
-    let waited = spec.startup + WAIT_LIMIT;
+    let waited = match spec.app.is_external() {
+        true => spec.startup + PROGRAM_LIMIT,
+        false => spec.startup + WAIT_LIMIT,
+    };
     let mut phase = pod.phase.subscribe();
     let begun = phase.wait_for(|phase| *phase != Phase::Pending);
     match tokio::time::timeout(waited, begun).await {
+        Ok(_) if spec.app.is_external() && *pod.closed.borrow() => Err(Error::ProgramEnded {
+            pod: pod.name.clone(),
+            ip: pod.ip,
+        }),
         Ok(_) => Ok(()),
         Err(_) => Err(Error::NotSeen {
             what: format!("pod {} to become ready", pod.name),

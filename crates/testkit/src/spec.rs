@@ -133,7 +133,8 @@ impl WorkloadBuilder {
         self
     }
 
-    /// Sets the time from a pod's start until it is ready; zero unless set.
+    /// Sets the time from a pod's start until it is ready; zero unless set. For
+    /// [`App::external`], the time until it is first connected to.
     pub fn startup(mut self, startup: Duration) -> Self {
         self.spec.startup = startup;
         self
@@ -172,7 +173,9 @@ impl WorkloadBuilder {
     ///
     /// # Errors
     /// [`Error::InvalidName`], [`Error::Duplicate`], [`Error::Bind`],
-    /// [`Error::AddressesExhausted`], [`Error::Stopped`].
+    /// [`Error::AddressesExhausted`], [`Error::Stopped`]. With [`App::external`] also
+    /// [`Error::ProgramEnded`], and [`Error::NotSeen`] when a program does not accept connections
+    /// within 60 s.
     ///
     /// # Cancel safety
     /// The workload may be there with fewer pods.
@@ -184,9 +187,11 @@ impl WorkloadBuilder {
         names::check_ports(&self.spec.ports)?;
         self.spec.termination = match self.termination {
             Some(termination) => termination,
-            None if self.spec.app.listens() => Termination::default(),
-            None => Termination::at_once(),
+            None if self.spec.app.is_none() => Termination::at_once(),
+            None => Termination::default(),
         };
+        // The pod of an external program ends with it.
+        self.spec.termination.stop_accepting |= self.spec.app.is_external();
         let workload = Workload {
             control: self.control,
             spec: Arc::new(self.spec),

@@ -68,6 +68,9 @@ pub enum AcquireError {
         role: Role,
     },
     /// Every endpoint that fits was tried, and none could be connected to.
+    ///
+    /// It comes at once if no other attempt can succeed soon (a wrong certificate, another
+    /// protocol, a runtime that has shut down), and otherwise at the deadline.
     #[error("no pod of {service} can be reached ({tried} tried, waited {waited:?}); last: {last}")]
     Unreachable {
         /// What is watched.
@@ -137,6 +140,8 @@ pub(crate) struct Attempts {
     pub(crate) requested: Option<usize>,
     pub(crate) tried: usize,
     pub(crate) full: usize,
+    /// How many cannot be connected to, and will not soon.
+    pub(crate) permanent: usize,
     pub(crate) last_connect_error: Option<ConnectError>,
     pub(crate) timed_out: Option<TimedOut>,
 }
@@ -173,9 +178,9 @@ impl Attempts {
     }
 
     /// Whether another round is pointless: the time is up, or every endpoint that fits has a full
-    /// queue.
+    /// queue or fails permanently.
     pub(crate) fn is_final(&self) -> bool {
-        self.timed_out.is_some() || (self.tried > 0 && self.full == self.tried)
+        self.timed_out.is_some() || (self.tried > 0 && self.full + self.permanent == self.tried)
     }
 
     /// The error that explains why no attempt succeeded.

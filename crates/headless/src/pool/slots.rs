@@ -26,7 +26,7 @@ mod multiplexing;
 mod permits;
 mod types;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use headless_core::Timestamp;
@@ -51,7 +51,8 @@ pub(crate) struct Slots<T, W> {
     checked_out: usize,
     connecting: usize,
     replacement: Replacement,
-    waiters: VecDeque<(Ticket, W)>,
+    /// In the order in which they came. Any of them may leave, so leaving must be cheap.
+    waiters: BTreeMap<Ticket, W>,
     next_ticket: u64,
     next_id: u64,
     /// How often a connection became idle, or all were invalidated: the time by which this pool
@@ -113,7 +114,7 @@ impl<T, W> Slots<T, W> {
             checked_out: 0,
             connecting: 0,
             replacement: Replacement::None,
-            waiters: VecDeque::new(),
+            waiters: BTreeMap::new(),
             next_ticket: 0,
             next_id: 0,
             turn: 0,
@@ -184,16 +185,14 @@ impl<T, W> Slots<T, W> {
         }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.waiters.push_back((ticket, waiter));
+        self.waiters.insert(ticket, waiter);
         self.start_dials(out);
         Wait::Queued(ticket)
     }
 
     /// The waiter has left. A connection that was handed to it already is returned by itself.
     pub(crate) fn leave(&mut self, ticket: Ticket) {
-        if let Ok(index) = self.waiters.binary_search_by_key(&ticket, |(ticket, _)| *ticket) {
-            self.waiters.remove(index);
-        }
+        self.waiters.remove(&ticket);
     }
 
     /// Whether a connection returns in the usual way: it is exclusive, it stays, and no caller
@@ -325,11 +324,10 @@ impl<T, W> Slots<T, W> {
         let can_come = self.connecting * self.limits.streams + self.in_use();
         let stay = self.waiters.len().min(can_come);
         // The last to come are the first to leave the queue.
-        self.waiters
-            .split_off(stay)
-            .into_iter()
-            .map(|(_, waiter)| waiter)
-            .collect()
+        match self.waiters.keys().nth(stay).copied() {
+            Some(first) => self.waiters.split_off(&first).into_values().collect(),
+            None => Vec::new(),
+        }
     }
 
     /// Starts as many dials as the waiters need and the limits allow.
@@ -361,6 +359,22 @@ impl<T, W> Slots<T, W> {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Takes the waiters out of the queue.
+    pub(crate) fn turn_away(&mut self) -> Vec<W> {
+        std::mem::take(&mut self.waiters).into_values().collect()
+    }
+
+    /// Whether an open connection takes a request.
+    pub(crate) fn has_open(&self, inspect: &impl Inspect<T>) -> bool {
+        let multiplexed = self.multiplexed.iter().filter(|entry| entry.closing.is_none());
+        let mut open = self
+            .idle
+            .iter()
+            .map(|idle| &idle.conn)
+            .chain(multiplexed.map(|entry| &entry.conn));
+        open.any(|conn| inspect.is_reusable(conn))
     }
 
     /// Requests under way: exclusive connections and streams checked out.
@@ -407,7 +421,7 @@ impl<T, W> Slots<T, W> {
     }
 
     fn place_exclusive(&mut self, conn: T, retire_at: Timestamp, now: Timestamp) -> Placed<T, W> {
-        if let Some((_, waiter)) = self.waiters.pop_front() {
+        if let Some((_, waiter)) = self.waiters.pop_first() {
             self.checked_out += 1;
             return Placed::Hand(waiter, conn, self.exclusive(retire_at, false));
         }

@@ -139,7 +139,7 @@ async fn a_connector_that_panics_fails_that_dial_and_returns_its_permit() {
     assert_eq!(
         text(scene.balancer.acquire(Route::any()).await),
         "no pod of web.shop.svc.cluster.local:http can be reached (1 tried, waited 5s); last: cannot connect to \
-         web-0 (10.0.0.1:80): the attempt was abandoned (the connector panicked or the runtime shut down)"
+         web-0 (10.0.0.1:80): the connector panicked"
     );
     scene.pods.set(&pod(0, 1), Dial::Succeeds);
     scene.acquire().await.finish(Outcome::Success);

@@ -114,7 +114,7 @@ impl<T, W> Slots<T, W> {
             // The peer allows fewer than before.
             return Placed::Close(handle);
         }
-        match self.waiters.pop_front() {
+        match self.waiters.pop_first() {
             Some((_, waiter)) => {
                 entry.streams += 1;
                 Placed::Hand(waiter, handle, Slot::Stream { id, was_idle: false })
@@ -142,7 +142,7 @@ impl<T, W> Slots<T, W> {
                     Slot::Stream { id, .. } => Slot::Stream { id, was_idle: false },
                     Slot::Exclusive { .. } => slot,
                 };
-                self.waiters.pop_front().map(|(_, waiter)| (waiter, handle, slot))
+                self.waiters.pop_first().map(|(_, waiter)| (waiter, handle, slot))
             }
             Checkout::Miss | Checkout::Closed => {
                 self.start_dials(out);

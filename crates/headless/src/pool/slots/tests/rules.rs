@@ -215,6 +215,23 @@ fn a_waiter_that_leaves_is_passed_over() {
     );
 }
 
+/// Searching the queue for each of them would take a trillion steps.
+#[test]
+fn a_million_waiters_may_leave_in_any_order() {
+    const WAITERS: usize = 1_000_000;
+    let mut pool = Pool::new(Limits {
+        waiters: WAITERS,
+        connections: 1,
+        ..LIMITS
+    });
+    let tickets: Vec<Ticket> = (0..WAITERS).map(|_| pool.wait('a')).collect();
+    // Each of them once, far apart: 7 does not divide a million.
+    for number in 0..WAITERS {
+        pool.slots.leave(tickets[number * 7 % WAITERS]);
+    }
+    assert_eq!(pool.counts().waiting, 0);
+}
+
 #[test]
 fn a_failed_dial_tells_only_the_waiters_that_nothing_can_serve() {
     let mut pool = Pool::with(
