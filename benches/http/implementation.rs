@@ -16,6 +16,7 @@ impl Case {
     pub fn name(self) -> String {
         let protocol = match self.protocol {
             Protocol::Http1 => "HTTP/1.1",
+            Protocol::Http1Close => "HTTP/1.1 without keep-alive",
             Protocol::Http2 => "HTTP/2",
         };
         let s = if self.callers == 1 { "" } else { "s" };

@@ -101,7 +101,11 @@ fn main() {
 
 fn cases() -> impl Iterator<Item = Case> {
     let of = |protocol| {
-        CALLERS.map(|callers| Case {
+        let callers = match protocol {
+            Protocol::Http1Close => &[MOST][..],
+            Protocol::Http1 | Protocol::Http2 => &CALLERS,
+        };
+        callers.iter().map(move |&callers| Case {
             protocol,
             callers,
             workers: 1,
@@ -116,7 +120,7 @@ fn unpinned_cases() -> impl Iterator<Item = Case> {
         callers: MOST,
         workers: 2,
     };
-    Protocol::ALL.into_iter().map(of)
+    [Protocol::Http1, Protocol::Http2].into_iter().map(of)
 }
 
 fn measure(report: &mut Report, case: Case, servers: &Servers, effort: &Effort) {
@@ -162,7 +166,7 @@ fn targets(report: &mut Report) {
     for case in cases().chain(unpinned_cases()).filter(|case| case.callers == MOST) {
         // The client's own CPU time is the part that a client can make cheaper.
         let (least, most_cpu) = match case.protocol {
-            Protocol::Http1 => (0.95, 1.05),
+            Protocol::Http1 | Protocol::Http1Close => (0.95, 1.05),
             Protocol::Http2 => (1.10, 0.95),
         };
         let case = case.name();

@@ -15,7 +15,7 @@ use crate::backend::Backend;
 use crate::balancer::{Balancer, Choice};
 use crate::error::{AcquireError, Attempts, Circumstances, TimedOut};
 use crate::lease::Lease;
-use crate::pool::{Refusal, Stage};
+use crate::pool::{ConnectFault, Refusal, Stage};
 use crate::view::View;
 
 /// Which endpoints a caller accepts.
@@ -104,7 +104,7 @@ impl<C: Connect> Balancer<C> {
             attempts.tried += 1;
             let mut stage = Stage::default();
             let pool = &choice.in_flight.on().pool;
-            match timeout_at(deadline, pool.checkout(&mut stage)).await {
+            match pool.checkout_until(deadline, &mut stage).await {
                 Ok(Ok((conn, slot))) => return Ok(choice.lease(conn, slot)),
                 Ok(Err(Refusal::Removed)) => {}
                 Ok(Err(Refusal::Full)) => attempts.full += 1,
@@ -112,8 +112,14 @@ impl<C: Connect> Balancer<C> {
                     attempts.barred = Some(TimedOut::at(choice.in_flight.on(), Stage::NoStreams));
                 }
                 Ok(Err(Refusal::Connect(error))) => {
+                    // Every endpoint would have to be waited for on the same runtime.
+                    let is_over = matches!(error.fault, ConnectFault::RuntimeStalled(_));
                     attempts.permanent += usize::from(error.fault.is_permanent());
                     attempts.last_connect_error = Some(error);
+                    if is_over {
+                        attempts.permanent = attempts.tried;
+                        return Err(attempts);
+                    }
                 }
                 Err(_elapsed) => {
                     attempts.timed_out = Some(TimedOut::at(choice.in_flight.on(), stage));

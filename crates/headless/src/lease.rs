@@ -1,5 +1,6 @@
 //! [`Lease`]: a connection that was checked out, and reports back.
 
+use std::error::Error;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::pool::{CloseReason, End, Slot};
 /// A connection to one endpoint, checked out for one request.
 ///
 /// The request counts as load on its endpoint from the pick until the lease ends. It ends in one of
-/// five ways:
+/// six ways:
 ///
 /// * [`finish`](Self::finish): the exchange is complete. The connection returns to the pool if the
 ///   connector agrees.
@@ -22,6 +23,8 @@ use crate::pool::{CloseReason, End, Slot};
 /// * [`cancel`](Self::cancel): the exchange was given up in the middle. An exclusive connection is
 ///   closed, since it may still carry parts of the exchange; of a multiplexed one only the stream
 ///   ends.
+/// * [`unanswered`](Self::unanswered) or [`refused`](Self::refused): there was no connection, as it
+///   turns out. It is closed, and counts as a failed attempt to connect.
 /// * dropped: cancelled, with an outcome that blames no one. The endpoint does not look fast for
 ///   it.
 ///
@@ -116,6 +119,40 @@ impl<C: Connect> Lease<C> {
         let backend = self.in_flight.on();
         backend.pool.invalidate_idle_before(self.slot);
         backend.request_reresolution();
+    }
+
+    /// Says that a request was answered on this connection, the first one. It clears the endpoint of
+    /// what [`unanswered`](Self::unanswered) and [`refused`](Self::refused) have reported, and is
+    /// not needed without them. Synchronous and cheap.
+    #[inline]
+    pub fn answered(&self) {
+        self.in_flight.on().answered();
+    }
+
+    /// Ends the lease of a connection that has ended and never carried an answer. Closes it.
+    ///
+    /// Three such connections in a row make the endpoint unhealthy, as a failed attempt to connect
+    /// does: something accepts connections there and closes them. It is probed then, with growing
+    /// waits, and takes requests again when the connection of a probe stays open. From then on one
+    /// more such end is enough, and the waits go on growing, until a request was
+    /// [answered](Self::answered).
+    ///
+    /// `error` says how the connection ended. The end of a multiplexed connection counts once,
+    /// however many leases report it.
+    pub fn unanswered(mut self, error: impl Into<Box<dyn Error + Send + Sync>>) {
+        let connection = self.slot.connection();
+        self.in_flight.on().ended_unanswered(connection, error.into());
+        self.end(Outcome::Failure, CloseReason::Broken);
+    }
+
+    /// Ends the lease of a connection that the peer has refused after it was opened, before any
+    /// answer, as a TLS 1.3 server refuses the client's certificate. Closes it.
+    ///
+    /// It makes the endpoint unhealthy at once, as if [`connect`](Connect::connect) had returned
+    /// `error`. The endpoint takes requests again as after [`unanswered`](Self::unanswered).
+    pub fn refused(mut self, error: C::Error) {
+        self.in_flight.on().refused(error);
+        self.end(Outcome::Failure, CloseReason::Broken);
     }
 
     fn end(&mut self, outcome: Outcome, reason: CloseReason) {

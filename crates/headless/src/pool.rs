@@ -25,6 +25,7 @@ pub(crate) use self::cap::Cap;
 use self::cap::CapMember;
 pub(crate) use self::config::InvalidSetting;
 pub use self::config::PoolConfig;
+use self::connect::Unpolled;
 pub(crate) use self::refusal::Refusal;
 pub use self::refusal::{ConnectError, ConnectFault, Stage};
 pub use self::slots::ClosedBy;
@@ -70,6 +71,7 @@ pub(crate) struct Pool<C: Connect> {
     slots: Mutex<PoolSlots<C>>,
     /// Aborts open connections at the drain deadline. Touched when one is opened, not by requests.
     aborts: Mutex<Vec<Box<dyn AbortHandle>>>,
+    unpolled: Mutex<Unpolled>,
     /// Tells dials and probes that the pool is closed.
     closing: Notify,
     /// How long the callers waited that found no idle connection.
@@ -109,6 +111,7 @@ impl<C: Connect> Pool<C> {
             endpoint,
             slots: Mutex::new(Slots::new(limits, permits)),
             aborts: Mutex::default(),
+            unpolled: Mutex::default(),
             closing: Notify::new(),
             wait_time: Recorder::default(),
             connect_time: Recorder::default(),
@@ -242,6 +245,19 @@ impl<C: Connect> Pool<C> {
         self.slots().is_closed()
     }
 
+    /// Whether a connection is open that takes a request.
+    pub(crate) fn has_open(&self) -> bool {
+        self.slots().has_open(&self.inspector())
+    }
+
+    /// Sends the waiters to other endpoints: this one cannot be connected to after all.
+    pub(crate) fn turn_away(&self, error: &ConnectError) {
+        let waiters = self.slots().turn_away();
+        for waiter in waiters {
+            let _left_already = waiter.send(Err(Refusal::Connect(error.clone())));
+        }
+    }
+
     pub(crate) fn in_use(&self) -> usize {
         self.slots().in_use()
     }
@@ -308,7 +324,7 @@ impl<C: Connect> Pool<C> {
             // A waiter that has left drops what it is sent, and the drop returns it.
             let _left_already = waiter.send(Ok(Handed::new(self, conn, slot)));
         }
-        let turned_away = self.slots().turn_away();
+        let turned_away = self.slots().turn_away_if_barred();
         for waiter in turned_away {
             let _left_already = waiter.send(Err(Refusal::NoStreams));
         }

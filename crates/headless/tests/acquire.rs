@@ -184,6 +184,36 @@ fn a_runtime_that_has_shut_down_is_named_at_once() {
     });
 }
 
+#[test]
+fn a_runtime_that_is_not_driven_is_named_after_the_connect_timeout() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let idle = runtime();
+    for (limit, says) in [(5, "for 2s;"), (1, "for 1s;")] {
+        let balancer = idle.block_on(async {
+            let dns = FakeDns::new(found([pod(0, 1), pod(1, 2)]));
+            Balancer::builder(dns.watch().await, FakePods::default())
+                .acquire_timeout(Duration::from_secs(limit))
+                .build()
+                .unwrap()
+        });
+        runtime().block_on(async {
+            tokio::time::pause();
+            let start = Instant::now();
+            let text = balancer.acquire(Route::any()).await.unwrap_err().to_string();
+            assert_eq!(start.elapsed().as_secs(), limit.min(2));
+            assert!(text.contains("has not begun the attempt"), "{text}");
+            assert!(text.contains(says), "{text}");
+        });
+        // Driven again, it serves.
+        idle.block_on(async { balancer.acquire(Route::any()).await.unwrap().finish(Outcome::Success) });
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dial_that_hangs_ends_at_the_connect_timeout_and_another_pod_serves() {
     let (dns, pods) = (FakeDns::new(found([pod(0, 1), pod(1, 2)])), FakePods::default());

@@ -1,5 +1,6 @@
 //! [`AbortableStream`]: a TCP stream that can be closed from outside while it is in use, and
-//! [`AbortHandle`], which does so. Above it is HTTP, or TLS.
+//! [`AbortHandle`], which does so, and which knows whether anything was received. Above it is HTTP,
+//! or TLS.
 //!
 //! The driver of a connection, which owns the stream, is another task. Ending the stream under it
 //! lets every request on it fail with the reason.
@@ -20,10 +21,14 @@ pub(crate) type AbortableStream = Intercepted<TcpStream, AbortCheck>;
 
 /// Makes `stream` abortable. With `expects_plain`, an answer in TLS is an error that says so.
 pub(crate) fn abortable(stream: TcpStream, expects_plain: bool) -> (AbortableStream, AbortHandle) {
-    let state = Arc::<State>::default();
-    let handle = AbortHandle(Arc::downgrade(&state));
+    let (state, received) = (Arc::<State>::default(), Arc::default());
+    let handle = AbortHandle {
+        state: Arc::downgrade(&state),
+        received: Arc::clone(&received),
+    };
     let check = AbortCheck {
         state,
+        received,
         reader: None,
         expects_plain,
     };
@@ -33,6 +38,7 @@ pub(crate) fn abortable(stream: TcpStream, expects_plain: bool) -> (AbortableStr
 /// Stands between a stream and its user.
 pub(crate) struct AbortCheck {
     state: Arc<State>,
+    received: Arc<AtomicBool>,
     /// The task that an abort wakes, as in `state`: compared at every read, and usually the same.
     reader: Option<Waker>,
     /// Nothing was read yet, and nothing above understands TLS.
@@ -77,6 +83,9 @@ impl Intercept for AbortCheck {
 
     fn after_read(&mut self, read: &[u8]) -> io::Result<()> {
         self.state.check()?;
+        if !read.is_empty() {
+            self.received.store(true, Relaxed);
+        }
         match std::mem::take(&mut self.expects_plain) && read.first() == Some(&TLS_ALERT) {
             true => Err(io::Error::new(io::ErrorKind::InvalidData, SPEAKS_TLS)),
             false => Ok(()),
@@ -90,11 +99,28 @@ impl Intercept for AbortCheck {
 
 /// Aborts one [`AbortableStream`].
 #[derive(Clone)]
-pub(crate) struct AbortHandle(Weak<State>);
+pub(crate) struct AbortHandle {
+    state: Weak<State>,
+    /// Something was received since [`expect_answer`](Self::expect_answer). ORDERING: Relaxed, a
+    /// fact on its own.
+    received: Arc<AtomicBool>,
+}
+
+impl AbortHandle {
+    /// A request is sent: what was received before says nothing about it.
+    pub(crate) fn expect_answer(&self) {
+        self.received.store(false, Relaxed);
+    }
+
+    /// Returns whether nothing was received since [`expect_answer`](Self::expect_answer).
+    pub(crate) fn is_silent(&self) -> bool {
+        !self.received.load(Relaxed)
+    }
+}
 
 impl headless::AbortHandle for AbortHandle {
     fn abort(&self) {
-        if let Some(state) = self.0.upgrade() {
+        if let Some(state) = self.state.upgrade() {
             state.is_aborted.store(true, Relaxed);
             if let Some(reader) = state.lock().take() {
                 reader.wake();
@@ -103,7 +129,7 @@ impl headless::AbortHandle for AbortHandle {
     }
 
     fn is_finished(&self) -> bool {
-        self.0.upgrade().is_none_or(|state| state.is_aborted.load(Relaxed))
+        self.state.upgrade().is_none_or(|state| state.is_aborted.load(Relaxed))
     }
 }
 
@@ -172,6 +198,23 @@ mod tests {
         pod.write_u8(2).await.unwrap();
         handle.abort();
         assert!(stream.read_u8().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn it_is_silent_until_something_is_received() {
+        let (mut stream, handle, mut pod) = connected().await;
+        for _ in 0..2 {
+            handle.expect_answer();
+            stream.write_u8(1).await.unwrap();
+            assert!(handle.is_silent());
+            pod.write_u8(2).await.unwrap();
+            stream.read_u8().await.unwrap();
+            assert!(!handle.is_silent());
+        }
+        handle.expect_answer();
+        drop(pod);
+        assert!(stream.read_u8().await.is_err());
+        assert!(handle.is_silent(), "the end is no byte");
     }
 
     #[tokio::test]

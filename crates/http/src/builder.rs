@@ -17,6 +17,7 @@ use crate::protocol::Protocol;
 use crate::retry::RetryPolicy;
 use crate::route::{RequestHead, RouteBy, by_method};
 use crate::send::Sender;
+use crate::timer::TimeLimits;
 use crate::tls::Handshake;
 
 impl Client {
@@ -53,6 +54,7 @@ impl Client {
             tls: None,
             route_by: Arc::new(by_method),
             request_timeout: Some(REQUEST_TIMEOUT),
+            per_try_timeout: None,
             max_retries: None,
             retry_budget: RetryBudget::default(),
             max_response_headers: MAX_RESPONSE_HEADERS,
@@ -90,6 +92,7 @@ pub struct ClientBuilder {
     tls: Option<Tls>,
     route_by: RouteBy,
     request_timeout: Option<Duration>,
+    per_try_timeout: Option<Duration>,
     max_retries: Option<usize>,
     retry_budget: RetryBudget,
     max_response_headers: usize,
@@ -216,6 +219,23 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets how long one attempt may take, from its connection to the head of the answer. Default:
+    /// `None`, no limit of its own. It must be shorter than the
+    /// [`request_timeout`](Self::request_timeout).
+    ///
+    /// When it passes, the attempt is given up. A request that may be [sent again](Client#retries)
+    /// goes to another pod, within the limits of all retries. Any other fails with
+    /// [`Error::Send`], because the pod may have processed it. A pod that accepts connections and
+    /// never answers then costs each request this time, not the whole request timeout.
+    ///
+    /// There is none by default, as in Envoy (`per_try_timeout`): only the application knows how
+    /// slow an answer may be, and a limit below that turns one slow request into several. Set it
+    /// well above the slowest answer that is expected.
+    pub fn per_try_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.per_try_timeout = limit.into();
+        self
+    }
+
     /// Sets how a request's route follows from its head. It is called only if the policy is
     /// role-aware. Default: [safe methods](http::Method::is_safe) are [`Route::read`], all others
     /// [`Route::write`].
@@ -325,6 +345,13 @@ impl ClientBuilder {
             let problem = "`max_response_head_bytes` is 0; it must be at least 1";
             return Err(Error::invalid(service, problem));
         }
+        let time_limits = TimeLimits {
+            request: self.request_timeout,
+            attempt: self.per_try_timeout,
+        };
+        if let Err(problem) = time_limits.check() {
+            return Err(Error::invalid(service, problem));
+        }
         if let Err(error) = self.retry_budget.check() {
             return Err(Error::invalid(service, error.to_string()));
         }
@@ -359,7 +386,7 @@ impl ClientBuilder {
         Ok(Client::new(Sender {
             balancer,
             origin,
-            request_timeout: self.request_timeout,
+            time_limits,
             retry_policy: RetryPolicy::new(self.max_retries, self.retry_budget),
             route_by,
         }))

@@ -76,6 +76,8 @@ pub(crate) enum Classification {
     Stream,
     /// The connection.
     Connection,
+    /// Nothing that is known: there was no answer within the time of one attempt.
+    TimedOut,
 }
 
 /// Reads the error that ended an exchange.

@@ -134,11 +134,25 @@ impl Connection {
         self.abort.clone()
     }
 
+    /// Returns whether nothing was received since the last request was sent. An HTTP/2 connection,
+    /// which carries other requests at the same time, finds that out for itself.
+    pub(crate) fn is_silent(&self) -> bool {
+        match (&self.half, &self.abort) {
+            (Half::Http1(_), Some(abort)) => abort.is_silent(),
+            _ => false,
+        }
+    }
+
     /// Takes `request` out of its place, sends it, and waits for the head of its answer. An error
     /// that returns the request means that it was never sent.
     pub(crate) async fn send(&mut self, request: &mut Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
         match &mut self.half {
-            Half::Http1(handle) => Ok(handle.send(request).await?.map(Incoming::Http1)),
+            Half::Http1(handle) => {
+                if let Some(abort) = &self.abort {
+                    abort.expect_answer();
+                }
+                Ok(handle.send(request).await?.map(Incoming::Http1))
+            }
             Half::Http2(handle) => Ok(handle.send(request).await?.map(Incoming::Http2)),
         }
     }

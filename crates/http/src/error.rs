@@ -39,9 +39,11 @@ pub enum Error {
     /// No connection to any pod was available. The request was not sent.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    /// The connection failed between the request and its answer.
+    /// The connection failed between the request and its answer, or there was no answer within
+    /// [`per_try_timeout`](crate::ClientBuilder::per_try_timeout).
     #[error(
-        "{endpoint} did not answer (attempt {attempts}): the connection failed, and the request {}; {no_retry_reason}",
+        "{endpoint} did not answer (attempt {attempts}): {}, and the request {}; {no_retry_reason}",
+        what_failed(&**.source),
         outlook(*.may_have_been_processed)
     )]
     Send {
@@ -53,7 +55,7 @@ pub enum Error {
         may_have_been_processed: bool,
         /// Why it was not sent once more.
         no_retry_reason: NoRetryReason,
-        /// What the connection said.
+        /// What the connection said, or that the time of the attempt was over.
         source: BoxError,
     },
     /// The request's own body failed while it was sent, or has another length than its
@@ -80,14 +82,17 @@ pub enum Error {
     },
     /// No answer began within the request timeout.
     #[error(
-        "no answer within {limit:?}; {}; raise `request_timeout` if the pods need longer",
-        waited_for(.endpoint.as_deref())
+        "no answer within {limit:?} (`request_timeout`); {}",
+        waited_for(.endpoint.as_deref(), .source.as_deref())
     )]
     Timeout {
         /// The timeout that passed.
         limit: Duration,
-        /// The pod that had the request. `None`: it still waited for a connection and was not sent.
+        /// The pod that had the request last. `None`: no pod can have acted on it.
         endpoint: Option<Arc<Endpoint>>,
+        /// Without a pod, why there was no connection in that time (an [`AcquireError`]). With one,
+        /// what an attempt failed with before, if one did.
+        source: Option<BoxError>,
     },
     /// The answer began and did not come to its end.
     #[error("the body of the answer from {endpoint} is incomplete")]
@@ -161,6 +166,18 @@ impl Error {
         }
     }
 
+    /// Returns whether the time for an answer was over:
+    /// [`request_timeout`](crate::ClientBuilder::request_timeout),
+    /// [`per_try_timeout`](crate::ClientBuilder::per_try_timeout) in the last attempt.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Timeout { .. } => true,
+            Self::Send { source, .. } => source.is::<AttemptTimedOut>(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn invalid(service: &str, problem: impl Into<Box<str>>) -> Self {
         Self::InvalidRequest {
             service: service.into(),
@@ -176,12 +193,31 @@ const fn outlook(may_have_been_processed: bool) -> &'static str {
     }
 }
 
-fn waited_for(endpoint: Option<&Endpoint>) -> String {
-    match endpoint {
-        Some(endpoint) => format!("{endpoint} has the request and may have processed it"),
-        None => "it waited for a connection and was not sent".to_owned(),
+fn what_failed(source: &(dyn StdError + Send + Sync + 'static)) -> String {
+    match source.downcast_ref::<AttemptTimedOut>() {
+        Some(timed_out) => timed_out.to_string(),
+        None => "the connection failed".to_owned(),
     }
 }
+
+fn waited_for(endpoint: Option<&Endpoint>, source: Option<&(dyn StdError + Send + Sync + 'static)>) -> String {
+    match (endpoint, source) {
+        (Some(endpoint), None) => format!(
+            "{endpoint} has the request and may have processed it; raise `request_timeout` if the pods need longer"
+        ),
+        (Some(endpoint), Some(before)) => {
+            format!("{endpoint} may have processed the request, and an attempt failed before: {before}")
+        }
+        (None, Some(why)) => format!("the request was not sent: {why}"),
+        (None, None) => "the request was not sent".to_owned(),
+    }
+}
+
+/// An attempt had no answer within [`per_try_timeout`](crate::ClientBuilder::per_try_timeout),
+/// which was this.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {0:?} (`per_try_timeout`)")]
+pub(crate) struct AttemptTimedOut(pub(crate) Duration);
 
 /// Why a connection could not be opened. The error around it says which pod it was.
 #[derive(Debug, thiserror::Error)]

@@ -48,6 +48,7 @@ mod response;
 mod retry;
 mod route;
 mod send;
+mod timer;
 #[cfg_attr(not(feature = "__tls"), path = "tls/unavailable.rs")]
 mod tls;
 

@@ -15,6 +15,8 @@
 //!   marked (`a_write_that_may_have_been_processed_is_not_repeated`).
 //! * The answer cannot be read: no (`an_answer_that_cannot_be_read_is_not_asked_for_again`).
 //! * The request's own body failed: no (`a_body_that_fails_is_not_the_pods_fault`).
+//! * It had no answer within `per_try_timeout`: as one that failed otherwise, on another pod
+//!   (`with_a_timeout_for_each_try_a_read_leaves_a_pod_that_never_answers`).
 //! * The request timeout passed: no, nor does a retry outlive it
 //!   (`a_retry_does_not_outlive_the_request_timeout`).
 //! * Pods that may have processed it: three, or as `max_retries` says
@@ -32,6 +34,7 @@
 //! caller (tower's `retry`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use headless::{Endpoint, EndpointKey, Lease, Outcome, RetryBudget, Timestamp};
 use http::Request;
@@ -40,7 +43,7 @@ use tokio::time::Instant;
 use crate::classify::{Classification, classify, is_repeatable};
 use crate::connection::Unanswered;
 use crate::connector::Connector;
-use crate::error::{BoxError, NoRetryReason};
+use crate::error::{AttemptTimedOut, BoxError, NoRetryReason};
 use crate::origin::Origin;
 use crate::protocol::Protocol;
 use crate::request_body::RequestBody;
@@ -203,15 +206,33 @@ pub(crate) struct FailedAttempt {
 }
 
 impl FailedAttempt {
-    /// Ends the lease with what the failure says about the endpoint and the connection.
+    /// The connection says that there is no answer.
     pub(crate) fn end(lease: Lease<Connector>, unanswered: Unanswered) -> Self {
         let Unanswered { returned, error } = unanswered;
-        let endpoint = Arc::clone(lease.endpoint());
-        let had_answered = lease.has_answered();
         let classification = match (&returned, &error) {
             (None, Some(error)) => classify(error),
             _ => Classification::Unsent,
         };
+        let error = error.map_or_else(|| ENDED.into(), Into::into);
+        Self::new(lease, classification, returned, error)
+    }
+
+    /// There was no answer within `limit`.
+    #[cold]
+    pub(crate) fn timed_out(lease: Lease<Connector>, limit: Option<Duration>) -> Self {
+        let error = AttemptTimedOut(limit.unwrap_or_default());
+        Self::new(lease, Classification::TimedOut, None, error.into())
+    }
+
+    /// Ends the lease with what the failure says about the endpoint and the connection.
+    fn new(
+        lease: Lease<Connector>,
+        classification: Classification,
+        returned: Option<Request<RequestBody>>,
+        error: BoxError,
+    ) -> Self {
+        let endpoint = Arc::clone(lease.endpoint());
+        let had_answered = lease.has_answered();
         match classification {
             // Dropping the lease closes this connection, and says nothing about the endpoint.
             Classification::Request => drop(lease),
@@ -222,6 +243,7 @@ impl FailedAttempt {
             }
             Classification::Connection if lease.was_idle() => lease.broken(),
             Classification::Connection => lease.close(Outcome::Failure),
+            Classification::TimedOut => lease.cancel(Outcome::Failure),
         }
         let not_processed = matches!(classification, Classification::Unsent | Classification::NotProcessed);
         Self {
@@ -230,7 +252,7 @@ impl FailedAttempt {
             not_processed,
             had_answered,
             returned,
-            error: error.map_or_else(|| ENDED.into(), Into::into),
+            error,
         }
     }
 }

@@ -25,6 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use headless_http::{Client, Error, Protocol, RetryBudget, Tls, TlsProvider, Verify};
+use headless_testkit::{RawConnection, RawPod};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -32,7 +33,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use pki::{Ca, SERVICE, Server};
-use raw::{RawConnection, RawServer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -109,14 +109,14 @@ impl AsyncWrite for Cut {
 
 /// Starts a pod that answers each request with its path. If it `cuts`, each of its connections ends
 /// after some bytes, half of them with a reset.
-fn pod(cuts: bool, tls: Option<Arc<ServerConfig>>, ledger: &Ledger, seed: u64) -> RawServer {
+fn pod(cuts: bool, tls: Option<Arc<ServerConfig>>, ledger: &Ledger, seed: u64) -> RawPod {
     let ledger = Arc::clone(ledger);
     let connections = AtomicU64::new(0);
-    RawServer::start(move |connection: RawConnection| {
+    RawPod::start(move |connection: RawConnection| {
         let mut dice = fastrand::Rng::with_seed(seed + connections.fetch_add(1, Relaxed));
         let (tls, ledger) = (tls.clone(), Arc::clone(&ledger));
         async move {
-            let socket = connection.0.into_inner();
+            let socket = connection.into_stream();
             if cuts && dice.bool() {
                 socket.set_zero_linger().unwrap();
             }
@@ -146,6 +146,7 @@ fn pod(cuts: bool, tls: Option<Arc<ServerConfig>>, ledger: &Ledger, seed: u64) -
             }
         }
     })
+    .unwrap()
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, ledger: Ledger) {
@@ -226,7 +227,7 @@ fn nothing_is_lost_in_the_client(protocol: Protocol, with_tls: bool) {
         .build()
         .unwrap();
     let client = runtime.block_on(async {
-        let builder = raw::builder(&pods.each_ref().map(|pod| pod.addr)).await;
+        let builder = raw::builder(&pods.each_ref().map(RawPod::addr)).await;
         let builder = builder.protocol(protocol).retry_budget(RetryBudget::unlimited());
         let builder = builder.request_timeout(HANGS);
         let tls = Tls::with_ca(ca.pem()).provider(TlsProvider::Ring);
@@ -253,7 +254,7 @@ fn nothing_is_lost_in_the_client(protocol: Protocol, with_tls: bool) {
         let path = format!("/{number}");
         assert!(!is_post(&path) || times(&path) <= 1, "{path} was received twice");
     }
-    let accepted: usize = pods[..2].iter().map(RawServer::accepted).sum();
+    let accepted: usize = pods[..2].iter().map(|pod| pod.stats().connections).sum();
     eprintln!("{} failed; the pods that cut had {accepted} connections", errors.len());
     assert!(accepted > requests / 200, "the connections were cut");
 }

@@ -46,14 +46,12 @@ impl<C: Connect> Pool<C> {
 
     /// Starts a dial that is already counted.
     pub(super) fn spawn_dial(self: &Arc<Self>) -> JoinHandle<()> {
-        let mut dial = Dial {
-            pool: Arc::clone(self),
-            pending: true,
-        };
+        let mut dial = Dial::new(self);
         // A root of its own: it may outlive the request, whose span would otherwise stay open.
         let span = tracing::debug_span!(parent: None, "connect", endpoint = %self.endpoint);
         span.follows_from(Span::current());
         let task = async move {
+            dial.polled();
             let clock = &dial.pool.context.clock;
             let start = clock.now();
             let result = dial.pool.connect().await;
@@ -125,12 +123,16 @@ impl<C: Connect> Pool<C> {
         self.notify(|observer| observer.connected());
     }
 
-    fn dial_failed(self: &Arc<Self>, fault: ConnectFault) {
-        let removed = matches!(fault, ConnectFault::Removed);
-        let error = ConnectError {
+    pub(crate) fn connect_error(&self, fault: ConnectFault) -> ConnectError {
+        ConnectError {
             endpoint: Arc::clone(&self.endpoint),
             fault,
-        };
+        }
+    }
+
+    fn dial_failed(self: &Arc<Self>, fault: ConnectFault) {
+        let removed = matches!(fault, ConnectFault::Removed);
+        let error = self.connect_error(fault);
         let (told, closed) = {
             let mut slots = self.slots();
             (slots.dial_failed(), slots.is_closed())
@@ -148,15 +150,47 @@ impl<C: Connect> Pool<C> {
     }
 }
 
+/// The dials that the runtime has not polled yet.
+#[derive(Debug, Default)]
+pub(super) struct Unpolled {
+    pub(super) dials: usize,
+    /// When the first of them was started, after which there always was one.
+    pub(super) since: Timestamp,
+}
+
 /// A dial under way. If it is dropped unfinished (a panic, a runtime that shuts down), it has
 /// failed.
 struct Dial<C: Connect> {
     pool: Arc<Pool<C>>,
     pending: bool,
+    was_polled: bool,
+}
+
+impl<C: Connect> Dial<C> {
+    fn new(pool: &Arc<Pool<C>>) -> Self {
+        let mut unpolled = pool.unpolled.lock();
+        if unpolled.dials == 0 {
+            unpolled.since = pool.context.clock.now();
+        }
+        unpolled.dials += 1;
+        drop(unpolled);
+        Self {
+            pool: Arc::clone(pool),
+            pending: true,
+            was_polled: false,
+        }
+    }
+
+    fn polled(&mut self) {
+        if !std::mem::replace(&mut self.was_polled, true) {
+            self.pool.unpolled.lock().dials -= 1;
+        }
+    }
 }
 
 impl<C: Connect> Drop for Dial<C> {
     fn drop(&mut self) {
+        self.polled();
         if self.pending {
             self.pool.dial_failed(match std::thread::panicking() {
                 true => ConnectFault::Panicked,

@@ -47,12 +47,22 @@ pub enum ConnectFault {
     /// The connection had ended before its first use: something accepts connections and closes
     /// them.
     Dead,
+    /// So many connections in a row were opened and ended before an answer, the last one with this
+    /// error ([`Lease::unanswered`](crate::Lease::unanswered)).
+    Unanswered {
+        /// How many in a row.
+        connections: u32,
+        /// How the last one ended.
+        source: Arc<dyn Error + Send + Sync>,
+    },
     /// The endpoint left the set meanwhile.
     Removed,
     /// The connector panicked.
     Panicked,
     /// The runtime on which the balancer was made has shut down.
     RuntimeShutDown,
+    /// The runtime on which the balancer was made did not even begin the attempt, for this long.
+    RuntimeStalled(Duration),
 }
 
 impl ConnectFault {
@@ -64,9 +74,17 @@ impl ConnectFault {
         }
     }
 
+    /// Whether it seldom passes by itself, so that frequent probes only cost.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(self, Self::Misconfigured(_) | Self::Dead | Self::Unanswered { .. })
+    }
+
     /// Whether no other attempt can succeed soon.
     pub(crate) fn is_permanent(&self) -> bool {
-        matches!(self, Self::Misconfigured(_) | Self::RuntimeShutDown)
+        matches!(
+            self,
+            Self::Misconfigured(_) | Self::RuntimeShutDown | Self::RuntimeStalled(_)
+        )
     }
 }
 
@@ -78,11 +96,20 @@ impl fmt::Display for ConnectError {
             ConnectFault::TimedOut(after) => write!(f, "no connection within {after:?}"),
             ConnectFault::PeerMismatch(mismatch) => mismatch.fmt(f),
             ConnectFault::Dead => f.write_str("the connection was closed as soon as it was open"),
+            ConnectFault::Unanswered { connections, source } => write!(
+                f,
+                "it accepts connections and closes them before an answer ({connections} in a row); last: {source}"
+            ),
             ConnectFault::Removed => f.write_str("the endpoint left the set"),
             ConnectFault::Panicked => f.write_str("the connector panicked"),
             ConnectFault::RuntimeShutDown => f.write_str(
                 "the tokio runtime on which the balancer was made has shut down; make it on a runtime that lives as \
                  long as its requests",
+            ),
+            ConnectFault::RuntimeStalled(waited) => write!(
+                f,
+                "the tokio runtime on which the balancer was made has not begun the attempt for {waited:?}; is the \
+                 runtime driven (a current-thread runtime runs only inside `block_on`), or do its tasks block?"
             ),
         }
     }
@@ -93,12 +120,14 @@ impl Error for ConnectError {
         match &self.fault {
             // Its own text is part of ours already; its cause is not.
             ConnectFault::Failed(error) | ConnectFault::Misconfigured(error) => error.source(),
+            ConnectFault::Unanswered { source, .. } => source.source(),
             ConnectFault::TimedOut(_)
             | ConnectFault::PeerMismatch(_)
             | ConnectFault::Dead
             | ConnectFault::Removed
             | ConnectFault::Panicked
-            | ConnectFault::RuntimeShutDown => None,
+            | ConnectFault::RuntimeShutDown
+            | ConnectFault::RuntimeStalled(_) => None,
         }
     }
 }

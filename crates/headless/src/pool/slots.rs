@@ -368,6 +368,22 @@ impl<T, W> Slots<T, W> {
         self.closed
     }
 
+    /// Takes the waiters out of the queue.
+    pub(crate) fn turn_away(&mut self) -> Vec<W> {
+        std::mem::take(&mut self.waiters).into_values().collect()
+    }
+
+    /// Whether an open connection takes a request.
+    pub(crate) fn has_open(&self, inspect: &impl Inspect<T>) -> bool {
+        let multiplexed = self.multiplexed.iter().filter(|entry| entry.closing.is_none());
+        let mut open = self
+            .idle
+            .iter()
+            .map(|idle| &idle.conn)
+            .chain(multiplexed.map(|entry| &entry.conn));
+        open.any(|conn| inspect.is_reusable(conn))
+    }
+
     /// Requests under way: exclusive connections and streams checked out.
     pub(crate) fn in_use(&self) -> usize {
         self.checked_out + self.multiplexed.iter().map(|entry| entry.streams).sum::<usize>()

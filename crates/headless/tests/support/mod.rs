@@ -305,7 +305,8 @@ impl Drop for Connecting<'_> {
 
 #[derive(Debug)]
 pub struct Refused {
-    for_good: bool,
+    /// It is a misconfiguration.
+    pub for_good: bool,
 }
 
 impl std::fmt::Display for Refused {

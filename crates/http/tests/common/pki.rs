@@ -1,6 +1,8 @@
 //! What the tests of TLS share: a CA, the certificates it issues, and pods that serve HTTP over TLS
 //! and report what they observe.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -250,7 +250,7 @@ impl<T, W> Slots<T, W> {
     pub(crate) fn close(&mut self, out: &mut Effects<T>) -> Vec<W> {
         self.closed = true;
         self.close_all(CloseReason::Removed, out);
-        std::mem::take(&mut self.waiters).into_values().collect()
+        self.turn_away()
     }
 
     fn close_all(&mut self, reason: CloseReason, out: &mut Effects<T>) {

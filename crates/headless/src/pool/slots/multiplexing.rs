@@ -98,9 +98,9 @@ impl<T, W> Slots<T, W> {
     }
 
     /// The waiters that [nothing can serve](Self::admits_none): they try other endpoints.
-    pub(crate) fn turn_away(&mut self) -> Vec<W> {
+    pub(crate) fn turn_away_if_barred(&mut self) -> Vec<W> {
         match self.admits_none() {
-            true => std::mem::take(&mut self.waiters).into_values().collect(),
+            true => self.turn_away(),
             false => Vec::new(),
         }
     }

@@ -67,6 +67,14 @@ impl Slot {
             Self::Exclusive { was_idle, .. } | Self::Stream { was_idle, .. } => was_idle,
         }
     }
+
+    /// The number of a multiplexed connection.
+    pub(crate) fn connection(self) -> Option<u64> {
+        match self {
+            Self::Exclusive { .. } => None,
+            Self::Stream { id, .. } => Some(id),
+        }
+    }
 }
 
 /// How the use of a connection ended.

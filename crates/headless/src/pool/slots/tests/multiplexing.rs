@@ -210,7 +210,7 @@ fn a_peer_that_allows_no_streams_is_not_dialled_again_and_its_waiters_go_elsewhe
     assert!(!pool.slots.admits_none(), "it was not asked yet");
     assert!(pool.serve().is_empty());
     assert!(pool.slots.admits_none());
-    assert_eq!((pool.slots.turn_away(), pool.dials()), (vec!['a', 'b'], 0));
+    assert_eq!((pool.slots.turn_away_if_barred(), pool.dials()), (vec!['a', 'b'], 0));
     assert!(matches!(pool.checkout(true), Checkout::Miss));
     pool.maintain(0);
     assert_eq!(pool.dials(), 0);
@@ -230,11 +230,11 @@ fn a_limit_lowered_to_none_in_use_turns_the_waiters_away_until_it_is_raised() {
     pool.wait('a');
     assert_eq!(pool.dials(), 1, "it is not known yet");
     pool.capacity_changed();
-    assert!(pool.slots.turn_away().is_empty(), "the other connection may serve");
+    assert!(pool.slots.turn_away_if_barred().is_empty(), "the other connection may serve");
     pool.dialled(2);
     pool.peers.streams.insert(2, 0);
     assert!(pool.serve().is_empty());
-    assert_eq!(pool.slots.turn_away(), ['a']);
+    assert_eq!(pool.slots.turn_away_if_barred(), ['a']);
     assert!(is_closed(&pool.return_conn(held[0])));
     pool.peers.streams.clear();
     pool.capacity_changed();
@@ -250,7 +250,7 @@ fn a_peer_that_allows_no_streams_on_one_connection_serves_on_another() {
     assert_eq!(held.iter().map(|(conn, _)| *conn).collect::<Vec<_>>(), [2, 2]);
     pool.wait('a');
     assert!(!pool.slots.admits_none());
-    assert!(pool.slots.turn_away().is_empty());
+    assert!(pool.slots.turn_away_if_barred().is_empty());
     assert_eq!(handed(pool.return_conn(held[0])).0, 'a');
 }
 

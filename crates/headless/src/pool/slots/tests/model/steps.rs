@@ -238,7 +238,7 @@ impl Pod {
 
     /// The waiters of a peer that allows no stream, all or none.
     fn turn_away(&mut self) {
-        let told = self.slots.turn_away();
+        let told = self.slots.turn_away_if_barred();
         if !told.is_empty() {
             let could_be_served = self.connecting > 0 || self.is_exact() && self.free().next().is_some();
             assert!(!could_be_served);
