@@ -8,7 +8,6 @@
 #![allow(clippy::print_stderr, reason = "the seed repeats a failure")]
 
 #[path = "common/pki.rs"]
-#[allow(dead_code, reason = "each test file uses its part")]
 mod pki;
 #[path = "common/raw.rs"]
 mod raw;

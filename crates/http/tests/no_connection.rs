@@ -14,9 +14,8 @@ use std::time::Duration;
 
 use headless::{AcquireError, Discovery, OnStart, PoolConfig, StaticList};
 use headless_http::{Client, ClientBuilder, Error, Protocol, Tls, TlsProvider};
+use headless_testkit::{RawConnection, RawPod};
 use pki::Ca;
-use raw::{RawConnection, RawServer};
-use tokio::io::AsyncWriteExt;
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -66,10 +65,12 @@ async fn pods_that_refuse_are_named_with_the_cause() {
 #[tokio::test]
 async fn a_pod_that_accepts_and_does_not_begin_is_named() {
     // It never answers the handshake of TLS, and sends no SETTINGS.
-    let pod = RawServer::start(|connection: RawConnection| async move {
+    let pod = RawPod::start(|mut connection: RawConnection| async move {
         connection.rest().await;
-    });
-    let builder = || raw::builder(std::slice::from_ref(&pod.addr));
+    })
+    .unwrap();
+    let pods = [pod.addr()];
+    let builder = || raw::builder(&pods);
     let tls = Tls::with_ca(Ca::new("ca").pem()).provider(TlsProvider::Ring);
     let over_http2 = builder().await.protocol(Protocol::Http2);
     for client in [hasty(builder().await.tls(tls)), hasty(over_http2)] {
@@ -86,12 +87,13 @@ async fn a_pod_that_accepts_and_does_not_begin_is_named() {
 
 #[tokio::test]
 async fn an_attempt_to_connect_that_timed_out_before_is_told() {
-    let pod = RawServer::start(|connection: RawConnection| async move {
+    let pod = RawPod::start(|mut connection: RawConnection| async move {
         connection.rest().await;
-    });
+    })
+    .unwrap();
     let mut pool = PoolConfig::default();
     pool.connect_timeout = Duration::from_millis(50);
-    let builder = raw::builder(&[pod.addr]).await.protocol(Protocol::Http2);
+    let builder = raw::builder(&[pod.addr()]).await.protocol(Protocol::Http2);
     let client = hasty(builder.pool(pool));
     let (error, cause) = failure(&client).await;
     assert!(matches!(cause, AcquireError::Unreachable { .. }), "{cause:?}");
@@ -110,15 +112,13 @@ async fn a_service_without_pods_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_in_use_says_which_limit_is_too_small() {
-    let pod = RawServer::start(|mut connection: RawConnection| async move {
+    let pod = RawPod::start(|mut connection: RawConnection| async move {
         connection.request().await;
-        let _ = connection
-            .0
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
-            .await;
+        connection.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").await;
         connection.rest().await;
-    });
-    let client = hasty(raw::builder(&[pod.addr]).await.max_connections_per_endpoint(1));
+    })
+    .unwrap();
+    let client = hasty(raw::builder(&[pod.addr()]).await.max_connections_per_endpoint(1));
     let held = client.get("/").await.unwrap();
     let (error, cause) = failure(&client).await;
     drop(held);
@@ -133,12 +133,13 @@ async fn a_pool_in_use_says_which_limit_is_too_small() {
 
 #[tokio::test]
 async fn a_full_queue_is_told_at_once_and_not_as_a_timeout() {
-    let pod = RawServer::start(|connection: RawConnection| async move {
+    let pod = RawPod::start(|mut connection: RawConnection| async move {
         connection.rest().await;
-    });
+    })
+    .unwrap();
     let mut pool = PoolConfig::default();
     (pool.max_connections_per_endpoint, pool.max_waiters_per_endpoint) = (1, 1);
-    let client = hasty(raw::builder(&[pod.addr]).await.pool(pool));
+    let client = hasty(raw::builder(&[pod.addr()]).await.pool(pool));
     let (first, second, third) = tokio::join!(client.get("/"), client.get("/"), client.get("/"));
     assert!(first.unwrap_err().is_timeout());
     for error in [second.unwrap_err(), third.unwrap_err()] {

@@ -15,9 +15,8 @@ use futures_util::future::join_all;
 use headless::PoolStats;
 use headless::policy::RoundRobin;
 use headless_http::{Client, ClientBuilder, Error, Idempotent, RetryBudget};
+use headless_testkit::{RawConnection, RawPod};
 use http::Request;
-use raw::{RawConnection, RawServer};
-use tokio::io::AsyncWriteExt;
 use tokio::sync::{Barrier, Notify};
 use tokio::time::timeout;
 
@@ -31,7 +30,7 @@ const SHORT: Duration = Duration::from_millis(300);
 
 /// A pod that can vanish: its connections stay open and are silent from then on. New ones work.
 struct Vanishing {
-    server: RawServer,
+    server: RawPod,
     lives: Arc<AtomicUsize>,
 }
 
@@ -40,22 +39,23 @@ impl Vanishing {
     fn start(together: usize) -> Self {
         let (lives, all) = (Arc::<AtomicUsize>::default(), Arc::new(Barrier::new(together)));
         let now = Arc::clone(&lives);
-        let server = RawServer::start(move |mut connection: RawConnection| {
+        let server = RawPod::start(move |mut connection: RawConnection| {
             let (lives, all) = (Arc::clone(&now), Arc::clone(&all));
             let life = lives.load(Relaxed);
             async move {
-                while let Some(path) = connection.request().await {
+                while let Some(request) = connection.request().await {
                     if lives.load(Relaxed) != life {
                         connection.rest().await;
                         return;
                     }
-                    if path == "/all" {
+                    if request.path() == "/all" {
                         all.wait().await;
                     }
-                    let _ = connection.0.write_all(OK).await;
+                    connection.write(OK).await;
                 }
             }
-        });
+        })
+        .unwrap();
         Self { server, lives }
     }
 
@@ -64,8 +64,8 @@ impl Vanishing {
     }
 }
 
-async fn client(pods: &[&RawServer], set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
-    let pods: Vec<_> = pods.iter().map(|pod| pod.addr).collect();
+async fn client(pods: &[&RawPod], set: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
+    let pods: Vec<_> = pods.iter().map(|pod| pod.addr()).collect();
     set(raw::builder(&pods).await.policy(RoundRobin::default()))
         .build()
         .unwrap()
@@ -138,15 +138,15 @@ async fn with_a_timeout_for_each_try_no_read_is_lost_when_a_pod_vanishes() {
 }
 
 /// Starts a pod that does not answer `/silent`, but says `first` there. What was asked is counted.
-fn pod_that_says(first: &'static str, asked: &Arc<Notify>, together: usize) -> RawServer {
+fn pod_that_says(first: &'static str, asked: &Arc<Notify>, together: usize) -> RawPod {
     let (asked, all) = (Arc::clone(asked), Arc::new(Barrier::new(together)));
-    RawServer::start(move |mut connection: RawConnection| {
+    RawPod::start(move |mut connection: RawConnection| {
         let (asked, all) = (Arc::clone(&asked), Arc::clone(&all));
         async move {
-            while let Some(path) = connection.request().await {
-                match path.as_str() {
+            while let Some(request) = connection.request().await {
+                match request.path() {
                     "/silent" => {
-                        let _ = connection.0.write_all(first.as_bytes()).await;
+                        connection.write(first.as_bytes()).await;
                         asked.notify_one();
                         connection.rest().await;
                         return;
@@ -154,10 +154,11 @@ fn pod_that_says(first: &'static str, asked: &Arc<Notify>, together: usize) -> R
                     "/all" => _ = all.wait().await,
                     _ => {}
                 }
-                let _ = connection.0.write_all(OK).await;
+                connection.write(OK).await;
             }
         }
     })
+    .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -210,13 +211,14 @@ async fn a_request_that_its_caller_gives_up_at_once_makes_nothing_suspect() {
 }
 
 /// Starts a pod that accepts connections and reads, and never answers.
-fn mute() -> RawServer {
-    RawServer::start(|connection: RawConnection| async move {
+fn mute() -> RawPod {
+    RawPod::start(|mut connection: RawConnection| async move {
         connection.rest().await;
     })
+    .unwrap()
 }
 
-fn answers() -> RawServer {
+fn answers() -> RawPod {
     Vanishing::start(1).server
 }
 
@@ -229,10 +231,10 @@ async fn with_a_timeout_for_each_try_a_read_leaves_a_pod_that_never_answers() {
     .await;
     for _ in 0..60 {
         let reply = client.get("/").await.unwrap();
-        assert_ne!(reply.endpoint().addr(), pods[0].addr);
+        assert_ne!(reply.endpoint().addr(), pods[0].addr());
         reply.bytes().await.unwrap();
     }
-    assert!(pods[0].accepted() >= 20, "its turn comes in each round");
+    assert!(pods[0].stats().connections >= 20, "its turn comes in each round");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -248,11 +250,11 @@ async fn what_may_not_be_sent_twice_fails_with_the_time_of_the_try() {
         text.contains("no answer within 300ms (`per_try_timeout`), and the request may have been processed"),
         "{text}"
     );
-    assert_eq!(pods[0].accepted() + pods[1].accepted(), 1);
+    assert_eq!(pods[0].stats().connections + pods[1].stats().connections, 1);
 
     let marked = Request::post("/").extension(Idempotent).body("order").unwrap();
     let reply = client(&[&pods[0], &pods[1], &works], tries).await.request(marked).await;
-    assert_eq!(reply.unwrap().endpoint().addr(), works.addr);
+    assert_eq!(reply.unwrap().endpoint().addr(), works.addr());
 
     let once = |builder| tries(builder).max_retries(1);
     let error = get(&client(&mutes, once).await, "/").await.unwrap_err();
