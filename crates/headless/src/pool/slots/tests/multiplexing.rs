@@ -230,7 +230,10 @@ fn a_limit_lowered_to_none_in_use_turns_the_waiters_away_until_it_is_raised() {
     pool.wait('a');
     assert_eq!(pool.dials(), 1, "it is not known yet");
     pool.capacity_changed();
-    assert!(pool.slots.turn_away_if_barred().is_empty(), "the other connection may serve");
+    assert!(
+        pool.slots.turn_away_if_barred().is_empty(),
+        "the other connection may serve"
+    );
     pool.dialled(2);
     pool.peers.streams.insert(2, 0);
     assert!(pool.serve().is_empty());
