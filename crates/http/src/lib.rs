@@ -36,6 +36,7 @@ mod connection;
 mod connector;
 mod counted;
 mod error;
+mod first_bytes;
 mod framing;
 mod http1;
 mod http2;
