@@ -34,6 +34,16 @@ macro_rules! scenarios {
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn an_answer_before_the_body_was_read_arrives() {
+                crate::answers::early(&crate::servers::$server()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn all_of_it_over_tls() {
+                crate::answers::over_tls(&crate::servers::$server()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn a_steady_load_loses_nothing() {
                 crate::changes::steady_load(&crate::servers::$server()).await;
             }

@@ -30,12 +30,49 @@ pub async fn of_each_kind(server: &Server) {
     bodies_without_content(asker).await;
     large_answers(asker).await;
     uploads(asker).await;
-    early_answers(asker).await;
     trailers(asker).await;
     special_fields(asker).await;
     slow_readers(asker).await;
     cancellation(asker).await;
-    tls(server).await;
+}
+
+/// The answer comes before the body was read, and must reach the caller all the same.
+pub async fn early(server: &Server) {
+    if !server.can(Ability::Early) {
+        return;
+    }
+    let Some(bed) = Bed::start(server, plain(2)).await else {
+        return;
+    };
+    early_answers(Asker {
+        server,
+        client: &bed.client,
+    })
+    .await;
+}
+
+pub async fn over_tls(server: &Server) {
+    if !server.can(Ability::Tls) {
+        return;
+    }
+    let settings = Settings {
+        speaks_tls: true,
+        ..plain(2)
+    };
+    let Some(bed) = Bed::start(server, settings).await else {
+        return;
+    };
+    let asker = Asker {
+        server,
+        client: &bed.client,
+    };
+    large_answers(asker).await;
+    uploads(asker).await;
+    trailers(asker).await;
+    cancellation(asker).await;
+    let calls = Calls::start(&bed.client, "/id", Duration::ZERO);
+    calls.reach(200).await;
+    calls.check(&bed, MayLose::Nothing).await;
 }
 
 /// Sends requests with numbers, and insists on answers with the same ones.
@@ -196,11 +233,7 @@ async fn uploads(asker: Asker<'_>) {
     asker.is_unharmed().await;
 }
 
-/// The answer comes before the body was read, and must reach the caller all the same.
 async fn early_answers(asker: Asker<'_>) {
-    if !asker.server.can(Ability::Early) {
-        return;
-    }
     for _ in 0..4 {
         for body in [RequestBody::from(vec![b'.'; 8 * BIG]), streamed(512, 16384)] {
             let mut request = Asker::request(Method::POST, "/early", body);
@@ -278,28 +311,4 @@ async fn cancellation(asker: Asker<'_>) {
         let _ = tokio::time::timeout(Duration::from_millis(5), asker.send(upload)).await;
         asker.is_unharmed().await;
     }
-}
-
-async fn tls(server: &Server) {
-    if !server.can(Ability::Tls) {
-        return;
-    }
-    let settings = Settings {
-        speaks_tls: true,
-        ..plain(2)
-    };
-    let Some(bed) = Bed::start(server, settings).await else {
-        return;
-    };
-    let asker = Asker {
-        server,
-        client: &bed.client,
-    };
-    large_answers(asker).await;
-    uploads(asker).await;
-    early_answers(asker).await;
-    cancellation(asker).await;
-    let calls = Calls::start(&bed.client, "/id", Duration::ZERO);
-    calls.reach(200).await;
-    calls.check(&bed, MayLose::Nothing).await;
 }

@@ -9,6 +9,7 @@ use headless::{Discovery, RefreshConfig};
 use headless_http::{Client, ClientBuilder, Pem, Tls, TlsProvider};
 use headless_testkit::{App, Cluster, Error, Pod, Termination, Workload};
 use headless_tests::support::resolution::{NAMESPACE, resolver};
+use headless_tests::support::wait::until;
 
 use crate::process::{Home, Processes};
 use crate::program::Site;
@@ -25,7 +26,7 @@ pub struct Bed {
     pub processes: Processes,
     sites: Arc<Mutex<Vec<Site>>>,
     // Dropped in this order: the processes end, then their files are removed.
-    pub cluster: Cluster,
+    _cluster: Cluster,
     _home: Home,
 }
 
@@ -92,9 +93,24 @@ impl Bed {
             client: ClientBuilder::build(client).unwrap(),
             processes,
             sites,
-            cluster,
+            _cluster: cluster,
             _home: home,
         })
+    }
+
+    /// Waits until the client has all pods that are ready, and each can be connected to.
+    pub async fn has_all_pods(&self) {
+        let stats = || self.client.balancer().stats();
+        let has_all = || {
+            let pods = self.set.ready();
+            let stats = stats();
+            let addresses = stats.endpoints.iter().map(|pod| pod.endpoint.addr());
+            addresses.eq(pods.iter().map(Pod::addr)) && stats.endpoints.iter().all(|pod| !pod.unhealthy && !pod.warming)
+        };
+        until(has_all, || {
+            format!("{}: all pods: {:#?}", self.server, stats().endpoints)
+        })
+        .await;
     }
 
     /// Returns the lines of the logs of all pods that there ever were.

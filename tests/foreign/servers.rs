@@ -68,11 +68,6 @@ macro_rules! table {
                 can: $can,
             }
         })*
-
-        /// Every server of the table.
-        pub fn all() -> Vec<Server> {
-            vec![$($server()),*]
-        }
     };
 }
 
@@ -84,7 +79,7 @@ table! {
     nginx, nginx_with("", ""), Http1, &[Big, Early, NoBody, Tls, ClosesIdle];
     nginx_without_keep_alive, nginx_with("keepalive_timeout 0;", ""), Http1, &[Big, Early, NoBody];
     nginx_50_requests, nginx_with("keepalive_requests 50;", ""), Http1, &[Big, Early, NoBody, ClosesIdle];
-    nginx_gzip, nginx_with("gzip on;", ""), Http1, &[Big, Gzip, Early, NoBody, ClosesIdle];
+    nginx_gzip, nginx_with("gzip on; gzip_types text/plain;", ""), Http1, &[Big, Gzip, Early, NoBody, ClosesIdle];
     nginx_http2, nginx_with("", "http2"), Http2, &[Big, Early, NoBody, Tls, ClosesIdle];
     gunicorn, Program::Gunicorn, Http1, &[CountsStreams, Big, Stream, Slow, Early, NoBody];
     uvicorn, Program::Uvicorn, Http1, &[CountsStreams, Big, Stream, Slow, Early, NoBody, ClosesIdle];

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::service::service_fn;
@@ -112,6 +112,10 @@ async fn answer(request: Request, log: Arc<File>) -> Response {
         "/none" => *response.status_mut() = StatusCode::NO_CONTENT,
         "/same" => *response.status_mut() = StatusCode::NOT_MODIFIED,
         _ => *response.status_mut() = StatusCode::NOT_FOUND,
+    }
+    // hyper leaves out the body over HTTP/1 only.
+    if head.method == Method::HEAD {
+        *response.body_mut() = Body::empty();
     }
     response
 }
