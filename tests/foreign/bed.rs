@@ -71,7 +71,8 @@ impl Bed {
         let set = cluster.stateful_set("web").service("web").port("http", 8080);
         let set = set.replicas(settings.replicas).parallel().app(app);
         let set = set.termination(Termination {
-            pre_stop: SECOND * 5,
+            // Twice the longest time between two lookups.
+            pre_stop: SECOND * 10,
             grace: Duration::from_secs(25),
             ..Termination::default()
         });
