@@ -68,8 +68,10 @@ macro_rules! scenarios {
 
 scenarios! {
     nginx nginx_without_keep_alive nginx_50_requests nginx_gzip nginx_http2
+    haproxy haproxy_http2 apache
     gunicorn uvicorn
     node node_http2
     go go_http2
-    hyper hyper_http2 axum
+    jetty jetty_http2
+    hyper hyper_http2 axum axum_http2
 }

@@ -155,8 +155,8 @@ async fn is_implemented_as_said(asker: Asker<'_>) {
         (Ability::Stream, &stream, StatusCode::OK),
         (Ability::Slow, "/slow?ms=1", StatusCode::OK),
         (Ability::Trailers, "/trailers", StatusCode::OK),
-        (Ability::NoBody, "/none", StatusCode::NO_CONTENT),
-        (Ability::NoBody, "/same", StatusCode::NOT_MODIFIED),
+        (Ability::NoContent, "/none", StatusCode::NO_CONTENT),
+        (Ability::NotModified, "/same", StatusCode::NOT_MODIFIED),
     ] {
         let expected = match asker.server.can(ability) {
             true => expected,
@@ -169,14 +169,17 @@ async fn is_implemented_as_said(asker: Asker<'_>) {
 }
 
 async fn bodies_without_content(asker: Asker<'_>) {
-    for (method, path) in [
-        (Method::HEAD, "/id"),
-        (Method::HEAD, "/none"),
-        (Method::HEAD, "/same"),
-        (Method::GET, "/none"),
-        (Method::GET, "/same"),
-        (Method::HEAD, "/missing"),
+    for (ability, method, path) in [
+        (None, Method::HEAD, "/id"),
+        (None, Method::HEAD, "/missing"),
+        (Some(Ability::NoContent), Method::HEAD, "/none"),
+        (Some(Ability::NoContent), Method::GET, "/none"),
+        (Some(Ability::NotModified), Method::HEAD, "/same"),
+        (Some(Ability::NotModified), Method::GET, "/same"),
     ] {
+        if ability.is_some_and(|ability| !asker.server.can(ability)) {
+            continue;
+        }
         let answer = asker.send(Asker::request(method, path, ())).await;
         assert_eq!(asker.read(answer).await.0.len(), 0, "{}: {path}", asker.server);
         asker.is_unharmed().await;
@@ -219,11 +222,14 @@ async fn large_answers(asker: Asker<'_>) {
 }
 
 async fn uploads(asker: Asker<'_>) {
+    if !asker.server.can(Ability::Uploads) {
+        return;
+    }
     let large = || Asker::request(Method::POST, "/id", Bytes::from(vec![b'.'; BIG]));
     let lengths = join_all((0..4).map(|_| asker.upload(large()))).await;
     assert_eq!(lengths, [BIG; 4], "{}", asker.server);
     let uploads = [(0, 1), (1, 1), (64, 16384), (1000, 7)].map(|(pieces, size)| async move {
-        let request = Asker::request(Method::PUT, "/id", streamed(pieces, size));
+        let request = Asker::request(Method::POST, "/id", streamed(pieces, size));
         let length = asker.upload(request).await;
         if asker.server.can(Ability::CountsStreams) {
             assert_eq!(length, pieces * size, "{}", asker.server);
@@ -267,7 +273,7 @@ async fn trailers(asker: Asker<'_>) {
 async fn special_fields(asker: Asker<'_>) {
     for (fields, length) in [
         (&[("expect", "100-continue")][..], 5),
-        (&[("expect", "100-continue")], 100_000),
+        (&[("expect", "100-continue")], 10_000),
         (&[("connection", "upgrade"), ("upgrade", "websocket")], 0),
     ] {
         for _ in 0..4 {
@@ -307,8 +313,10 @@ async fn cancellation(asker: Asker<'_>) {
             let cancelled = tokio::time::timeout(Duration::from_millis(5), asker.send(request)).await;
             assert!(cancelled.is_err(), "{}", asker.server);
         }
-        let upload = Asker::request(Method::POST, "/id", streamed(2000, 16384));
-        let _ = tokio::time::timeout(Duration::from_millis(5), asker.send(upload)).await;
+        if asker.server.can(Ability::Uploads) {
+            let upload = Asker::request(Method::POST, "/id", streamed(2000, 16384));
+            let _ = tokio::time::timeout(Duration::from_millis(5), asker.send(upload)).await;
+        }
         asker.is_unharmed().await;
     }
 }

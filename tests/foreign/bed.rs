@@ -117,9 +117,8 @@ impl Bed {
     /// Returns the lines of the logs of all pods that there ever were.
     pub fn log(&self) -> Vec<String> {
         let sites = self.sites.lock().unwrap();
-        let logs = sites
-            .iter()
-            .map(|site| fs::read_to_string(site.log()).unwrap_or_default());
+        let logs = sites.iter().map(|site| site.dir.join(self.server.program.log()));
+        let logs = logs.map(|log| fs::read_to_string(log).unwrap_or_default());
         let lines = logs.flat_map(|log| log.lines().map(str::to_owned).collect::<Vec<_>>());
         lines.collect()
     }

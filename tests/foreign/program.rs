@@ -23,11 +23,15 @@ pub enum Program {
         /// After its address.
         listen: &'static str,
     },
+    /// With this after its address.
+    Haproxy(&'static str),
+    Apache,
     Gunicorn,
     Uvicorn,
     /// With this module.
     Node(&'static str),
     Go,
+    Jetty,
     /// A server in Rust, of this library.
     Rust(&'static str),
 }
@@ -45,8 +49,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// A line for each request, which a server writes at its begin or its end.
-    pub fn log(&self) -> PathBuf {
+    fn log(&self) -> PathBuf {
         self.dir.join("log")
     }
 
@@ -93,14 +96,28 @@ impl Program {
     pub fn graceful(self) -> Signal {
         match self {
             Self::Nginx { .. } => Signal::QUIT,
+            Self::Haproxy(_) => Signal::USR1,
+            Self::Apache => Signal::WINCH,
             _ => Signal::TERM,
+        }
+    }
+
+    /// Returns the name of the file in which it writes a line for each request.
+    pub fn log(self) -> &'static str {
+        match self {
+            // It has no files: what it prints is the log.
+            Self::Haproxy(_) => "out",
+            _ => "log",
         }
     }
 
     /// Returns what is missing for it.
     pub fn missing(self) -> Option<String> {
-        let path = self.path();
-        (!path.is_file()).then(|| path.display().to_string())
+        let main = (self == Self::Jetty).then(|| built("jetty/Main.class"));
+        let mut needed = [self.path()].into_iter().chain(main);
+        needed
+            .find(|path| !path.is_file())
+            .map(|path| path.display().to_string())
     }
 
     /// Returns the file that is executed, or where it should be.
@@ -108,6 +125,9 @@ impl Program {
         let installed = |name| program(name).unwrap_or_else(|| PathBuf::from(name));
         match self {
             Self::Nginx { .. } => installed("nginx"),
+            Self::Haproxy(_) => installed("haproxy"),
+            Self::Apache => installed("apache2"),
+            Self::Jetty => installed("java"),
             Self::Node(_) => installed("node"),
             Self::Gunicorn => built("venv/bin/gunicorn"),
             Self::Uvicorn => built("venv/bin/uvicorn"),
@@ -145,6 +165,38 @@ impl Program {
                 let file = site.configure(include_str!("servers/nginx.conf"), &marks);
                 command.arg("-p").arg(&site.dir).arg("-c").arg(file);
             }
+            Self::Haproxy(bind) => {
+                fs::write(site.dir.join("id"), "%[req.hdr(x-id)] %[var(txn.length)]\n").unwrap();
+                let idle = site.idle_ms.unwrap_or(10_000).to_string();
+                let marks = [("@BIND@", bind), ("@IDLE@", &*idle)];
+                let file = site.configure(include_str!("servers/haproxy.cfg"), &marks);
+                command.arg("-f").arg(file);
+            }
+            Self::Apache => {
+                fs::create_dir(site.dir.join("root")).unwrap();
+                for (name, content) in [("id", APACHE_ID), ("early", "early"), ("big", &"x".repeat(BIG))] {
+                    fs::write(site.dir.join("root").join(name), content).unwrap();
+                }
+                let idle = site.idle_ms.unwrap_or(5000).to_string();
+                let marks = [("@IDLE@", &*idle), ("@MODULES@", "/usr/lib/apache2/modules")];
+                let file = site.configure(include_str!("servers/apache.conf"), &marks);
+                command.arg("-f").arg(file).arg("-DFOREGROUND");
+            }
+            Self::Jetty => {
+                // Small pods, which start quickly.
+                command.args([
+                    "-Xmx128m",
+                    "-XX:TieredStopAtLevel=1",
+                    "-XX:+UseSerialGC",
+                    "-Xshare:auto",
+                    "-cp",
+                ]);
+                let jars = built("jetty");
+                command
+                    .arg(format!("{0}:{0}/*", jars.display()))
+                    .arg("Main")
+                    .args(site.args());
+            }
             Self::Gunicorn => {
                 command.args(["--workers", "2", "--threads", "1", "--worker-class", "sync"]);
                 command.args(["--graceful-timeout", "20", "--worker-tmp-dir", "/dev/shm"]);
@@ -177,6 +229,13 @@ impl Program {
         command
     }
 }
+
+/// The page of Apache that tells the number of a request and the length of its body.
+const APACHE_ID: &str = concat!(
+    r#"<!--#echo var="HTTP_X_ID" --> "#,
+    r#"<!--#if expr='-n v("CONTENT_LENGTH")' --><!--#echo var="CONTENT_LENGTH" --><!--#else -->0<!--#endif -->"#,
+    "\n",
+);
 
 /// Where `cargo xtask` builds what is not installed with a package of the system.
 fn built(name: &str) -> PathBuf {

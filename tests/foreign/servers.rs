@@ -13,6 +13,8 @@ use crate::program::Program;
 /// What a server can do. `is_implemented_as_said` tests the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ability {
+    /// `/id` is answered when a body of 1 MiB was read.
+    Uploads,
     /// `/id` also tells the length of a body that came without `Content-Length`.
     CountsStreams,
     /// `/big`: 1 MiB with `Content-Length`.
@@ -27,15 +29,19 @@ pub enum Ability {
     Early,
     /// `/trailers`: `x-trailer` carries the number once more.
     Trailers,
-    /// `/none`: 204. `/same`: 304.
-    NoBody,
+    /// `/none`: 204.
+    NoContent,
+    /// `/same`: 304.
+    NotModified,
     /// HTTPS, with the certificate of a file.
     Tls,
     /// Closes connections that are idle for some milliseconds.
     ClosesIdle,
 }
 
-use Ability::{Big, ClosesIdle, CountsStreams, Early, Gzip, NoBody, Slow, Stream, Tls, Trailers};
+use Ability::{
+    Big, ClosesIdle, CountsStreams, Early, Gzip, NoContent, NotModified, Slow, Stream, Tls, Trailers, Uploads,
+};
 
 /// One server with its settings.
 #[derive(Clone, Copy)]
@@ -43,12 +49,12 @@ pub struct Server {
     pub name: &'static str,
     pub program: Program,
     pub protocol: Protocol,
-    can: &'static [Ability],
+    can: [&'static [Ability]; 2],
 }
 
 impl Server {
     pub fn can(&self, ability: Ability) -> bool {
-        self.can.contains(&ability)
+        self.can.iter().any(|can| can.contains(&ability))
     }
 }
 
@@ -59,13 +65,13 @@ impl fmt::Display for Server {
 }
 
 macro_rules! table {
-    ($($server:ident, $program:expr, $protocol:ident, $can:expr;)*) => {
+    ($($server:ident, $program:expr, $protocol:ident, $can:expr, $also:expr;)*) => {
         $(pub fn $server() -> Server {
             Server {
                 name: stringify!($server),
                 program: $program,
                 protocol: Protocol::$protocol,
-                can: $can,
+                can: [$can, $also],
             }
         })*
     };
@@ -75,19 +81,31 @@ const fn nginx_with(settings: &'static str, listen: &'static str) -> Program {
     Program::Nginx { settings, listen }
 }
 
+/// What each of the programs in `servers/` can do.
+#[rustfmt::skip]
+const PROGRAM: &[Ability] = &[Uploads, CountsStreams, Big, Stream, Slow, Early, NoContent, NotModified];
+
+#[rustfmt::skip]
 table! {
-    nginx, nginx_with("", ""), Http1, &[Big, Early, NoBody, Tls, ClosesIdle];
-    nginx_without_keep_alive, nginx_with("keepalive_timeout 0;", ""), Http1, &[Big, Early, NoBody];
-    nginx_50_requests, nginx_with("keepalive_requests 50;", ""), Http1, &[Big, Early, NoBody, ClosesIdle];
-    nginx_gzip, nginx_with("gzip on; gzip_types text/plain;", ""), Http1, &[Big, Gzip, Early, NoBody, ClosesIdle];
-    nginx_http2, nginx_with("", "http2"), Http2, &[Big, Early, NoBody, Tls, ClosesIdle];
-    gunicorn, Program::Gunicorn, Http1, &[CountsStreams, Big, Stream, Slow, Early, NoBody];
-    uvicorn, Program::Uvicorn, Http1, &[CountsStreams, Big, Stream, Slow, Early, NoBody, ClosesIdle];
-    node, Program::Node("http"), Http1, &[CountsStreams, Big, Stream, Slow, Early, Trailers, NoBody, ClosesIdle];
-    node_http2, Program::Node("http2"), Http2, &[CountsStreams, Big, Stream, Slow, Early, Trailers, NoBody];
-    go, Program::Go, Http1, &[CountsStreams, Big, Stream, Slow, Early, Trailers, NoBody, Tls, ClosesIdle];
-    go_http2, Program::Go, Http2, &[CountsStreams, Big, Stream, Slow, Early, Trailers, NoBody, Tls, ClosesIdle];
-    hyper, Program::Rust("hyper"), Http1, &[CountsStreams, Big, Stream, Slow, Early, Trailers, NoBody];
-    hyper_http2, Program::Rust("hyper"), Http2, &[CountsStreams, Big, Stream, Slow, Early, Trailers, NoBody];
-    axum, Program::Rust("axum"), Http1, &[CountsStreams, Big, Stream, Slow, Early, Trailers, NoBody];
+    nginx, nginx_with("", ""), Http1, &[], &[Uploads, Big, Early, NoContent, NotModified, Tls, ClosesIdle];
+    nginx_without_keep_alive, nginx_with("keepalive_timeout 0;", ""), Http1, &[], &[Uploads, Big, Early, NoContent, NotModified];
+    nginx_50_requests, nginx_with("keepalive_requests 50;", ""), Http1, &[], &[Uploads, Big, Early, NoContent, NotModified, ClosesIdle];
+    nginx_gzip, nginx_with("gzip on; gzip_types text/plain;", ""), Http1, &[], &[Uploads, Big, Gzip, Early, NoContent, NotModified, ClosesIdle];
+    nginx_http2, nginx_with("", "http2"), Http2, &[], &[Uploads, Big, Early, NoContent, NotModified, Tls, ClosesIdle];
+    haproxy, Program::Haproxy(""), Http1, &[], &[Early, NoContent, NotModified, ClosesIdle];
+    haproxy_http2, Program::Haproxy("proto h2"), Http2, &[], &[Early, NoContent, NotModified, ClosesIdle];
+    apache, Program::Apache, Http1, &[], &[Uploads, Big, Early, NoContent, ClosesIdle];
+    gunicorn, Program::Gunicorn, Http1, PROGRAM, &[];
+    uvicorn, Program::Uvicorn, Http1, PROGRAM, &[ClosesIdle];
+    node, Program::Node("http"), Http1, PROGRAM, &[Trailers, ClosesIdle];
+    node_http2, Program::Node("http2"), Http2, PROGRAM, &[Trailers];
+    go, Program::Go, Http1, PROGRAM, &[Trailers, Tls, ClosesIdle];
+    go_http2, Program::Go, Http2, PROGRAM, &[Trailers, Tls, ClosesIdle];
+    // Its limit of idleness is also one of answering, which a busy machine would reach.
+    jetty, Program::Jetty, Http1, PROGRAM, &[Trailers];
+    jetty_http2, Program::Jetty, Http2, PROGRAM, &[Trailers];
+    hyper, Program::Rust("hyper"), Http1, PROGRAM, &[Trailers];
+    hyper_http2, Program::Rust("hyper"), Http2, PROGRAM, &[Trailers];
+    axum, Program::Rust("axum"), Http1, PROGRAM, &[Trailers];
+    axum_http2, Program::Rust("axum"), Http2, PROGRAM, &[Trailers];
 }
