@@ -17,6 +17,8 @@ mod bed;
 mod calls;
 #[path = "foreign/changes.rs"]
 mod changes;
+#[path = "foreign/known.rs"]
+mod known;
 #[path = "foreign/process.rs"]
 mod process;
 #[path = "foreign/program.rs"]
@@ -28,43 +30,28 @@ mod servers;
 macro_rules! scenarios {
     ($($server:ident)*) => {$(
         mod $server {
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn answers() {
-                crate::answers::of_each_kind(&crate::servers::$server()).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn an_answer_before_the_body_was_read_arrives() {
-                crate::answers::early(&crate::servers::$server()).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn all_of_it_over_tls() {
-                crate::answers::over_tls(&crate::servers::$server()).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn a_steady_load_loses_nothing() {
-                crate::changes::steady_load(&crate::servers::$server()).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn idle_connections_that_the_server_closes_lose_no_read() {
-                crate::changes::keep_alive_race(&crate::servers::$server()).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn a_rolling_restart_and_scaling_lose_nothing() {
-                crate::changes::rolling_restart(&crate::servers::$server()).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn a_killed_and_a_stopped_pod_lose_no_read() {
-                crate::changes::kill_and_stop(&crate::servers::$server()).await;
-            }
+            crate::scenario! { $server answers, crate::answers::of_each_kind }
+            crate::scenario! { $server an_answer_before_the_body_was_read_arrives, crate::answers::early }
+            crate::scenario! { $server answers_over_tls, crate::answers::over_tls }
+            crate::scenario! { $server a_steady_load_loses_nothing, crate::changes::steady_load }
+            crate::scenario! { $server idle_connections_that_end_lose_no_read, crate::changes::keep_alive_race }
+            crate::scenario! { $server a_rolling_restart_and_scaling_lose_nothing, crate::changes::rolling_restart }
+            crate::scenario! { $server a_killed_and_a_stopped_pod_lose_no_read, crate::changes::kill_and_stop }
         }
     )*};
 }
+
+/// Makes one test.
+macro_rules! scenario {
+    ($server:ident $name:ident, $run:path) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let server = crate::servers::$server();
+            crate::known::unless_known(stringify!($name), &server, $run(&server)).await;
+        }
+    };
+}
+use scenario;
 
 scenarios! {
     nginx nginx_without_keep_alive nginx_50_requests nginx_gzip nginx_http2

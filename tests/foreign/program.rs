@@ -168,7 +168,15 @@ impl Program {
             Self::Haproxy(bind) => {
                 fs::write(site.dir.join("id"), "%[req.hdr(x-id)] %[var(txn.length)]\n").unwrap();
                 let idle = site.idle_ms.unwrap_or(10_000).to_string();
-                let marks = [("@BIND@", bind), ("@IDLE@", &*idle)];
+                let tls = site.tls.as_ref().map(|pem| {
+                    let file = site.dir.join("identity.pem");
+                    let texts = pem.each_ref().map(|path| fs::read_to_string(path).unwrap());
+                    fs::write(&file, texts.concat()).unwrap();
+                    format!("ssl alpn h2,http/1.1 crt {}", file.display())
+                });
+                // With TLS, the protocol is agreed on.
+                let bind = tls.unwrap_or_else(|| bind.to_owned());
+                let marks = [("@BIND@", &*bind), ("@IDLE@", &*idle)];
                 let file = site.configure(include_str!("servers/haproxy.cfg"), &marks);
                 command.arg("-f").arg(file);
             }
@@ -178,7 +186,15 @@ impl Program {
                     fs::write(site.dir.join("root").join(name), content).unwrap();
                 }
                 let idle = site.idle_ms.unwrap_or(5000).to_string();
-                let marks = [("@IDLE@", &*idle), ("@MODULES@", "/usr/lib/apache2/modules")];
+                let tls = site.tls.as_ref().map(|[chain, key]| {
+                    let (chain, key) = (chain.display(), key.display());
+                    format!("SSLEngine on\nSSLCertificateFile {chain}\nSSLCertificateKeyFile {key}")
+                });
+                let marks = [
+                    ("@IDLE@", &*idle),
+                    ("@TLS@", &tls.unwrap_or_default()),
+                    ("@MODULES@", "/usr/lib/apache2/modules"),
+                ];
                 let file = site.configure(include_str!("servers/apache.conf"), &marks);
                 command.arg("-f").arg(file).arg("-DFOREGROUND");
             }
@@ -205,11 +221,17 @@ impl Program {
                     .arg(sources)
                     .arg("--bind")
                     .arg(site.addr.to_string());
+                if let Some([chain, key]) = &site.tls {
+                    command.arg("--certfile").arg(chain).arg("--keyfile").arg(key);
+                }
                 command.arg("wsgi:app");
             }
             Self::Uvicorn => {
                 command.args(["--no-access-log", "--http", "h11", "--loop", "asyncio"]);
                 command.arg("--app-dir").arg(sources);
+                if let Some([chain, key]) = &site.tls {
+                    command.arg("--ssl-certfile").arg(chain).arg("--ssl-keyfile").arg(key);
+                }
                 command.args(["--host", &site.ip(), "--port", &site.port(), "asgi:app"]);
                 if site.idle_ms.is_some() {
                     // It counts whole seconds.

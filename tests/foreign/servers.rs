@@ -92,13 +92,13 @@ table! {
     nginx_50_requests, nginx_with("keepalive_requests 50;", ""), Http1, &[], &[Uploads, Big, Early, NoContent, NotModified, ClosesIdle];
     nginx_gzip, nginx_with("gzip on; gzip_types text/plain;", ""), Http1, &[], &[Uploads, Big, Gzip, Early, NoContent, NotModified, ClosesIdle];
     nginx_http2, nginx_with("", "http2"), Http2, &[], &[Uploads, Big, Early, NoContent, NotModified, Tls, ClosesIdle];
-    haproxy, Program::Haproxy(""), Http1, &[], &[Early, NoContent, NotModified, ClosesIdle];
-    haproxy_http2, Program::Haproxy("proto h2"), Http2, &[], &[Early, NoContent, NotModified, ClosesIdle];
-    apache, Program::Apache, Http1, &[], &[Uploads, Big, Early, NoContent, ClosesIdle];
-    gunicorn, Program::Gunicorn, Http1, PROGRAM, &[];
-    uvicorn, Program::Uvicorn, Http1, PROGRAM, &[ClosesIdle];
-    node, Program::Node("http"), Http1, PROGRAM, &[Trailers, ClosesIdle];
-    node_http2, Program::Node("http2"), Http2, PROGRAM, &[Trailers];
+    haproxy, Program::Haproxy(""), Http1, &[], &[Early, NoContent, NotModified, ClosesIdle, Tls];
+    haproxy_http2, Program::Haproxy("proto h2"), Http2, &[], &[Early, NoContent, NotModified, ClosesIdle, Tls];
+    apache, Program::Apache, Http1, &[], &[Uploads, Big, Early, NoContent, ClosesIdle, Tls];
+    gunicorn, Program::Gunicorn, Http1, PROGRAM, &[Tls];
+    uvicorn, Program::Uvicorn, Http1, PROGRAM, &[ClosesIdle, Tls];
+    node, Program::Node("http"), Http1, PROGRAM, &[Trailers, ClosesIdle, Tls];
+    node_http2, Program::Node("http2"), Http2, PROGRAM, &[Trailers, Tls];
     go, Program::Go, Http1, PROGRAM, &[Trailers, Tls, ClosesIdle];
     go_http2, Program::Go, Http2, PROGRAM, &[Trailers, Tls, ClosesIdle];
     // Its limit of idleness is also one of answering, which a busy machine would reach.

@@ -1,4 +1,4 @@
-// A pod of the foreign servers: Node's http, https or http2.
+// A pod of the foreign servers: Node's http or http2.
 // node node.js PROTOCOL IP PORT LOG [CHAIN KEY]
 'use strict';
 const fs = require('fs');
@@ -62,9 +62,8 @@ function stream(response, left) {
 
 const tls = chain && { cert: fs.readFileSync(chain), key: fs.readFileSync(key) };
 const server = {
-  http: () => require('http').createServer(answer),
-  https: () => require('https').createServer(tls, answer),
-  http2: () => require('http2').createServer(answer),
+  http: () => (tls ? require('https').createServer(tls, answer) : require('http').createServer(answer)),
+  http2: () => (tls ? require('http2').createSecureServer(tls, answer) : require('http2').createServer(answer)),
 }[protocol]();
 if (process.env.IDLE_MS) server.keepAliveTimeout = Number(process.env.IDLE_MS);
 const sessions = new Set();
