@@ -131,8 +131,10 @@ impl ClientBuilder {
     /// own certificate was replaced, make a new client.
     ///
     /// With TLS 1.3, a pod that misses or refuses the client's certificate says so after the
-    /// handshake. Over HTTP/1.1 the first request then fails with [`Error::Send`], and the pod's
-    /// alert is among its causes; over HTTP/2, opening the connection fails.
+    /// handshake (RFC 8446 4.4.2.4). It counts as a failed connect all the same. A new connection
+    /// to a pod that asks for a certificate waits until the pod has sent a session ticket, or for
+    /// 100 ms if it sends none. A request that meets a later refusal was not processed, and goes
+    /// elsewhere.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
