@@ -51,6 +51,7 @@ mod response;
 mod retry;
 mod route;
 mod send;
+mod tcp;
 mod timer;
 #[cfg_attr(not(feature = "__tls"), path = "tls/unavailable.rs")]
 mod tls;
