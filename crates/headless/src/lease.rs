@@ -121,9 +121,9 @@ impl<C: Connect> Lease<C> {
         backend.request_reresolution();
     }
 
-    /// Says that a request was answered on this connection, the first one. It clears the endpoint of
-    /// what [`unanswered`](Self::unanswered) and [`refused`](Self::refused) have reported, and is
-    /// not needed without them. Synchronous and cheap.
+    /// Says that a request was answered on this connection, the first one. It clears the endpoint
+    /// of what [`unanswered`](Self::unanswered) and [`refused`](Self::refused) have reported, and
+    /// is not needed without them. Synchronous and cheap.
     #[inline]
     pub fn answered(&self) {
         self.in_flight.on().answered();
