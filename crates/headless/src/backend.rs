@@ -125,12 +125,12 @@ impl<C: Connect> Backend<C> {
     #[inline]
     pub(crate) fn answered(&self) {
         if self.trial.is_open() {
-            self.acquitted();
+            self.proved();
         }
     }
 
     #[cold]
-    fn acquitted(&self) {
+    fn proved(&self) {
         self.trial.end();
         self.became_reachable();
     }
@@ -234,6 +234,10 @@ impl<C: Connect> PoolObserver for Backend<C> {
 
     fn connection_lost(&self) {
         self.context.evidence.request_reresolution();
+    }
+
+    fn capacity_changed(&self) {
+        self.context.changed.notify_waiters();
     }
 
     fn returned_after_close(&self) {

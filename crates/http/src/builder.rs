@@ -22,6 +22,7 @@ use crate::protocol::Protocol;
 use crate::retry::RetryPolicy;
 use crate::route::{RequestHead, RouteBy, by_method};
 use crate::send::Sender;
+use crate::tcp::TcpOptions;
 use crate::tls::Handshake;
 
 impl Client {
@@ -54,6 +55,7 @@ impl Client {
             acquire_timeout: None,
             protocol: Protocol::default(),
             http2: http2::Settings::default(),
+            tcp: TcpOptions::default(),
             authority: None,
             tls: None,
             route_by: Arc::new(by_method),
@@ -95,6 +97,7 @@ pub struct ClientBuilder {
     acquire_timeout: Option<Duration>,
     protocol: Protocol,
     http2: http2::Settings,
+    tcp: TcpOptions,
     authority: Option<String>,
     tls: Option<Tls>,
     route_by: RouteBy,
@@ -141,8 +144,10 @@ impl ClientBuilder {
     /// own certificate was replaced, make a new client.
     ///
     /// With TLS 1.3, a pod that misses or refuses the client's certificate says so after the
-    /// handshake. Over HTTP/1.1 the first request then fails with [`Error::Send`], and the pod's
-    /// alert is among its causes; over HTTP/2, opening the connection fails.
+    /// handshake (RFC 8446 4.4.2.4). It counts as a failed connect all the same. A new connection
+    /// to a pod that asks for a certificate waits until the pod has sent a session ticket, or for
+    /// 100 ms if it sends none. A request that meets a later refusal was not processed, and goes
+    /// elsewhere.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
@@ -210,6 +215,29 @@ impl ClientBuilder {
     /// from the request on. It has no effect on HTTP/1.1.
     pub fn http2_keep_alive_while_idle(mut self, enabled: bool) -> Self {
         self.http2.keep_alive.while_idle = enabled;
+        self
+    }
+
+    /// Sets after how long without traffic TCP checks that the other side of a connection is there
+    /// (`SO_KEEPALIVE`). Default: 15 s, then at most 3 probes 5 s apart. From 1 s to 32,767 s.
+    ///
+    /// It finds a pod or a node that vanished while a connection is idle, or while a request waits
+    /// for a long answer, and keeps firewalls from forgetting the connection. The probes are empty
+    /// packets, which no server counts. `None` turns it off.
+    pub fn tcp_keep_alive(mut self, idle: impl Into<Option<Duration>>) -> Self {
+        self.tcp.keep_alive = idle.into();
+        self
+    }
+
+    /// Sets for how long what was sent may stay unacknowledged by the pod's TCP
+    /// (`TCP_USER_TIMEOUT`). Default: 20 s, as gRPC does (A18). From 1 s to 24 days. Linux only.
+    ///
+    /// Keep-alive does nothing while data is unacknowledged, and Linux then gives up after about 15
+    /// minutes: a pod that vanished during a request would keep its connection for so long. The
+    /// default is below the [request timeout](Self::request_timeout), so that a read can still go
+    /// elsewhere. `None` leaves it to the system.
+    pub fn tcp_user_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.tcp.user_timeout = limit.into();
         self
     }
 
@@ -304,6 +332,9 @@ impl ClientBuilder {
             let problem = "`max_response_head_bytes` is 0; it must be at least 1";
             return Err(Error::invalid(service, problem));
         }
+        if let Err(problem) = self.tcp.check() {
+            return Err(Error::invalid(service, problem));
+        }
         let time_limits = self.time_limits().map_err(|problem| Error::invalid(service, problem))?;
         if let Err(problem) = self.check_retries() {
             return Err(Error::invalid(service, problem));
@@ -319,6 +350,7 @@ impl ClientBuilder {
                 fields: self.max_response_headers,
                 bytes: self.max_response_head_bytes,
             },
+            tcp: self.tcp,
             tls,
         };
         let mut balancer = Balancer::builder(self.discovery, connector).pool(self.pool);

@@ -7,6 +7,8 @@
 //! * hyper returns it, so it was never sent: yes, whatever its method, its body and the limits
 //!   (`a_write_that_never_left_goes_elsewhere`,
 //!   `a_pod_that_closes_after_each_answer_loses_no_request`).
+//! * The pod refused the connection after it was opened, in TLS 1.3: likewise, if the body is in
+//!   memory (`a_refusal_that_meets_the_request_means_that_it_was_not_processed`).
 //! * The pod refused the stream: yes, if the body is in memory
 //!   (`a_refused_stream_goes_elsewhere_whatever_the_method`).
 //! * The stream is above the last one of a GOAWAY: likewise
@@ -26,6 +28,9 @@
 //!   (`a_request_that_kills_pods_reaches_three_of_them`, `retries_have_a_limit`).
 //! * Every pod had it: no (`a_stream_that_every_pod_refuses_is_sent_to_each`).
 //! * The retry budget is used up: no (`the_budget_bounds_all_requests_together`).
+//!
+//! A connection that ends before its first answer counts as a failed connect
+//! (`reads_lose_nothing_and_soon_stay_away`), so few requests meet such a pod.
 //!
 //! A request that was never sent has cost no pod anything. So it takes nothing from the budget, and
 //! is neither held against the pod nor against its other connections. Only the request timeout
@@ -178,8 +183,8 @@ impl Retries<'_> {
         self.policy.withdraw().then_some(again)
     }
 
-    /// Remembers a prepared request that was not to be sent from a copy: this connection may turn
-    /// out to be refused, and no pod has processed it.
+    /// Remembers a prepared request that was not to be sent from a copy. The pod may still refuse
+    /// the connection, and has then not processed it.
     pub(crate) fn keep(&mut self, prepared: &Request<RequestBody>) {
         if self.original.is_none() {
             self.original = copy(prepared);
