@@ -11,6 +11,7 @@ use headless_core::policy::Excluded;
 use headless_core::{Connect, EndpointKey, Route};
 use tokio::time::{Instant, timeout_at};
 
+use crate::backend::Backend;
 use crate::balancer::{Balancer, Choice};
 use crate::error::{AcquireError, Attempts, Circumstances, TimedOut};
 use crate::lease::Lease;
@@ -107,6 +108,9 @@ impl<C: Connect> Balancer<C> {
                 Ok(Ok((conn, slot))) => return Ok(choice.lease(conn, slot)),
                 Ok(Err(Refusal::Removed)) => {}
                 Ok(Err(Refusal::Full)) => attempts.full += 1,
+                Ok(Err(Refusal::NoStreams)) => {
+                    attempts.barred = Some(TimedOut::at(choice.in_flight.on(), Stage::NoStreams));
+                }
                 Ok(Err(Refusal::Connect(error))) => {
                     // Every endpoint would have to be waited for on the same runtime.
                     let is_over = matches!(error.fault, ConnectFault::RuntimeStalled(_));
@@ -118,13 +122,7 @@ impl<C: Connect> Balancer<C> {
                     }
                 }
                 Err(_elapsed) => {
-                    let backend = choice.in_flight.on();
-                    attempts.timed_out = Some(TimedOut {
-                        endpoint: Arc::clone(&backend.endpoint),
-                        stage,
-                        counts: backend.pool.counts(),
-                        last_failure: backend.last_failure(),
-                    });
+                    attempts.timed_out = Some(TimedOut::at(choice.in_flight.on(), stage));
                     return Err(attempts);
                 }
             }
@@ -153,6 +151,17 @@ impl<C: Connect> Balancer<C> {
             dns_said,
             waited,
         })
+    }
+}
+
+impl TimedOut {
+    fn at<C: Connect>(backend: &Backend<C>, stage: Stage) -> Self {
+        Self {
+            endpoint: Arc::clone(&backend.endpoint),
+            stage,
+            counts: backend.pool.counts(),
+            last_failure: backend.last_failure(),
+        }
     }
 }
 

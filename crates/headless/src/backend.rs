@@ -236,6 +236,10 @@ impl<C: Connect> PoolObserver for Backend<C> {
         self.context.evidence.request_reresolution();
     }
 
+    fn capacity_changed(&self) {
+        self.context.changed.notify_waiters();
+    }
+
     fn returned_after_close(&self) {
         self.context.drained.notify_waiters();
     }

@@ -59,6 +59,9 @@ pub(crate) trait PoolObserver: Send + Sync {
 
     /// A connection was returned to a pool that is closed.
     fn returned_after_close(&self);
+
+    /// The endpoint may allow more streams than before.
+    fn capacity_changed(&self);
 }
 
 /// The connections to one endpoint.
@@ -93,6 +96,7 @@ impl<C: Connect> Pool<C> {
         let config = &context.config;
         let limits = Limits {
             connections: config.max_connections_per_endpoint,
+            multiplexed: context.connector.multiplexing() != Multiplexing::Exclusive,
             streams: match context.connector.multiplexing() {
                 Multiplexing::Exclusive => 1,
                 Multiplexing::Streams(streams) => streams.get(),
@@ -316,10 +320,23 @@ impl<C: Connect> Pool<C> {
             let mut out = Effects::default();
             let served = self.slots().serve(now, &self.inspector(), &mut out);
             self.carry_out(out);
-            let Some((waiter, conn, slot)) = served else { return };
+            let Some((waiter, conn, slot)) = served else { break };
             // A waiter that has left drops what it is sent, and the drop returns it.
             let _left_already = waiter.send(Ok(Handed::new(self, conn, slot)));
         }
+        let turned_away = self.slots().turn_away_if_barred();
+        for waiter in turned_away {
+            let _left_already = waiter.send(Err(Refusal::NoStreams));
+        }
+    }
+
+    /// A multiplexed connection may take another number of streams than before, or has ended.
+    fn capacity_changed(self: &Arc<Self>) {
+        let mut out = Effects::default();
+        self.slots().capacity_changed(&self.inspector(), &mut out);
+        self.carry_out(out);
+        self.serve_waiters();
+        self.notify(|observer| observer.capacity_changed());
     }
 
     fn notify(&self, event: impl FnOnce(Arc<dyn PoolObserver>)) {

@@ -8,20 +8,23 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Waker};
 
 use tokio::net::TcpStream;
 
+use crate::first_bytes::{FirstBytes, WrongProtocol};
 use crate::intercept::{Intercept, Intercepted};
+use crate::protocol::Protocol;
 
 /// A TCP stream that fails with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) once it is
 /// aborted.
 pub(crate) type AbortableStream = Intercepted<TcpStream, AbortCheck>;
 
-/// Makes `stream` abortable. With `expects_plain`, an answer in TLS is an error that says so.
-pub(crate) fn abortable(stream: TcpStream, expects_plain: bool) -> (AbortableStream, AbortHandle) {
-    let (state, received) = (Arc::<State>::default(), Arc::default());
+/// Makes `stream` abortable. If it is to carry HTTP in plain text, `plain` says which: an answer in
+/// another protocol is an error that says so.
+pub(crate) fn abortable(stream: TcpStream, plain: Option<Protocol>) -> (AbortableStream, AbortHandle) {
+    let (state, received) = (Arc::<State>::default(), Arc::<Received>::default());
     let handle = AbortHandle {
         state: Arc::downgrade(&state),
         received: Arc::clone(&received),
@@ -30,7 +33,7 @@ pub(crate) fn abortable(stream: TcpStream, expects_plain: bool) -> (AbortableStr
         state,
         received,
         reader: None,
-        expects_plain,
+        first: plain.map(FirstBytes::new),
     };
     (Intercepted::new(stream, check), handle)
 }
@@ -38,11 +41,11 @@ pub(crate) fn abortable(stream: TcpStream, expects_plain: bool) -> (AbortableStr
 /// Stands between a stream and its user.
 pub(crate) struct AbortCheck {
     state: Arc<State>,
-    received: Arc<AtomicBool>,
+    received: Arc<Received>,
     /// The task that an abort wakes, as in `state`: compared at every read, and usually the same.
     reader: Option<Waker>,
-    /// Nothing was read yet, and nothing above understands TLS.
-    expects_plain: bool,
+    /// What was read may still be another protocol.
+    first: Option<FirstBytes>,
 }
 
 /// What a stream and its [`AbortHandle`] share.
@@ -84,11 +87,18 @@ impl Intercept for AbortCheck {
     fn after_read(&mut self, read: &[u8]) -> io::Result<()> {
         self.state.check()?;
         if !read.is_empty() {
-            self.received.store(true, Relaxed);
+            self.received.anything.store(true, Relaxed);
         }
-        match std::mem::take(&mut self.expects_plain) && read.first() == Some(&TLS_ALERT) {
-            true => Err(io::Error::new(io::ErrorKind::InvalidData, SPEAKS_TLS)),
-            false => Ok(()),
+        match self.first.as_mut().and_then(|first| first.push(read)) {
+            None => Ok(()),
+            Some(told) => {
+                self.first = None;
+                told.map_err(|wrong| {
+                    // It is set once.
+                    let _ = self.received.wrong_protocol.set(wrong);
+                    io::Error::new(io::ErrorKind::InvalidData, wrong)
+                })
+            }
         }
     }
 
@@ -101,20 +111,32 @@ impl Intercept for AbortCheck {
 #[derive(Clone)]
 pub(crate) struct AbortHandle {
     state: Weak<State>,
-    /// Something was received since [`expect_answer`](Self::expect_answer). ORDERING: Relaxed, a
-    /// fact on its own.
-    received: Arc<AtomicBool>,
+    received: Arc<Received>,
+}
+
+/// What was received.
+#[derive(Default)]
+struct Received {
+    /// Anything since [`expect_answer`](AbortHandle::expect_answer). ORDERING: Relaxed, a fact on
+    /// its own.
+    anything: AtomicBool,
+    wrong_protocol: OnceLock<WrongProtocol>,
 }
 
 impl AbortHandle {
     /// A request is sent: what was received before says nothing about it.
     pub(crate) fn expect_answer(&self) {
-        self.received.store(false, Relaxed);
+        self.received.anything.store(false, Relaxed);
     }
 
     /// Returns whether nothing was received since [`expect_answer`](Self::expect_answer).
     pub(crate) fn is_silent(&self) -> bool {
-        !self.received.load(Relaxed)
+        !self.received.anything.load(Relaxed)
+    }
+
+    /// Returns which other protocol the endpoint has answered in.
+    pub(crate) fn wrong_protocol(&self) -> Option<WrongProtocol> {
+        self.received.wrong_protocol.get().copied()
     }
 }
 
@@ -140,14 +162,6 @@ impl fmt::Debug for AbortHandle {
     }
 }
 
-/// SPEC(RFC 8446 5.1): the content type of an alert, which is how a TLS server answers plain HTTP.
-/// No answer of HTTP/1 begins with it, and no HTTP/2 connection: it would be a first frame of more
-/// than a megabyte.
-const TLS_ALERT: u8 = 21;
-
-const SPEAKS_TLS: &str = "the pod answered with an alert of TLS; use the port for plain HTTP, or make the client with \
-                          `tls(..)`";
-
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
@@ -163,7 +177,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let connect = TcpStream::connect(listener.local_addr().unwrap());
         let (stream, pod) = tokio::join!(connect, listener.accept());
-        let (stream, handle) = abortable(stream.unwrap(), true);
+        let (stream, handle) = abortable(stream.unwrap(), Some(Protocol::Http1));
         (stream, handle, pod.unwrap().0)
     }
 

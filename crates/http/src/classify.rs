@@ -86,6 +86,7 @@ pub(crate) fn classify(error: &ExchangeError) -> Classification {
         ExchangeError::Http1(error) => classify_http1(error),
         ExchangeError::Http2(error) => classify_http2(error),
         ExchangeError::UnansweredPing(_) => Classification::Connection,
+        ExchangeError::WrongProtocol(_) => Classification::Answer,
         ExchangeError::RequestBody(_) => Classification::Request,
     }
 }

@@ -8,6 +8,7 @@ use hyper::client::conn::TrySendError;
 
 use crate::abort::AbortHandle;
 use crate::error::ConnectorError;
+use crate::first_bytes::WrongProtocol;
 use crate::http2::UnansweredPing;
 use crate::incoming::Incoming;
 use crate::protocol::Protocol;
@@ -46,6 +47,9 @@ pub(crate) enum ExchangeError {
     Http1(#[from] hyper::Error),
     #[error(transparent)]
     Http2(#[from] h2::Error),
+    /// The endpoint has answered in another protocol, and acted on nothing.
+    #[error(transparent)]
+    WrongProtocol(#[from] WrongProtocol),
     /// The driver of an HTTP/2 connection has given it up.
     #[error(transparent)]
     UnansweredPing(#[from] UnansweredPing),
@@ -174,10 +178,22 @@ impl Connection {
                 if let Some(abort) = &self.abort {
                     abort.expect_answer();
                 }
-                Ok(handle.send(request).await?.map(Incoming::Http1))
+                match handle.send(request).await {
+                    Ok(answer) => Ok(answer.map(Incoming::Http1)),
+                    Err(unanswered) => Err(self.explain(unanswered)),
+                }
             }
             Half::Http2(handle) => Ok(handle.send(request).await?.map(Incoming::Http2)),
         }
+    }
+}
+
+impl Connection {
+    /// hyper's error does not tell that the answer was in another protocol; nor does the end of the
+    /// driver, which may come before the request.
+    fn explain(&self, unanswered: Unanswered) -> Unanswered {
+        let wrong = self.abort.as_ref().and_then(AbortHandle::wrong_protocol);
+        wrong.map_or(unanswered, |wrong| ExchangeError::from(wrong).into())
     }
 }
 

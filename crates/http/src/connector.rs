@@ -47,7 +47,7 @@ impl Connect for Connector {
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectorError> {
         let stream = self.tcp.connect(endpoint.addr()).await.map_err(ConnectorError::Tcp)?;
-        let (stream, abort) = abortable(stream, self.tls.is_none());
+        let (stream, abort) = abortable(stream, self.tls.is_none().then_some(self.protocol));
         let Some(tls) = &self.tls else {
             return self.begin(stream, abort, endpoint).await;
         };
@@ -119,7 +119,11 @@ impl Connector {
             }
             Protocol::Http2 => {
                 let opened = http2::open(stream, self.http2, self.head_limits).await;
-                let (handle, driver) = opened.map_err(ConnectorError::handshake)?;
+                // h2 keeps the text of an error of the stream, and not the error.
+                let (handle, driver) = opened.map_err(|error| match abort.wrong_protocol() {
+                    Some(wrong) => ConnectorError::handshake(wrong),
+                    None => ConnectorError::handshake(error),
+                })?;
                 drive(driver.run(), endpoint);
                 Half::Http2(handle)
             }

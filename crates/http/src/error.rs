@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use headless::{AcquireError, BuildError, Endpoint, StartError, TlsError};
 
+use crate::first_bytes::WrongProtocol;
+
 /// An error of any kind.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -274,9 +276,10 @@ impl ConnectorError {
     }
 
     /// Whether it comes again until a setting is changed.
-    pub(crate) const fn is_misconfiguration(&self) -> bool {
+    pub(crate) fn is_misconfiguration(&self) -> bool {
         match self {
-            Self::Tcp(_) | Self::Handshake(_) => false,
+            Self::Tcp(_) => false,
+            Self::Handshake(error) => error.is::<WrongProtocol>(),
             Self::Tls {
                 is_misconfiguration, ..
             } => *is_misconfiguration,

@@ -38,6 +38,7 @@ mod connection;
 mod connector;
 mod counted;
 mod error;
+mod first_bytes;
 mod framing;
 mod http1;
 mod http2;

@@ -124,6 +124,7 @@ pub enum AcquireError {
 
 const fn what_is_too_small(stage: Stage, busy: usize) -> &'static str {
     match stage {
+        Stage::NoStreams => "the pod starts, drains, or has too much to do",
         Stage::AwaitingPermit => "the other pods are slow, or `max_connections_total` is too small",
         Stage::Connecting if busy == 0 => {
             "opening it takes too long: the pod hangs, or a network policy drops its packets"
@@ -143,6 +144,8 @@ pub(crate) struct Attempts {
     pub(crate) permanent: usize,
     pub(crate) last_connect_error: Option<ConnectError>,
     pub(crate) timed_out: Option<TimedOut>,
+    /// An endpoint that allows no stream at the moment.
+    pub(crate) barred: Option<TimedOut>,
 }
 
 /// The endpoint that was being waited for at the deadline.
@@ -173,6 +176,7 @@ impl Attempts {
     pub(crate) fn after(mut self, before: Self) -> Self {
         self.tried = self.tried.max(before.tried);
         self.last_connect_error = self.last_connect_error.or(before.last_connect_error);
+        self.barred = self.barred.or(before.barred);
         self
     }
 
@@ -185,10 +189,11 @@ impl Attempts {
     /// The error that explains why no attempt succeeded.
     pub(crate) fn explain(self, now: Circumstances<'_>) -> AcquireError {
         let (service, waited) = (Arc::clone(now.service), now.waited);
-        match (self.timed_out, self.last_connect_error) {
-            // A pool whose connections are all in use is the cause; for one that has none, the
-            // cause is the failed attempts to connect.
-            (Some(late), last) if last.is_none() || late.counts.busy > 0 => {
+        let timed_out = self.timed_out.or(self.barred);
+        match (timed_out, self.last_connect_error) {
+            // A pool whose connections are all in use is the cause, or one whose endpoint allows no
+            // stream on them; for one that has none, the cause is the failed attempts to connect.
+            (Some(late), last) if last.is_none() || late.counts.busy > 0 || late.stage == Stage::NoStreams => {
                 return AcquireError::Timeout {
                     endpoint: late.endpoint,
                     waited,

@@ -98,6 +98,7 @@ impl<C: Connect> Pool<C> {
                 Checkout::Ready(conn, slot) => Entry::Ready(conn, slot),
                 Checkout::Validate(conn, slot) => Entry::Unproven(conn, slot),
                 Checkout::Closed => Entry::Refused(Refusal::Removed),
+                Checkout::Miss if slots.admits_none() => Entry::Refused(Refusal::NoStreams),
                 Checkout::Miss => {
                     let (sender, receiver) = oneshot::channel();
                     match slots.wait(sender, &mut out) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headless_core::{Connect, Timestamp};
+use headless_core::{CapacityChanged, Connect, Timestamp};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{Instrument, Span, debug};
@@ -100,6 +100,16 @@ impl<C: Connect> Pool<C> {
             let mut aborts = self.aborts.lock();
             aborts.retain(|handle| !handle.is_finished());
             aborts.push(handle);
+        }
+        if self.is_multiplexed() {
+            // Before the connection is asked for the first time: no change is missed.
+            let pool = Arc::downgrade(self);
+            let changed = CapacityChanged::new(move || {
+                if let Some(pool) = pool.upgrade() {
+                    pool.capacity_changed();
+                }
+            });
+            context.connector.watch_capacity(&conn, changed);
         }
         let now = context.clock.now();
         let retire_at = match context.config.max_lifetime {

@@ -15,6 +15,8 @@ pub(crate) enum Refusal {
     Removed,
     /// The queue is full.
     Full,
+    /// The endpoint allows no stream on its connections at the moment.
+    NoStreams,
     /// The endpoint could not be connected to.
     Connect(ConnectError),
 }
@@ -145,6 +147,9 @@ pub enum Stage {
     /// [`max_connections_total`](crate::PoolConfig::max_connections_total) allows, and none is
     /// idle.
     AwaitingPermit,
+    /// For the endpoint to allow a request on the connections there are: at the moment it allows
+    /// none (HTTP/2: `SETTINGS_MAX_CONCURRENT_STREAMS` is 0).
+    NoStreams,
 }
 
 impl fmt::Display for Stage {
@@ -154,6 +159,7 @@ impl fmt::Display for Stage {
             Self::Connecting => "waiting for one to be opened",
             Self::Validating => "checking an idle one",
             Self::AwaitingPermit => "waiting for another pod to give up one",
+            Self::NoStreams => "it allows no request on its connections (HTTP/2: MAX_CONCURRENT_STREAMS is 0)",
         })
     }
 }

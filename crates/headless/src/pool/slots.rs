@@ -11,7 +11,7 @@
 //! * A dial is started for a waiter that no dial under way will serve, while the limits allow it. A
 //!   returned connection or a finished dial, whichever is first, serves the first waiter.
 //! * A waiter waits only for something that can still come. When a dial fails and nothing else can
-//!   come, the waiter is told.
+//!   come, the waiter is told. So it is when the endpoint allows no stream at the moment.
 //! * A connection checked out before [`close`](Slots::close) or
 //!   [`invalidate_idle`](Slots::invalidate_idle) is not kept when it is returned.
 //! * A connection that is too old is closed after it was replaced; only at the limit it is closed
@@ -88,6 +88,8 @@ struct MultiplexedConn<T> {
     proven: Timestamp,
     /// Takes no more streams; reaped when the last one has ended.
     closing: Option<CloseReason>,
+    /// The peer allows no stream at the moment.
+    is_barred: bool,
 }
 
 /// The connection that replaces one that is too old. One at a time, so that an endpoint is not
@@ -155,7 +157,7 @@ impl<T, W> Slots<T, W> {
         if !self.waiters.is_empty() {
             return Checkout::Miss;
         }
-        if self.limits.streams > 1 {
+        if self.limits.multiplexed {
             return self.checkout_stream(now, may_validate, inspect, out);
         }
         while let Some(idle) = self.idle.pop() {
@@ -289,7 +291,7 @@ impl<T, W> Slots<T, W> {
             self.gone(CloseReason::Removed, 1);
             return Placed::Close(conn);
         }
-        let placed = if self.limits.streams == 1 {
+        let placed = if !self.limits.multiplexed {
             let placed = self.place_exclusive(conn, retire_at, now);
             self.start_dials(out);
             placed
@@ -302,6 +304,7 @@ impl<T, W> Slots<T, W> {
                 since: now,
                 proven: now,
                 closing: None,
+                is_barred: false,
             });
             self.next_id += 1;
             Placed::Kept
@@ -330,8 +333,12 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// Starts as many dials as the waiters need and the limits allow.
+    /// Starts as many dials as the waiters need and the limits allow. A peer that allows no stream on
+    /// one connection would allow none on another.
     pub(crate) fn start_dials(&mut self, out: &mut Effects<T>) {
+        if self.is_barred() {
+            return;
+        }
         while self.waiters.len() > self.connecting * self.limits.streams {
             if !self.start_dial(out) {
                 out.needs_permit |= self.has_room();

@@ -136,11 +136,13 @@ fn builder(settings: Settings, limits: HeadLimits) -> Builder {
     builder
 }
 
-/// h2 shows the cause of an error of the stream in its text only.
+/// Why there is no connection, if `open` ended with this.
 fn explain(error: h2::Error) -> BoxError {
-    match error.is_io() {
-        true => error.into_io().map_or_else(|| NO_SETTINGS.into(), Into::into),
-        false => error.into(),
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+
+    match error.get_io().map(io::Error::kind) {
+        Some(BrokenPipe | ConnectionReset | UnexpectedEof) => NO_SETTINGS.into(),
+        _ => error.into(),
     }
 }
 

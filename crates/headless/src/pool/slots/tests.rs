@@ -20,6 +20,7 @@ use super::{
 
 const LIMITS: Limits = Limits {
     connections: 10,
+    multiplexed: false,
     streams: 1,
     waiters: 10,
     dials: 10,
@@ -28,7 +29,11 @@ const LIMITS: Limits = Limits {
 };
 
 const fn multiplexed(limits: Limits) -> Limits {
-    Limits { streams: 2, ..limits }
+    Limits {
+        multiplexed: true,
+        streams: 2,
+        ..limits
+    }
 }
 
 const NEVER: Timestamp = Timestamp::from_nanos(u64::MAX);
@@ -177,6 +182,11 @@ impl Pool {
         let served = std::iter::from_fn(|| self.slots.serve(self.now, &self.peers, &mut self.out)).collect();
         self.audit();
         served
+    }
+
+    fn capacity_changed(&mut self) {
+        self.slots.capacity_changed(&self.peers, &mut self.out);
+        self.audit();
     }
 
     fn maintain(&mut self, idle_before: u64) {

@@ -9,7 +9,9 @@ use headless_core::Timestamp;
 pub(crate) struct Limits {
     /// Connections: idle, checked out and being opened.
     pub(crate) connections: usize,
-    /// Requests on one connection at a time; 1 means exclusive.
+    /// Whether handles are checked out ([`Slot::Stream`]), and not connections.
+    pub(crate) multiplexed: bool,
+    /// Requests on one connection at a time; 1 if it is exclusive.
     pub(crate) streams: usize,
     pub(crate) waiters: usize,
     pub(crate) dials: usize,

@@ -309,6 +309,7 @@ fn a_connection_that_comes_back_from_its_validation_goes_to_the_first_waiter() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,
+            multiplexed: true,
             streams: 2,
             ..LIMITS
         },

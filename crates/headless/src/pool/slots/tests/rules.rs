@@ -53,7 +53,14 @@ fn the_short_way_changes_nothing_where_it_does_not_lead() {
     pool.slots.leave(Ticket(0));
     assert!(!pool.slots.keeps(slot, pool.now), "invalidated");
 
-    let mut pool = Pool::with(Limits { streams: 2, ..LIMITS }, 1);
+    let mut pool = Pool::with(
+        Limits {
+            multiplexed: true,
+            streams: 2,
+            ..LIMITS
+        },
+        1,
+    );
     assert!(pool.slots.take_idle(|| pool.now, &pool.peers).is_none(), "multiplexed");
     let (_, slot) = pool.take().unwrap();
     assert!(!pool.slots.keeps(slot, pool.now), "multiplexed");
