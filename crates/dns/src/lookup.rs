@@ -51,8 +51,18 @@ struct Memory {
     part_reported: bool,
     /// Whether a pod of the StatefulSet was found, so that its name is right.
     set_seen: bool,
-    /// The ports of the last warning that the given port is not one of them.
-    warned: Option<BTreeSet<u16>>,
+    /// What the pods publish, if the given port is none of it.
+    other_ports: Option<OtherPorts>,
+}
+
+/// Ports that the pods publish in place of the given one.
+#[derive(Debug)]
+struct OtherPorts {
+    given: NonZeroU16,
+    listed: BTreeSet<u16>,
+    name_asked: bool,
+    /// The first that has a usual name, and that name.
+    named: Option<(u16, &'static str)>,
 }
 
 impl Lookup {
@@ -141,7 +151,7 @@ impl Lookup {
             Ok(records) => {
                 let number = Some(port.get());
                 let answer = self.listed(&question, &records, number, FoundBy::ServiceSrv).await?;
-                self.compare_ports(port, &records);
+                self.compare_ports(port, &records).await;
                 self.remember_pods(&answer, now);
                 return Ok(answer);
             }
@@ -327,21 +337,69 @@ impl Lookup {
         Question::new(Kind::Srv, self.params.service.fqdn())
     }
 
-    /// Warns once if the given port is none of the listed ports: it is likely the Service's port,
-    /// and not the container's.
-    fn compare_ports(&self, port: NonZeroU16, records: &Records) {
+    /// Remembers, and warns once, if the given port is none of the listed ports: it is likely the
+    /// Service's port, and not the container's. The next lookup, which comes soon if connections
+    /// fail, asks for the port's name.
+    async fn compare_ports(&self, given: NonZeroU16, records: &Records) {
         let mut listed = srv::ports(records);
         listed.remove(&0);
-        let mut memory = self.memory();
-        if listed.is_empty() || listed.contains(&port.get()) || memory.warned.as_ref() == Some(&listed) {
+        if listed.is_empty() || listed.contains(&given.get()) {
+            self.memory().other_ports = None;
             return;
         }
-        tracing::warn!(
-            service = %self.params.service, given = port.get(), listed = ?listed,
-            "the port given is none of those that the pods publish; a headless Service needs the container's port \
-             (targetPort)"
-        );
-        memory.warned = Some(listed);
+        match &mut self.memory().other_ports {
+            Some(known) if known.listed == listed => {
+                if mem::replace(&mut known.name_asked, true) {
+                    return;
+                }
+            }
+            other => {
+                tracing::warn!(
+                    service = %self.params.service, given = given.get(), ?listed,
+                    "the port given is none of those that the pods publish; a headless Service needs the container's \
+                     port (targetPort)"
+                );
+                *other = Some(OtherPorts {
+                    given,
+                    listed,
+                    name_asked: false,
+                    named: None,
+                });
+                return;
+            }
+        }
+        let named = self.usual_name_of(&listed).await;
+        if let Some(known) = &mut self.memory().other_ports {
+            known.named = named;
+        }
+    }
+
+    /// Finds the name of one of these ports, if it has a usual one: DNS tells the port of a name, and
+    /// not the name of a port.
+    async fn usual_name_of(&self, listed: &BTreeSet<u16>) -> Option<(u16, &'static str)> {
+        for name in USUAL_NAMES {
+            let question = Question::new(Kind::Srv, self.params.service.srv_fqdn(name));
+            match self.srv(&question).await {
+                Ok(records) => {
+                    let ports = srv::ports(&records);
+                    if let Some(port) = ports.intersection(listed).next() {
+                        return Some((*port, name));
+                    }
+                }
+                Err(LookupError::Negative(_)) => {}
+                Err(LookupError::Truncated | LookupError::Failed(_)) => return None,
+            }
+        }
+        None
+    }
+
+    /// Returns what may explain why the pods cannot be connected to.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let memory = self.memory();
+        let OtherPorts {
+            given, listed, named, ..
+        } = memory.other_ports.as_ref()?;
+        Some(explain::other_ports(&self.params, *given, listed, *named))
     }
 
     /// Keeps the names that SRV gave. WHY: should SRV fail the next time, the same pods must not
@@ -403,6 +461,9 @@ impl Lookup {
         lock(&self.memory)
     }
 }
+
+/// How ports of HTTP and gRPC are named in most Services.
+const USUAL_NAMES: [&str; 4] = ["http", "https", "grpc", "web"];
 
 /// The time after which SRV is tried again: the Service may have got a port, or the DNS server may
 /// have been replaced.
