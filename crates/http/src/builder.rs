@@ -1,4 +1,7 @@
-//! [`ClientBuilder`]: the settings of a client, each with its default and the reason for it.
+//! [`ClientBuilder`]: the settings of a client, each with its default and the reason for it. Those
+//! that say how a request is sent, and when it is sent again, are in `requests.rs`.
+
+mod requests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,6 +9,7 @@ use std::time::Duration;
 
 use headless::policy::Policy;
 use headless::{Balancer, Discovery, PoolConfig, RetryBudget, RoleRule, Route, Tls, VerifyPeer};
+use http::StatusCode;
 use http::uri::Scheme;
 
 use crate::client::Client;
@@ -13,12 +17,12 @@ use crate::connector::{Connector, HeadLimits};
 use crate::error::Error;
 use crate::http2;
 use crate::origin::Origin;
+use crate::outcome::Classify;
 use crate::protocol::Protocol;
 use crate::retry::RetryPolicy;
 use crate::route::{RequestHead, RouteBy, by_method};
 use crate::send::Sender;
 use crate::tcp::TcpOptions;
-use crate::timer::TimeLimits;
 use crate::tls::Handshake;
 
 impl Client {
@@ -55,8 +59,11 @@ impl Client {
             authority: None,
             tls: None,
             route_by: Arc::new(by_method),
-            request_timeout: Some(REQUEST_TIMEOUT),
+            request_timeout: Some(requests::REQUEST_TIMEOUT),
             per_try_timeout: None,
+            body_idle_timeout: Some(requests::BODY_IDLE_TIMEOUT),
+            classify: None,
+            retry_on: Vec::new(),
             max_retries: None,
             retry_budget: RetryBudget::default(),
             max_response_headers: MAX_RESPONSE_HEADERS,
@@ -96,6 +103,9 @@ pub struct ClientBuilder {
     route_by: RouteBy,
     request_timeout: Option<Duration>,
     per_try_timeout: Option<Duration>,
+    body_idle_timeout: Option<Duration>,
+    classify: Classify,
+    retry_on: Vec<StatusCode>,
     max_retries: Option<usize>,
     retry_budget: RetryBudget,
     max_response_headers: usize,
@@ -237,33 +247,6 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long a request may take up to the head of its answer, with waiting and retries.
-    /// Default: 30 s, because every wait has a bound and few servers let a request live longer.
-    ///
-    /// `None` sets no limit, for long polling. The body is not included, because a stream may be
-    /// endless.
-    pub fn request_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.request_timeout = limit.into();
-        self
-    }
-
-    /// Sets how long one attempt may take, from its connection to the head of the answer. Default:
-    /// `None`, no limit of its own. It must be shorter than the
-    /// [`request_timeout`](Self::request_timeout).
-    ///
-    /// When it passes, the attempt is given up. A request that may be [sent again](Client#retries)
-    /// goes to another pod, within the limits of all retries. Any other fails with
-    /// [`Error::Send`], because the pod may have processed it. A pod that accepts connections and
-    /// never answers then costs each request this time, not the whole request timeout.
-    ///
-    /// There is none by default, as in Envoy (`per_try_timeout`): only the application knows how
-    /// slow an answer may be, and a limit below that turns one slow request into several. Set it
-    /// well above the slowest answer that is expected.
-    pub fn per_try_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.per_try_timeout = limit.into();
-        self
-    }
-
     /// Sets how a request's route follows from its head. It is called only if the policy is
     /// role-aware. Default: [safe methods](http::Method::is_safe) are [`Route::read`], all others
     /// [`Route::write`].
@@ -289,30 +272,6 @@ impl ClientBuilder {
     /// it was given as a number other than 80 (with TLS, 443): `web.shop.svc.cluster.local`.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
         self.authority = Some(authority.into());
-        self
-    }
-
-    /// Sets how often one request is sent again at most after a part of it may have left
-    /// ([when](Client#retries)).
-    ///
-    /// Default: 2 if it may have been processed, so that a request that crashes each pod it reaches
-    /// crashes three of them. If the pods say that they did not process it, as often as there are
-    /// pods. The [retry budget](Self::retry_budget) bounds all requests together.
-    ///
-    /// 0 turns these retries off, and saves each request the copy of its head. What was never sent
-    /// is sent again all the same.
-    pub fn max_retries(mut self, limit: usize) -> Self {
-        self.max_retries = Some(limit);
-        self
-    }
-
-    /// Sets how many retries all requests of this client together may have. Default: 20 % of the
-    /// requests of the last 10 s, plus 10 per second. [`RetryBudget::unlimited`] sets no limit.
-    ///
-    /// Pods that cannot be connected to, and requests that were never sent, take nothing from it
-    /// ([why](Client#retries)).
-    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
-        self.retry_budget = budget;
         self
     }
 
@@ -376,15 +335,9 @@ impl ClientBuilder {
         if let Err(problem) = self.tcp.check() {
             return Err(Error::invalid(service, problem));
         }
-        let time_limits = TimeLimits {
-            request: self.request_timeout,
-            attempt: self.per_try_timeout,
-        };
-        if let Err(problem) = time_limits.check() {
+        let time_limits = self.time_limits().map_err(|problem| Error::invalid(service, problem))?;
+        if let Err(problem) = self.check_retries() {
             return Err(Error::invalid(service, problem));
-        }
-        if let Err(error) = self.retry_budget.check() {
-            return Err(Error::invalid(service, error.to_string()));
         }
         let tls = match &self.tls {
             Some(tls) => Some(Handshake::new(tls, service, origin.host(), self.protocol)?),
@@ -419,7 +372,8 @@ impl ClientBuilder {
             balancer,
             origin,
             time_limits,
-            retry_policy: RetryPolicy::new(self.max_retries, self.retry_budget),
+            retry_policy: RetryPolicy::new(self.max_retries, self.retry_budget, self.retry_on.into()),
+            classify: self.classify,
             route_by,
         }))
     }
@@ -435,8 +389,6 @@ impl fmt::Debug for ClientBuilder {
             .finish_non_exhaustive()
     }
 }
-
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 const MAX_RESPONSE_HEADERS: usize = 256;
 

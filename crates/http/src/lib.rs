@@ -42,9 +42,12 @@ mod first_bytes;
 mod framing;
 mod http1;
 mod http2;
+mod idle;
 mod incoming;
 mod intercept;
+mod options;
 mod origin;
+mod outcome;
 mod protocol;
 mod refusal;
 mod request_body;
@@ -63,7 +66,7 @@ mod tls;
 mod tls_unavailable;
 
 #[doc(no_inline)]
-pub use headless::{Pem, RetryBudget, Tls, TlsError, TlsProvider, Verify};
+pub use headless::{Outcome, Pem, RetryBudget, Tls, TlsError, TlsProvider, Verify};
 
 pub use crate::body::ResponseBody;
 pub use crate::builder::ClientBuilder;
@@ -72,6 +75,8 @@ pub use crate::client::{Client, ResponseFuture};
 pub use crate::connection::Connection;
 pub use crate::connector::Connector;
 pub use crate::error::{BoxError, ConnectorError, Error, NoRetryReason};
+pub use crate::options::{BodyIdleTimeout, ExcludeEndpoints, OnEndpoint};
+pub use crate::outcome::ResponseHead;
 pub use crate::protocol::Protocol;
 pub use crate::request_body::RequestBody;
 pub use crate::response::Response;
