@@ -8,6 +8,8 @@
 //! Source: the algorithm follows the tables of the CoreDNS kubernetes plugin 1.14 and the
 //! Kubernetes DNS specification 1.1.0.
 
+mod ports;
+
 use std::collections::BTreeSet;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +20,7 @@ use std::time::Duration;
 use headless_core::{Answer, Endpoint, Failure, FailureKind, FoundBy, Negative, NegativeKind, Resolution};
 use tokio::time::Instant;
 
+use self::ports::OtherPorts;
 use crate::address::{Addresses, addresses, refuse_foreign, refuse_too_many};
 use crate::answer::named_endpoint;
 use crate::family::nameless_addresses;
@@ -53,16 +56,6 @@ struct Memory {
     set_seen: bool,
     /// What the pods publish, if the given port is none of it.
     other_ports: Option<OtherPorts>,
-}
-
-/// Ports that the pods publish in place of the given one.
-#[derive(Debug)]
-struct OtherPorts {
-    given: NonZeroU16,
-    listed: BTreeSet<u16>,
-    name_asked: bool,
-    /// The first that has a usual name, and that name.
-    named: Option<(u16, &'static str)>,
 }
 
 impl Lookup {
@@ -337,71 +330,6 @@ impl Lookup {
         Question::new(Kind::Srv, self.params.service.fqdn())
     }
 
-    /// Remembers, and warns once, if the given port is none of the listed ports: it is likely the
-    /// Service's port, and not the container's. The next lookup, which comes soon if connections
-    /// fail, asks for the port's name.
-    async fn compare_ports(&self, given: NonZeroU16, records: &Records) {
-        let mut listed = srv::ports(records);
-        listed.remove(&0);
-        if listed.is_empty() || listed.contains(&given.get()) {
-            self.memory().other_ports = None;
-            return;
-        }
-        match &mut self.memory().other_ports {
-            Some(known) if known.listed == listed => {
-                if mem::replace(&mut known.name_asked, true) {
-                    return;
-                }
-            }
-            other => {
-                tracing::warn!(
-                    service = %self.params.service, given = given.get(), ?listed,
-                    "the port given is none of those that the pods publish; a headless Service needs the container's \
-                     port (targetPort)"
-                );
-                *other = Some(OtherPorts {
-                    given,
-                    listed,
-                    name_asked: false,
-                    named: None,
-                });
-                return;
-            }
-        }
-        let named = self.usual_name_of(&listed).await;
-        if let Some(known) = &mut self.memory().other_ports {
-            known.named = named;
-        }
-    }
-
-    /// Finds the name of one of these ports, if it has a usual one: DNS tells the port of a name, and
-    /// not the name of a port.
-    async fn usual_name_of(&self, listed: &BTreeSet<u16>) -> Option<(u16, &'static str)> {
-        for name in USUAL_NAMES {
-            let question = Question::new(Kind::Srv, self.params.service.srv_fqdn(name));
-            match self.srv(&question).await {
-                Ok(records) => {
-                    let ports = srv::ports(&records);
-                    if let Some(port) = ports.intersection(listed).next() {
-                        return Some((*port, name));
-                    }
-                }
-                Err(LookupError::Negative(_)) => {}
-                Err(LookupError::Truncated | LookupError::Failed(_)) => return None,
-            }
-        }
-        None
-    }
-
-    /// Returns what may explain why the pods cannot be connected to.
-    pub(crate) fn hint(&self) -> Option<String> {
-        let memory = self.memory();
-        let OtherPorts {
-            given, listed, named, ..
-        } = memory.other_ports.as_ref()?;
-        Some(explain::other_ports(&self.params, *given, listed, *named))
-    }
-
     /// Keeps the names that SRV gave. WHY: should SRV fail the next time, the same pods must not
     /// turn into nameless endpoints.
     fn remember_pods(&self, answer: &Answer, now: Instant) {
@@ -461,9 +389,6 @@ impl Lookup {
         lock(&self.memory)
     }
 }
-
-/// How ports of HTTP and gRPC are named in most Services.
-const USUAL_NAMES: [&str; 4] = ["http", "https", "grpc", "web"];
 
 /// The time after which SRV is tried again: the Service may have got a port, or the DNS server may
 /// have been replaced.
