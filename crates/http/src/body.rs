@@ -6,7 +6,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -79,8 +79,18 @@ impl ResponseBody {
         Self(Some(received))
     }
 
-    /// Ends the exchange here, with the outcome that the answer has so far.
-    pub(crate) fn discard(self) {
+    /// Ends the exchange here, with the outcome that the answer has so far. Where the rest of a
+    /// short body is here already, the connection can serve another request.
+    pub(crate) fn discard(mut self) {
+        if let Some(received) = &mut self.0 {
+            received.rules.idle = None;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..DISCARDED_FRAMES {
+            let Poll::Ready(Some(Ok(_))) = Pin::new(&mut self).poll_frame(&mut cx) else {
+                break;
+            };
+        }
         if let Some(received) = self.0
             && let Some(lease) = received.lease
         {
@@ -225,3 +235,6 @@ impl fmt::Debug for ResponseBody {
             .finish_non_exhaustive()
     }
 }
+
+/// How much of a body is read to keep its connection.
+const DISCARDED_FRAMES: usize = 4;

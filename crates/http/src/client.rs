@@ -96,7 +96,7 @@ use crate::send::Sender;
 /// A request that is given up while its pod was silent makes the pod's older idle HTTP/1
 /// connections suspect, and they are closed: a pod that vanished without a word then costs one
 /// request its time, and not one per connection. This holds for these timeouts, and for a future
-/// that is dropped after 100 ms or more.
+/// that is dropped after 50 ms or more.
 ///
 /// [`acquire_timeout`]: crate::ClientBuilder::acquire_timeout
 /// [`per_try_timeout`]: crate::ClientBuilder::per_try_timeout

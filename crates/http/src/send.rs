@@ -279,7 +279,7 @@ impl Drop for Waiting<'_, '_> {
 /// How long a pod must have been silent before a request that its caller gives up says anything
 /// about it. A round trip in a cluster takes about a millisecond. Where the pod is just slow, idle
 /// connections that were not used for so long are opened again.
-const SUSPICIOUS: Duration = Duration::from_millis(100);
+const SUSPICIOUS: Duration = Duration::from_millis(50);
 
 /// How long an answer in hand waits for a connection to another pod.
 const ANSWER_WAITS: Duration = Duration::from_secs(1);

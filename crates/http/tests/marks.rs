@@ -70,6 +70,18 @@ async fn an_answer_of_a_chosen_status_is_asked_for_elsewhere() {
     assert_whole(by_default.get("/").await.unwrap(), 503).await;
 }
 
+#[tokio::test]
+async fn the_connection_of_a_short_answer_that_another_replaces_is_kept() {
+    let pods = [pod(503), pod(200)];
+    let client = client(&addrs(&pods), on_unavailable).await;
+    for _ in 0..10 {
+        assert_whole(client.get("/").await.unwrap(), 200).await;
+    }
+    assert!(pods[0].stats().requests > 1);
+    let connections = pods.each_ref().map(|pod| pod.stats().connections);
+    assert_eq!(connections, [1, 1]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_is_the_last_word_for_what_may_not_be_sent_twice() {
     let pods = [pod(503), pod(200)];

@@ -154,6 +154,7 @@ struct Conn {
 struct InUse {
     conn: u32,
     slot: Slot,
+    since: Timestamp,
     /// For a validation in the background: last used then.
     resting: Option<Timestamp>,
 }
@@ -167,6 +168,8 @@ struct Pod {
     peers: Peers,
     conns: Vec<Conn>,
     in_use: Vec<InUse>,
+    /// When the current step began.
+    now: Timestamp,
     queue: VecDeque<(Ticket, u32)>,
     connecting: usize,
     names: u32,
@@ -193,6 +196,7 @@ impl Pod {
             peers: Peers::default(),
             conns: Vec::new(),
             in_use: Vec::new(),
+            now: Timestamp::ZERO,
             queue: VecDeque::new(),
             connecting: 0,
             names: 0,

@@ -136,6 +136,7 @@ impl Pod {
         self.in_use.push(InUse {
             conn: id,
             slot,
+            since: self.now,
             resting,
         });
     }

@@ -6,6 +6,7 @@ use super::*;
 impl Pod {
     /// Does something, if it can be done now. Says whether a permit was missing.
     pub(super) fn step(&mut self, now: Timestamp, dice: &mut Rng) -> Option<bool> {
+        self.now = now;
         for conn in self
             .conns
             .iter_mut()
@@ -25,6 +26,7 @@ impl Pod {
             57..=58 if !self.conns.is_empty() => self.peer_changes(now, dice),
             59..=60 => self.probe(),
             61 if dice.usize(..3) == 0 => self.invalidate_idle(),
+            61 if !self.in_use.is_empty() => self.silent(dice),
             62 if dice.usize(..8) == 0 && !self.closed => self.close(),
             63 if self.closed => {
                 self.run_out(now, dice);
@@ -112,7 +114,9 @@ impl Pod {
     }
 
     fn end_use(&mut self, now: Timestamp, dice: &mut Rng) -> bool {
-        let InUse { conn, slot, resting } = self.in_use.swap_remove(dice.usize(..self.in_use.len()));
+        let InUse {
+            conn, slot, resting, ..
+        } = self.in_use.swap_remove(dice.usize(..self.in_use.len()));
         let end = match dice.usize(..6) {
             0 => End::Close([CloseReason::Broken, CloseReason::Cancelled, CloseReason::Ended][dice.usize(..3)]),
             _ => End::Keep,
@@ -308,6 +312,28 @@ impl Pod {
         self.slots.invalidate_idle(&mut out);
         self.mark_closing(CloseReason::Invalidated);
         self.account(out, |_| unreachable!("all are closing"))
+    }
+
+    /// A connection in use was silent since its check-out.
+    fn silent(&mut self, dice: &mut Rng) -> bool {
+        let InUse { slot, since, .. } = self.in_use[dice.usize(..self.in_use.len())];
+        let mut out = Effects::default();
+        self.slots.invalidate_idle_before(slot, &mut out);
+        let is_older = |conn: &&mut Conn| conn.users == 0 && conn.proven <= since;
+        for conn in self
+            .conns
+            .iter_mut()
+            .filter(is_older)
+            .filter(|_| self.limits.streams == 1)
+        {
+            conn.closing = Some(CloseReason::Invalidated);
+        }
+        let needs_permit = self.account(out, |_| unreachable!("newer ones stay"));
+        assert!(
+            self.limits.streams > 1 || self.idle().all(|conn| conn.closing.is_none()),
+            "older ones go"
+        );
+        needs_permit
     }
 
     pub(super) fn close(&mut self) -> bool {
