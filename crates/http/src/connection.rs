@@ -7,10 +7,12 @@ use http::{Request, Response};
 use hyper::client::conn::TrySendError;
 
 use crate::abort::AbortHandle;
+use crate::error::ConnectorError;
 use crate::first_bytes::WrongProtocol;
 use crate::http2::UnansweredPing;
 use crate::incoming::Incoming;
 use crate::protocol::Protocol;
+use crate::refusal::Refusal;
 use crate::request_body::{BodyFailed, RequestBody, take};
 use crate::{http1, http2};
 
@@ -20,6 +22,8 @@ pub struct Connection {
     half: Half,
     /// The pool takes a copy when the connection is opened. Further handles to it have none.
     abort: Option<AbortHandle>,
+    /// Of a connection over TLS.
+    refusal: Option<Refusal>,
 }
 
 pub(crate) enum Half {
@@ -88,7 +92,25 @@ impl Connection {
         Self {
             half,
             abort: Some(abort),
+            refusal: None,
         }
+    }
+
+    /// It may turn out that the endpoint has refused it.
+    pub(crate) fn refusable(mut self, refusal: Refusal) -> Self {
+        self.refusal = Some(refusal);
+        self
+    }
+
+    /// Returns whether the endpoint may still refuse it. It is then told once, however the exchange
+    /// fails ([`take_refusal`](Self::take_refusal)), and nothing was processed.
+    pub(crate) fn may_be_refused(&self) -> bool {
+        self.refusal.is_some() && !self.has_answered()
+    }
+
+    /// Takes why the endpoint has refused it after it was opened, if it has.
+    pub(crate) fn take_refusal(&self) -> Option<ConnectorError> {
+        self.refusal.as_ref().filter(|_| self.may_be_refused())?.take()
     }
 
     /// Returns whether it takes no other request: it is closed, or its end is announced.
@@ -115,6 +137,7 @@ impl Connection {
             Half::Http2(handle) => (!handle.is_closed() && !handle.is_suspect()).then(|| Self {
                 half: Half::Http2(handle.clone()),
                 abort: None,
+                refusal: self.refusal.clone(),
             }),
         }
     }

@@ -48,9 +48,13 @@ impl Connect for Connector {
         let stream = TcpStream::connect(endpoint.addr()).await.map_err(ConnectorError::Tcp)?;
         stream.set_nodelay(true).map_err(ConnectorError::Tcp)?;
         let (stream, abort) = abortable(stream, self.tls.is_none().then_some(self.protocol));
-        match &self.tls {
-            Some(tls) => self.begin(tls.connect(endpoint, stream).await?, abort, endpoint).await,
-            None => self.begin(stream, abort, endpoint).await,
+        let Some(tls) = &self.tls else {
+            return self.begin(stream, abort, endpoint).await;
+        };
+        let (stream, refusal) = tls.connect(endpoint, stream).await?;
+        match self.begin(stream, abort, endpoint).await {
+            Ok(connection) => Ok(connection.refusable(refusal)),
+            Err(error) => Err(refusal.take().unwrap_or(error)),
         }
     }
 

@@ -196,9 +196,13 @@ const fn outlook(may_have_been_processed: bool) -> &'static str {
 }
 
 fn what_failed(source: &(dyn StdError + Send + Sync + 'static)) -> String {
-    match source.downcast_ref::<AttemptTimedOut>() {
-        Some(timed_out) => timed_out.to_string(),
-        None => "the connection failed".to_owned(),
+    match (
+        source.downcast_ref::<AttemptTimedOut>(),
+        source.downcast_ref::<NotConnected>(),
+    ) {
+        (Some(timed_out), _) => timed_out.to_string(),
+        (_, Some(not_connected)) => not_connected.to_string(),
+        (None, None) => "the connection failed".to_owned(),
     }
 }
 
@@ -213,6 +217,17 @@ fn waited_for(endpoint: Option<&Endpoint>, source: Option<&(dyn StdError + Send 
         (None, Some(why)) => format!("the request was not sent: {why}"),
         (None, None) => "the request was not sent".to_owned(),
     }
+}
+
+/// The connection was none, as it turned out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotConnected {
+    /// It ended, and never carried an answer.
+    #[error("it accepted the connection and closed it before an answer ({})", root(&**.0))]
+    Unanswered(#[source] BoxError),
+    /// The pod has refused it after it was opened, with these words.
+    #[error("{0}")]
+    Refused(Box<str>),
 }
 
 /// An attempt had no answer within [`per_try_timeout`](crate::ClientBuilder::per_try_timeout),
@@ -274,7 +289,7 @@ impl ConnectorError {
 }
 
 /// WHY not the error itself: hyper's says `connection error`, whatever the cause.
-fn root<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+pub(crate) fn root<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     while let Some(cause) = error.source() {
         error = cause;
     }

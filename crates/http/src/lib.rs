@@ -44,6 +44,7 @@ mod incoming;
 mod intercept;
 mod origin;
 mod protocol;
+mod refusal;
 mod request_body;
 mod response;
 mod retry;

@@ -43,7 +43,7 @@ use tokio::time::Instant;
 use crate::classify::{Classification, classify, is_repeatable};
 use crate::connection::Unanswered;
 use crate::connector::Connector;
-use crate::error::{AttemptTimedOut, BoxError, NoRetryReason};
+use crate::error::{AttemptTimedOut, BoxError, NoRetryReason, NotConnected, root};
 use crate::origin::Origin;
 use crate::protocol::Protocol;
 use crate::request_body::RequestBody;
@@ -125,10 +125,23 @@ impl Retries<'_> {
         &self.tried
     }
 
+    /// Remembers a prepared request that was not to be sent from a copy: this connection may turn out
+    /// to be refused, with the request processed by no one.
+    pub(crate) fn keep(&mut self, prepared: &Request<RequestBody>) {
+        if self.original.is_none() {
+            self.original = copy(prepared);
+        }
+    }
+
     /// Returns the request for another attempt, or why there must not be one.
     pub(crate) fn next(&mut self, failed: &mut FailedAttempt) -> Result<Request<RequestBody>, NoRetryReason> {
         self.attempts += 1;
-        match failed.returned.take() {
+        let unsent = match failed.returned.take() {
+            // It was refused with its connection.
+            None if failed.classification == Classification::Unsent => self.prepared(),
+            returned => returned,
+        };
+        match unsent {
             Some(request) => self.after_unsent(failed, request),
             None => self.after_sent(failed),
         }
@@ -233,7 +246,27 @@ impl FailedAttempt {
     ) -> Self {
         let endpoint = Arc::clone(lease.endpoint());
         let had_answered = lease.has_answered();
+        if let Some(refused) = lease.take_refusal() {
+            let error = NotConnected::Refused(refused.to_string().into());
+            lease.refused(refused);
+            return Self {
+                endpoint,
+                classification: Classification::Unsent,
+                not_processed: true,
+                had_answered,
+                returned,
+                error: error.into(),
+            };
+        }
+        let mut error = error;
         match classification {
+            Classification::Unsent | Classification::NotProcessed | Classification::Connection
+                if !had_answered && (lease.is_closed() || classification == Classification::Connection) =>
+            {
+                let unanswered = NotConnected::Unanswered(error);
+                lease.unanswered(root(&unanswered).to_string());
+                error = unanswered.into();
+            }
             // Dropping the lease closes this connection, and says nothing about the endpoint.
             Classification::Request => drop(lease),
             // The connection says that it takes no other request.

@@ -60,8 +60,17 @@ impl Sender {
             let before = maybe_processed_by.replace(Arc::clone(lease.endpoint()));
             let body_failure = request.body().failure();
             timer.begin_attempt(last_error.is_none());
+            let is_new = !lease.has_answered();
+            if is_new && lease.may_be_refused() {
+                retries.keep(request);
+            }
             let mut failed = match attempt(&mut lease, request, &mut timer).await {
-                Some(Ok(answer)) => return Ok(Response::new(answer, lease, body_failure)),
+                Some(Ok(answer)) => {
+                    if is_new {
+                        lease.answered();
+                    }
+                    return Ok(Response::new(answer, lease, body_failure));
+                }
                 Some(Err(error)) => FailedAttempt::end(lease, error),
                 None if timer.is_over() => {
                     lease.cancel(Outcome::Failure);

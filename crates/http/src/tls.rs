@@ -4,9 +4,11 @@
 //! No type of rustls leaves this module, and nothing in it can turn verification off. The provider
 //! of cryptography is always named: rustls' process-wide default belongs to the application.
 
+mod client_auth;
 mod explain;
 mod handshake;
 mod sessions;
+mod verdict;
 
 use std::sync::Arc;
 

@@ -203,44 +203,6 @@ async fn an_unknown_ca_and_an_expired_certificate_are_refused() {
     }
 }
 
-#[tokio::test]
-async fn pods_can_require_a_client_certificate() {
-    let ca = Ca::new("shop");
-    let clients = Arc::new(Ca::new("clients"));
-    let me = clients.issue(&["shop"]);
-    let unknown = ca.issue(&["shop"]);
-    for only_tls12 in [false, true] {
-        let server = Server {
-            clients: Some(Arc::clone(&clients)),
-            only_tls12,
-            ..Server::new(ca.issue(&[SERVICE]))
-        };
-        let web = Web::start_with(1, server.app()).await;
-        let tls = trust(&ca);
-        let known = client(&web, tls.clone().client_certificate(&*me.chain, &*me.key)).await;
-        assert!(ask(&known, "/").await.unwrap().client_certificate);
-        let wrong = tls.clone().client_certificate(&*unknown.chain, &*unknown.key);
-        let says = match only_tls12 {
-            true => [
-                "set `Tls::client_certificate`",
-                "refuses the client's certificate (UnknownCA)",
-            ],
-            false => ["alert: CertificateRequired", "alert: UnknownCA"],
-        };
-        for (refused, says) in [tls, wrong].into_iter().zip(says) {
-            let http1 = builder(&web, refused.clone()).await.max_retries(0).build().unwrap();
-            let http2 = builder(&web, refused).await.protocol(Protocol::Http2).build().unwrap();
-            let first = match only_tls12 {
-                true => unreachable(&web, http1).await,
-                false => chain(&ask(&http1, "/").await.unwrap_err()),
-            };
-            for text in [first, unreachable(&web, http2).await] {
-                assert!(text.contains(says), "{text}");
-            }
-        }
-    }
-}
-
 /// Every pod would accept every ticket, so only the client keeps them apart.
 #[tokio::test]
 async fn a_session_is_resumed_with_the_pod_that_it_was_made_with() {

@@ -333,8 +333,8 @@ impl<T, W> Slots<T, W> {
         }
     }
 
-    /// Starts as many dials as the waiters need and the limits allow. A peer that allows no stream on
-    /// one connection would allow none on another.
+    /// Starts as many dials as the waiters need and the limits allow. A peer that allows no stream
+    /// on one connection would allow none on another.
     pub(crate) fn start_dials(&mut self, out: &mut Effects<T>) {
         if self.is_barred() {
             return;

@@ -64,8 +64,8 @@ impl Incoming {
 
     /// The peer has reset the stream before it marked the end.
     ///
-    /// SPEC(RFC 9113 8.1): NO_ERROR asks for the rest of the request not to be sent, after a complete
-    /// answer.
+    /// SPEC(RFC 9113 8.1): NO_ERROR asks for the rest of the request not to be sent, after a
+    /// complete answer.
     fn after<T>(&self, error: h2::Error) -> Option<Result<T, h2::Error>> {
         let is_complete = self.left.is_none_or(|left| left == 0);
         let is_no_error = error.is_reset() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
