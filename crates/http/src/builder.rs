@@ -57,6 +57,7 @@ impl Client {
             per_try_timeout: None,
             max_retries: None,
             retry_budget: RetryBudget::default(),
+            replay_buffer_bytes: REPLAY_BUFFER_BYTES,
             max_response_headers: MAX_RESPONSE_HEADERS,
             max_response_head_bytes: MAX_RESPONSE_HEAD_BYTES,
             verify_peer: None,
@@ -95,6 +96,7 @@ pub struct ClientBuilder {
     per_try_timeout: Option<Duration>,
     max_retries: Option<usize>,
     retry_budget: RetryBudget,
+    replay_buffer_bytes: usize,
     max_response_headers: usize,
     max_response_head_bytes: usize,
     verify_peer: Option<Box<dyn VerifyPeer>>,
@@ -288,6 +290,17 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets how many bytes of a streamed request body are kept until the answer begins, so that the
+    /// request can be sent again. Default: 64 KiB, which a unary gRPC call seldom exceeds; 0 keeps nothing.
+    ///
+    /// A stream that has sent more is not sent again. Sending is not delayed, the bytes are not
+    /// copied, and a request that cannot be [sent again](Client#retries) keeps none. A body in
+    /// memory has no limit.
+    pub fn replay_buffer_bytes(mut self, limit: usize) -> Self {
+        self.replay_buffer_bytes = limit;
+        self
+    }
+
     /// Sets how many header fields an answer over HTTP/1.1 may have. Default: 256.
     ///
     /// Up to 100 the fields are counted on the stack; above, each answer costs two short
@@ -387,7 +400,7 @@ impl ClientBuilder {
             balancer,
             origin,
             time_limits,
-            retry_policy: RetryPolicy::new(self.max_retries, self.retry_budget),
+            retry_policy: RetryPolicy::new(self.max_retries, self.retry_budget, self.replay_buffer_bytes),
             route_by,
         }))
     }
@@ -405,6 +418,8 @@ impl fmt::Debug for ClientBuilder {
 }
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+const REPLAY_BUFFER_BYTES: usize = 64 * 1024;
 
 const MAX_RESPONSE_HEADERS: usize = 256;
 

@@ -45,6 +45,7 @@ mod intercept;
 mod origin;
 mod protocol;
 mod refusal;
+mod replay;
 mod request_body;
 mod response;
 mod retry;

@@ -7,8 +7,8 @@
 //! * hyper returns it, so it was never sent: yes, whatever its method, its body and the limits
 //!   (`a_write_that_never_left_goes_elsewhere`,
 //!   `a_pod_that_closes_after_each_answer_loses_no_request`).
-//! * The pod refused the stream: yes, if the body is in memory
-//!   (`a_refused_stream_goes_elsewhere_whatever_the_method`).
+//! * The pod refused the stream: yes, if the body is in memory, or if what was sent of it was kept
+//!   (`a_refused_stream_goes_elsewhere_whatever_the_method`, `a_short_stream_is_sent_again`).
 //! * The stream is above the last one of a GOAWAY: likewise
 //!   (`what_a_goaway_leaves_out_goes_elsewhere_once`).
 //! * It failed otherwise, before the answer: likewise, if the method is safe or the request is
@@ -46,7 +46,7 @@ use crate::connector::Connector;
 use crate::error::{AttemptTimedOut, BoxError, NoRetryReason, NotConnected, root};
 use crate::origin::Origin;
 use crate::protocol::Protocol;
-use crate::request_body::RequestBody;
+use crate::request_body::{KeptBody, RequestBody};
 
 /// How often the requests of a client are sent again.
 pub(crate) struct RetryPolicy {
@@ -54,21 +54,24 @@ pub(crate) struct RetryPolicy {
     /// are endpoints.
     max_retries: Option<usize>,
     budget: RetryBudget,
+    /// How much of a stream is kept.
+    replay_buffer: usize,
     /// The zero of the budget's clock.
     start: Instant,
 }
 
 impl RetryPolicy {
-    pub(crate) fn new(max_retries: Option<usize>, budget: RetryBudget) -> Self {
+    pub(crate) fn new(max_retries: Option<usize>, budget: RetryBudget, replay_buffer: usize) -> Self {
         Self {
             max_retries,
             budget,
+            replay_buffer,
             start: Instant::now(),
         }
     }
 
     /// Remembers what is needed to send `request` again. It is not prepared yet.
-    pub(crate) fn begin<'a>(&'a self, request: &Request<RequestBody>, origin: &'a Origin) -> Retries<'a> {
+    pub(crate) fn begin<'a>(&'a self, request: &mut Request<RequestBody>, origin: &'a Origin) -> Retries<'a> {
         let is_repeatable = is_repeatable(request);
         // Over HTTP/1.1, a request that is not repeatable is sent again only if hyper returns it,
         // which needs no copy.
@@ -79,12 +82,19 @@ impl RetryPolicy {
             is_repeatable,
             // WHY before it is prepared: few requests have headers of their own, and copying none
             // costs nothing.
-            original: if needs_copy { copy(request) } else { None },
+            original: if needs_copy { self.copy(request) } else { None },
             attempts: 0,
             sent: 0,
             maybe_processed: 0,
             tried: Vec::new(),
         }
+    }
+
+    /// Copies a request, if its body allows.
+    fn copy(&self, request: &mut Request<RequestBody>) -> Option<Original> {
+        let body = request.body_mut().keep(self.replay_buffer)?;
+        let head = head_of(request);
+        Some(Original { head, body })
     }
 
     /// Takes a retry from the budget, if it has one left.
@@ -93,13 +103,19 @@ impl RetryPolicy {
     }
 }
 
+/// What a request is sent again from.
+struct Original {
+    head: Request<()>,
+    body: KeptBody,
+}
+
 /// The attempts of one request.
 pub(crate) struct Retries<'a> {
     policy: &'a RetryPolicy,
     origin: &'a Origin,
     is_repeatable: bool,
     /// The request as the caller made it. `None` if it cannot be sent from a copy.
-    original: Option<Request<RequestBody>>,
+    original: Option<Original>,
     attempts: usize,
     /// Attempts in which a part of the request may have left.
     sent: usize,
@@ -127,9 +143,9 @@ impl Retries<'_> {
 
     /// Remembers a prepared request that was not to be sent from a copy: this connection may turn out
     /// to be refused, with the request processed by no one.
-    pub(crate) fn keep(&mut self, prepared: &Request<RequestBody>) {
+    pub(crate) fn keep(&mut self, prepared: &mut Request<RequestBody>) {
         if self.original.is_none() {
-            self.original = copy(prepared);
+            self.original = self.policy.copy(prepared);
         }
     }
 
@@ -195,7 +211,9 @@ impl Retries<'_> {
 
     /// The original request once more, in the form in which it is sent.
     fn prepared(&self) -> Option<Request<RequestBody>> {
-        let mut again = copy(self.original.as_ref()?)?;
+        let Original { head, body } = self.original.as_ref()?;
+        let body = body.again()?;
+        let mut again = head_of(head).map(|()| body);
         self.origin.prepare(&mut again).ok()?;
         Some(again)
     }
@@ -292,13 +310,13 @@ impl FailedAttempt {
 
 const ENDED: &str = "the connection had ended";
 
-/// Copies a request, if its body allows.
-fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let mut copy = Request::new(request.body().copy()?);
+/// Copies the head of a request.
+fn head_of<B>(request: &Request<B>) -> Request<()> {
+    let mut copy = Request::new(());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
     *copy.extensions_mut() = request.extensions().clone();
-    Some(copy)
+    copy
 }
