@@ -2,7 +2,6 @@
 //! and report what they observe.
 
 #![allow(dead_code, reason = "each test file uses its part")]
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
