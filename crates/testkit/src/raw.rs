@@ -23,8 +23,8 @@ use crate::{addr, error::Error, event::with_timeout, lock::lock};
 ///
 /// The script is called for each connection. It reads and writes with the methods of
 /// [`RawConnection`], and ends the connection: dropped, it is closed (FIN);
-/// [`RawConnection::reset`] resets it (RST); [`RawConnection::stall`] leaves it open and silent. The
-/// pod counts connections and requests, and keeps what it has read.
+/// [`RawConnection::reset`] resets it (RST); [`RawConnection::stall`] leaves it open and silent.
+/// The pod counts connections and requests, and keeps what it has read.
 ///
 /// It runs on a thread of its own, so it also serves tests without a runtime, and tests whose
 /// runtime is blocked. Dropped, it closes its socket and ends all scripts.

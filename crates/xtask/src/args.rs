@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Deny,
     /// The public API against the last release.
     Semver,
+    /// The scenarios against servers of others, with many requests.
+    Foreign,
     /// Instructions of the hot path against what was recorded; `rest` goes to the program that
     /// counts.
     Counts { rest: Vec<String> },
@@ -43,8 +45,8 @@ pub(crate) enum Command {
 pub(crate) const HELP: &str = "\
 The project's commands. Usage: cargo xtask <COMMAND>
 
-  test  [--keep-going]      install what the tests need (Knot DNS, dnsmasq, MariaDB and valgrind, where apt-get and root
-                            allow it), then run all tests: unit tests, scenarios, doctests, README, the loom models, and `counts`
+  test  [--keep-going]      install what the tests need (Knot DNS, dnsmasq, MariaDB, valgrind and HTTP servers, where apt-get
+                            and root allow it), then run all tests: unit tests, scenarios, doctests, README, the loom models, and `counts`
   lint  [--keep-going]      cargo fmt --check, clippy and rustdoc, warnings denied, and the six commands below, `package` without building
   ci    [--keep-going]      lint, then test
   soak  [--keep-going]      the scenarios at full length, in release mode, which takes hours: a million requests to pods that close
@@ -61,14 +63,15 @@ The project's commands. Usage: cargo xtask <COMMAND>
                             where a measurement takes minutes; ARGS go to the benchmark
   counts [--record]         count the instructions per pick and per acquire; fails where they are not within 10 % of what
                             was recorded by the same compiler; --record makes what is counted the record
+  foreign                   run the scenarios against HTTP servers of others with 100000 requests under each load
   mysql up                  install MariaDB where it is missing, start a primary and two replicas, keep them until `down`
   mysql down | status | kill N | start N | pause N | lag N SECONDS | promote N | help
                             end them, look at them, do something to one of them: from another terminal
   help                      this text
 
 --keep-going runs the remaining steps after one has failed; the command fails all the same.
-HEADLESS_SKIP_KNOT=1, HEADLESS_SKIP_MARIADB=1 and HEADLESS_SKIP_VALGRIND=1 keep `test` from installing name servers, MariaDB, or
-valgrind: what needs them is left out where they are missing.";
+HEADLESS_SKIP_KNOT=1, HEADLESS_SKIP_MARIADB=1, HEADLESS_SKIP_FOREIGN=1 and HEADLESS_SKIP_VALGRIND=1 keep `test` from installing
+name servers, MariaDB, HTTP servers, or valgrind: what needs them is left out where they are missing.";
 
 impl Command {
     /// The command of an argument list (without the program's name); else a sentence that says what
@@ -91,6 +94,7 @@ impl Command {
             "package" => Self::alone(Self::Package, args),
             "deny" => Self::alone(Self::Deny, args),
             "semver" => Self::alone(Self::Semver, args),
+            "foreign" => Self::alone(Self::Foreign, args),
             "test" | "lint" | "ci" | "soak" => Self::with_options(&command, args),
             unknown => Err(format!("there is no command `{unknown}`")),
         }

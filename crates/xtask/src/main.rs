@@ -12,6 +12,7 @@ mod counts;
 mod dependencies;
 mod documentation;
 mod features;
+mod foreign;
 mod lint;
 mod mysql;
 mod packages;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Package => packages::run(&mut run),
         Command::Deny => dependencies::deny(&mut run),
         Command::Semver => dependencies::semver(&mut run),
+        Command::Foreign => foreign::run(&mut run),
         Command::Counts { rest } => counts::run(&mut run, &rest),
         Command::Bench { name, json, rest } => bench::run(&mut run, name.as_deref(), json.as_deref(), &rest),
     }

@@ -2,6 +2,7 @@
 
 use crate::cargo::{ALL_BUT_BENCHES, BENCHES, cargo, flags_with, target_dir};
 use crate::counts;
+use crate::foreign;
 use crate::steps::Run;
 use crate::tools::{MARIADB, NAME_SERVERS, search_path};
 
@@ -14,6 +15,7 @@ pub(crate) fn run(run: &mut Run) {
     tests.env("PATH", search_path());
     NAME_SERVERS.provide(run, &mut tests);
     MARIADB.provide(run, &mut tests);
+    foreign::provide(run, &mut tests);
     run.step("tests", &mut tests);
     run.step("tests of the benches", cargo(["test", "--lib", "--bins"]).args(BENCHES));
     loom_models(run);

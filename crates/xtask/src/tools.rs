@@ -41,6 +41,60 @@ pub(crate) const MARIADB: Tools = Tools {
     skip: "HEADLESS_SKIP_MARIADB",
 };
 
+/// A web server.
+pub(crate) const NGINX: Tools = Tools {
+    name: "nginx",
+    programs: &["nginx"],
+    packages: &["nginx-light"],
+    elsewhere: "Fedora: sudo dnf install nginx; Alpine: apk add nginx",
+    skip: "HEADLESS_SKIP_FOREIGN",
+};
+
+/// A proxy that also answers by itself.
+pub(crate) const HAPROXY: Tools = Tools {
+    name: "HAProxy",
+    programs: &["haproxy"],
+    packages: &["haproxy"],
+    elsewhere: "Fedora: sudo dnf install haproxy; Alpine: apk add haproxy",
+    skip: "HEADLESS_SKIP_FOREIGN",
+};
+
+/// A web server; without the part of Debian's package that starts it as a service.
+pub(crate) const APACHE: Tools = Tools {
+    name: "Apache httpd",
+    programs: &["apache2"],
+    packages: &["apache2-bin"],
+    elsewhere: "its program must be called apache2, and its modules be in /usr/lib/apache2/modules",
+    skip: "HEADLESS_SKIP_FOREIGN",
+};
+
+/// A runtime of JavaScript, with its HTTP servers.
+pub(crate) const NODE: Tools = Tools {
+    name: "Node",
+    programs: &["node"],
+    packages: &["nodejs"],
+    elsewhere: "Fedora: sudo dnf install nodejs; Alpine: apk add nodejs",
+    skip: "HEADLESS_SKIP_FOREIGN",
+};
+
+/// What makes a folder of Python packages.
+pub(crate) const PYTHON: Tools = Tools {
+    name: "Python with venv",
+    programs: &["python3"],
+    packages: &["python3-venv"],
+    elsewhere: "Fedora: sudo dnf install python3; Alpine: apk add python3",
+    skip: "HEADLESS_SKIP_FOREIGN",
+};
+
+/// What servers in Java are built with.
+pub(crate) const JAVA: Tools = Tools {
+    name: "a JDK and Maven",
+    programs: &["java", "javac", "mvn"],
+    packages: &["default-jdk-headless", "maven"],
+    elsewhere: "Fedora: sudo dnf install maven; Alpine: apk add maven openjdk17",
+    skip: "HEADLESS_SKIP_FOREIGN",
+};
+
 /// Counts instructions.
 pub(crate) const VALGRIND: Tools = Tools {
     name: "valgrind",

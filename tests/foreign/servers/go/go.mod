@@ -1,0 +1,3 @@
+module headless/foreign
+
+go 1.24
