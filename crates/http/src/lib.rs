@@ -50,6 +50,7 @@ mod origin;
 mod outcome;
 mod protocol;
 mod refusal;
+mod replay;
 mod request_body;
 mod response;
 mod retry;
