@@ -176,8 +176,9 @@ fn processed(bed: &Bed) -> HashMap<u64, u32> {
     let mut processed = HashMap::new();
     for line in bed.log() {
         // Lines without a number are of the probes of the testkit.
-        let id = line.split(' ').nth(1).and_then(|id| id.parse().ok());
-        id.map(|id: u64| *processed.entry(id).or_default() += 1);
+        if let Some(Ok(id)) = line.split(' ').nth(1).map(str::parse::<u64>) {
+            *processed.entry(id).or_default() += 1;
+        }
     }
     processed
 }

@@ -85,8 +85,18 @@ fn has(tools: &Tools) -> Result<(), String> {
 fn python(sources: &Path) -> Result<(), String> {
     has(&PYTHON)?;
     let venv = folder().join("venv");
-    quiet(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    let mut pip = Command::new(venv.join("bin/pip"));
+    let pip = venv.join("bin/pip");
+    if !pip.is_file() {
+        let create = || quiet(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
+        // Debian's Python comes without the part that makes one.
+        create().or_else(|why| {
+            PYTHON
+                .complete()
+                .map_err(|cannot| format!("{why}; {cannot}"))
+                .and_then(|()| create())
+        })?;
+    }
+    let mut pip = Command::new(pip);
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]);
     quiet(pip.arg(sources.join("requirements.txt")))
 }
