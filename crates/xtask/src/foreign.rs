@@ -3,6 +3,7 @@
 //! scenarios alone, with many requests.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -61,6 +62,9 @@ pub(crate) fn provide(run: &mut Run, tests: &mut Command) {
         left_out.extend(tools.missing().map(|why| (tools.name, why)));
     }
     let sources = root().join("tests/foreign/servers");
+    if let Err(error) = fs::create_dir_all(folder()) {
+        eprintln!("{}: {error}", folder().display());
+    }
     for Built { name, build } in BUILT {
         println!("==> build: {name}");
         left_out.extend(build(&sources).err().map(|why| (*name, why)));
