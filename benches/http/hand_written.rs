@@ -30,7 +30,7 @@ impl Link {
         stream.set_nodelay(true).unwrap();
         let stream = TokioIo::new(stream);
         match protocol {
-            Protocol::Http1 => {
+            Protocol::Http1 | Protocol::Http1Close => {
                 let (sender, driver) = http1::handshake(stream).await.unwrap();
                 tokio::spawn(driver);
                 Self::Http1(sender)
@@ -52,8 +52,9 @@ impl Link {
     }
 }
 
-impl Caller for Link {
-    async fn get(&mut self) {
+impl Link {
+    /// Sends a GET, and returns whether the connection takes another one.
+    pub async fn get(&mut self) -> bool {
         let answer = match self {
             Self::Http1(sender) => {
                 let request = Request::get(PATH).header(header::HOST, HeaderValue::from_static(HOST));
@@ -67,7 +68,10 @@ impl Caller for Link {
                 sender.send_request(request.body(Empty::new()).unwrap()).await
             }
         };
-        check(answer.unwrap()).await;
+        let answer = answer.unwrap();
+        let stays = !answer.headers().contains_key(header::CONNECTION);
+        check(answer).await;
+        stays
     }
 }
 
@@ -77,8 +81,8 @@ pub async fn check<B: Body<Error: std::fmt::Debug>>(answer: Response<B>) {
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), ANSWER);
 }
 
-/// The baseline. HTTP/1.1: each caller has a connection. HTTP/2: there is one connection to each
-/// server, and each caller keeps to one of them.
+/// The baseline. HTTP/1.1: each caller has a connection, and makes a new one where it must. HTTP/2:
+/// there is one connection to each server, and each caller keeps to one of them.
 pub struct Pinned {
     setup: Setup,
     /// A connection to each server, with HTTP/2.
@@ -87,7 +91,7 @@ pub struct Pinned {
 
 impl Implementation for Pinned {
     const NAME: &'static str = "hyper, pinned (baseline)";
-    type Caller = Link;
+    type Caller = PinnedCaller;
 
     async fn open(setup: &Setup) -> Self {
         let mut links = Vec::new();
@@ -100,12 +104,35 @@ impl Implementation for Pinned {
         Self { setup, links }
     }
 
-    async fn caller(&self, number: usize) -> Link {
+    async fn caller(&self, number: usize) -> PinnedCaller {
         let Setup { case, pods: Pods(pods) } = &self.setup;
-        let pod = number % pods.len();
-        match self.links.get(pod).and_then(Link::another) {
-            Some(link) => link,
-            None => Link::open(case.protocol, pods[pod]).await,
+        let number = number % pods.len();
+        let (protocol, pod) = (case.protocol, pods[number]);
+        match self.links.get(number).and_then(Link::another) {
+            Some(link) => PinnedCaller { link, protocol, pod },
+            None => PinnedCaller::open(protocol, pod).await,
+        }
+    }
+}
+
+/// A caller with its connection.
+pub struct PinnedCaller {
+    link: Link,
+    protocol: Protocol,
+    pod: SocketAddr,
+}
+
+impl PinnedCaller {
+    pub async fn open(protocol: Protocol, pod: SocketAddr) -> Self {
+        let link = Link::open(protocol, pod).await;
+        Self { link, protocol, pod }
+    }
+}
+
+impl Caller for PinnedCaller {
+    async fn get(&mut self) {
+        if !self.link.get().await {
+            self.link = Link::open(self.protocol, self.pod).await;
         }
     }
 }
@@ -171,8 +198,9 @@ impl ClonedClient for PowerOfTwo {
             Some(link) => link,
             None => Link::open(self.protocol, pod.address).await,
         };
-        link.get().await;
-        pod.put_back(link);
+        if link.get().await {
+            pod.put_back(link);
+        }
         pod.in_flight.fetch_sub(1, Relaxed);
     }
 }

@@ -7,6 +7,8 @@ use crate::servers::{Pods, Protocol};
 pub struct Case {
     pub protocol: Protocol,
     pub callers: usize,
+    /// The threads of the client's runtime.
+    pub workers: usize,
 }
 
 impl Case {
@@ -14,10 +16,15 @@ impl Case {
     pub fn name(self) -> String {
         let protocol = match self.protocol {
             Protocol::Http1 => "HTTP/1.1",
+            Protocol::Http1Close => "HTTP/1.1 without keep-alive",
             Protocol::Http2 => "HTTP/2",
         };
         let s = if self.callers == 1 { "" } else { "s" };
-        format!("{protocol}, {} caller{s}", self.callers)
+        let callers = format!("{protocol}, {} caller{s}", self.callers);
+        match self.workers {
+            1 => callers,
+            workers => format!("{callers}, {workers} workers"),
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use headless_benches::harness::{Latencies, Report, Spread, cpu, one_thread, so_far};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use crate::implementation::{Caller, Implementation, Setup};
 
 pub const THROUGHPUT: &str = "throughput";
+pub const CPU: &str = "CPU";
 pub const CPU_OF_ALL: &str = "CPU of all";
 
 /// The measurements of one round.
@@ -16,10 +17,10 @@ pub const CPU_OF_ALL: &str = "CPU of all";
 pub struct Run {
     /// Answers per second.
     throughput: f64,
-    /// Per answer: of this thread, and of all processes.
+    /// Per answer: of the client's threads, and of all processes.
     cpu: Option<[Duration; 2]>,
-    /// Per answer, of this thread.
-    allocations: f64,
+    /// Per answer. They are counted per thread, so only if the client has one.
+    allocations: Option<f64>,
     latencies: Latencies,
 }
 
@@ -38,12 +39,21 @@ pub trait Measured {
 pub struct Open<C: Implementation> {
     client: C,
     callers: Vec<C::Caller>,
+    workers: usize,
     runtime: Runtime,
 }
 
 impl<C: Implementation> Open<C> {
     pub fn new(setup: &Setup) -> Self {
-        let runtime = one_thread();
+        let workers = setup.case.workers;
+        let runtime = match workers {
+            1 => one_thread(),
+            _ => Builder::new_multi_thread()
+                .worker_threads(workers)
+                .enable_all()
+                .build()
+                .unwrap(),
+        };
         let (client, callers) = runtime.block_on(async {
             let client = C::open(setup).await;
             let mut callers = Vec::with_capacity(setup.case.callers);
@@ -55,17 +65,22 @@ impl<C: Implementation> Open<C> {
         Self {
             client,
             callers,
+            workers,
             runtime,
         }
     }
 
-    /// Returns the CPU time of this thread, and of all processes. Sleeps first, so that the
+    /// Returns the CPU time of the client's threads, and of all processes. Sleeps first, so that the
     /// scheduler has counted all of it.
     fn cpu_time(&self, servers: u32) -> Option<[Duration; 2]> {
         std::thread::sleep(Duration::from_millis(2));
         let others = [Some(servers), self.client.process()].into_iter().flatten();
         let others: Duration = others.map(cpu::of_process).sum::<Option<_>>()?;
-        let ours = cpu::of_this_thread()?;
+        let ours = match self.workers {
+            1 => cpu::of_this_thread()?,
+            // The other implementations in this process are at rest.
+            _ => cpu::of_process(std::process::id())?,
+        };
         Some([ours, ours + others])
     }
 
@@ -99,7 +114,7 @@ impl<C: Implementation> Measured for Open<C> {
         Run {
             throughput: answers / elapsed.as_secs_f64(),
             cpu: used.map(|(now, before)| [0, 1].map(|k| (now[k] - before[k]).div_f64(answers))),
-            allocations: allocated as f64 / answers,
+            allocations: (self.workers == 1).then_some(allocated as f64 / answers),
             latencies,
         }
     }
@@ -136,14 +151,16 @@ pub fn report(report: &mut Report, implementation: &str, case: &str, mut runs: V
         let spread = Spread::of(runs.iter_mut().map(of));
         report.add_spread(implementation, case, metric, spread, "µs");
     }
-    for (k, metric) in ["CPU", CPU_OF_ALL].into_iter().enumerate() {
+    for (k, metric) in [CPU, CPU_OF_ALL].into_iter().enumerate() {
         let of = |run: &Run| Some(microseconds(run.cpu?[k]));
         if let Some(figures) = runs.iter().map(of).collect::<Option<Vec<_>>>() {
             report.add_spread(implementation, case, metric, Spread::of(figures), "µs");
         }
     }
-    let allocations = Spread::of(runs.iter().map(|run| run.allocations));
-    report.add(implementation, case, "allocations", allocations.median, "");
+    if let Some(allocations) = runs.iter().map(|run| run.allocations).collect::<Option<Vec<_>>>() {
+        let allocations = Spread::of(allocations);
+        report.add(implementation, case, "allocations", allocations.median, "");
+    }
 }
 
 fn microseconds(time: Duration) -> f64 {

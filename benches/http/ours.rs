@@ -17,7 +17,7 @@ impl ClonedClient for Headless {
         let list = StaticList::new("web.bench.svc:http", pods);
         let discovery = Discovery::builder(list).start().await.unwrap();
         let protocol = match setup.case.protocol {
-            Protocol::Http1 => headless_http::Protocol::Http1,
+            Protocol::Http1 | Protocol::Http1Close => headless_http::Protocol::Http1,
             Protocol::Http2 => headless_http::Protocol::Http2,
         };
         Self(Client::builder(discovery).protocol(protocol).build().unwrap())

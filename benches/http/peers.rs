@@ -83,7 +83,7 @@ impl ClonedClient for Reqwest {
         // Without a proxy, even if the environment names one.
         let builder = reqwest::Client::builder().no_proxy();
         let builder = match setup.case.protocol {
-            Protocol::Http1 => builder,
+            Protocol::Http1 | Protocol::Http1Close => builder,
             Protocol::Http2 => builder.http2_prior_knowledge(),
         };
         Self {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use headless_benches::harness::{Program, Proxy, free_addresses};
 
-use crate::hand_written::Link;
+use crate::hand_written::PinnedCaller;
 use crate::implementation::{Implementation, Setup};
 use crate::servers::{Pods, Protocol};
 
@@ -28,7 +28,7 @@ pub struct Behind<S> {
 
 impl<S: Settings> Implementation for Behind<S> {
     const NAME: &'static str = S::NAME;
-    type Caller = Link;
+    type Caller = PinnedCaller;
 
     async fn open(setup: &Setup) -> Self {
         let [address] = free_addresses();
@@ -42,8 +42,8 @@ impl<S: Settings> Implementation for Behind<S> {
         }
     }
 
-    async fn caller(&self, _: usize) -> Link {
-        Link::open(Protocol::Http1, self.address).await
+    async fn caller(&self, _: usize) -> PinnedCaller {
+        PinnedCaller::open(Protocol::Http1, self.address).await
     }
 
     fn process(&self) -> Option<u32> {

@@ -26,15 +26,17 @@ pub const PODS: usize = 8;
 /// Their answer.
 pub const ANSWER: &[u8] = b"Hello from a pod";
 
-/// A version of HTTP.
+/// A version of HTTP, as the servers speak it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Http1,
+    /// Every answer is the last of its connection.
+    Http1Close,
     Http2,
 }
 
 impl Protocol {
-    pub const ALL: [Self; 2] = [Self::Http1, Self::Http2];
+    pub const ALL: [Self; 3] = [Self::Http1, Self::Http1Close, Self::Http2];
 }
 
 /// The addresses of the servers of one protocol; as text, with commas between.
@@ -90,6 +92,10 @@ async fn speak(stream: TcpStream, protocol: Protocol) {
     // The client may end a connection in any way.
     let _ = match protocol {
         Protocol::Http1 => http1::Builder::new().serve_connection(stream, service).await,
+        Protocol::Http1Close => {
+            let mut server = http1::Builder::new();
+            server.keep_alive(false).serve_connection(stream, service).await
+        }
         Protocol::Http2 => {
             let server = http2::Builder::new(TokioExecutor::new());
             server.serve_connection(stream, service).await
@@ -100,7 +106,7 @@ async fn speak(stream: TcpStream, protocol: Protocol) {
 /// The process of the servers, seen from the client.
 pub struct Servers {
     process: Child,
-    pods: [Pods; 2],
+    pods: [Pods; 3],
 }
 
 impl Servers {

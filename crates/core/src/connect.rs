@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use crate::{BoxFuture, Endpoint};
 
@@ -31,6 +32,18 @@ pub trait Connect: Send + Sync + 'static {
     /// has opened must be closed with it.
     fn connect(&self, endpoint: &Endpoint) -> impl Future<Output = Result<Self::Conn, Self::Error>> + Send;
 
+    /// Returns whether `error` is certain to come again until a setting of the client or of the
+    /// endpoint is changed: a certificate without the expected name, another protocol. Default:
+    /// `false`.
+    ///
+    /// When every endpoint that fits a request fails so, the request is not kept waiting for one of
+    /// them to come up. Such an endpoint is also probed less often. An error that may pass by
+    /// itself, such as a refused connection, is none: the pod may be starting.
+    fn is_misconfiguration(&self, error: &Self::Error) -> bool {
+        let _ = error;
+        false
+    }
+
     /// Returns whether a connection may serve another request. Default: `true`.
     ///
     /// The pool calls this under its lock, when a connection is checked out and when it is
@@ -47,9 +60,12 @@ pub trait Connect: Send + Sync + 'static {
     }
 
     /// Returns another handle to the same connection, for [`Multiplexing::Streams`], or `None` if
-    /// the connection takes no more streams now. Default: `None`.
+    /// the connection takes no more streams now, whatever its peer allows: it is in doubt. Default:
+    /// `None`.
     ///
-    /// The pool calls this under its lock. Exclusive connections have no second handle.
+    /// The pool then opens another connection, and closes this one for it if there is no room and
+    /// no stream is open. The pool calls this under its lock. Exclusive connections have no second
+    /// handle.
     fn share(&self, conn: &Self::Conn) -> Option<Self::Conn> {
         let _ = conn;
         None
@@ -58,11 +74,25 @@ pub trait Connect: Send + Sync + 'static {
     /// Returns the number of streams that the peer allows on a shared connection now. The smaller
     /// of this and [`Multiplexing::Streams`] is the limit. Default: no limit.
     ///
+    /// Zero is a peer that takes no request for a while: the pool opens no other connection to it,
+    /// callers try other endpoints, and [`watch_capacity`](Self::watch_capacity) ends the wait.
+    ///
     /// The pool calls this under its lock, when a handle is wanted. It must read state that is
     /// already known (HTTP/2's last SETTINGS).
     fn stream_limit(&self, conn: &Self::Conn) -> usize {
         let _ = conn;
         usize::MAX
+    }
+
+    /// Has `changed` notified whenever a shared connection may take another number of streams than
+    /// before: the peer allows more or fewer, a doubt is settled, or the connection has ended.
+    /// Default: nothing is told, and the pool asks again when a stream is returned or wanted.
+    ///
+    /// The pool calls this once, when a connection for [`Multiplexing::Streams`] was opened, and
+    /// outside its lock. What changes after this call must be notified; what has changed before is
+    /// read by the pool.
+    fn watch_capacity(&self, conn: &Self::Conn, changed: CapacityChanged) {
+        let _ = (conn, changed);
     }
 
     /// Proves by an exchange with the peer (a ping) that an idle connection still works. Default:
@@ -90,6 +120,30 @@ pub trait Connect: Send + Sync + 'static {
     fn abort_handle(&self, conn: &Self::Conn) -> Option<Box<dyn AbortHandle>> {
         let _ = conn;
         None
+    }
+}
+
+/// Tells a pool that a shared connection may take more or fewer streams than before
+/// ([`Connect::watch_capacity`]).
+#[derive(Clone)]
+pub struct CapacityChanged(Arc<dyn Fn() + Send + Sync>);
+
+impl CapacityChanged {
+    /// Makes one that calls `notify`.
+    pub fn new(notify: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(notify))
+    }
+
+    /// Has the pool ask the connection again. It must not be called under a lock that the other
+    /// methods of [`Connect`] take.
+    pub fn notify(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for CapacityChanged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CapacityChanged")
     }
 }
 

@@ -32,7 +32,7 @@ mod time;
 
 pub use answer::{Answer, Failure, FailureKind, FoundBy, Negative, NegativeKind, Resolution};
 pub use budget::{BudgetError, RetryBudget};
-pub use connect::{AbortHandle, Connect, Multiplexing, PeerMismatch, VerifyPeer};
+pub use connect::{AbortHandle, CapacityChanged, Connect, Multiplexing, PeerMismatch, VerifyPeer};
 pub use diff::{Diff, Hunk};
 pub use endpoint::{Endpoint, EndpointKey};
 pub use load::{HasLoad, InFlight, Latency, Load, Outcome};

@@ -87,8 +87,8 @@ impl Load {
     /// Includes one finished attempt in the latency figure.
     ///
     /// A success above the figure replaces it at once (peak-sensitive). A success below the figure
-    /// moves it, and the more the older the figure is; `window` is the time constant. A failed or
-    /// cancelled attempt can only raise the figure.
+    /// moves it, and the more the older the figure is; `window` is the time constant. Any other
+    /// outcome can only raise the figure: an endpoint that refuses work fast must not look fast.
     pub fn observe(&self, elapsed: Duration, outcome: Outcome, now: Timestamp, window: Duration) {
         let seen = elapsed.as_secs_f32();
         let mut current = self.latency.load(Relaxed);
@@ -225,6 +225,12 @@ pub enum Outcome {
     Success,
     /// The endpoint failed. However fast that was, it must not look fast.
     Failure,
+    /// The endpoint works, and refused because it has too much to do (HTTP 429 and 503, gRPC's
+    /// `RESOURCE_EXHAUSTED`). As with a failure, it must not look fast for it.
+    Overloaded {
+        /// How long the endpoint asks not to be called, if it said so.
+        retry_after: Option<Duration>,
+    },
     /// The caller gave up before the result was known. The endpoint took *at least* this long.
     Cancelled,
 }
@@ -296,6 +302,12 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(10);
 
+    const NOT_SUCCESS: [Outcome; 3] = [
+        Outcome::Failure,
+        Outcome::Overloaded { retry_after: None },
+        Outcome::Cancelled,
+    ];
+
     fn at(seconds: u64) -> Timestamp {
         Timestamp::ZERO + Duration::from_secs(seconds)
     }
@@ -319,8 +331,8 @@ mod tests {
 
     #[test]
     fn failing_fast_is_not_being_fast() {
-        use Outcome::{Cancelled, Failure, Success};
-        for bad in [Failure, Cancelled] {
+        use Outcome::Success;
+        for bad in NOT_SUCCESS {
             assert_eq!(
                 cost_after(&[(0, 0.050, Success), (60, 0.001, bad)]),
                 Some(0.050),
@@ -336,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_first_attempt_that_failed_measures_nothing() {
-        for bad in [Outcome::Failure, Outcome::Cancelled] {
+        for bad in NOT_SUCCESS {
             assert_eq!(cost_after(&[(0, 0.0001, bad)]), None);
             assert_eq!(
                 cost_after(&[(0, 0.0001, bad), (1, 0.020, Outcome::Success)]),

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use headless_core::policy::Excluded;
 use headless_core::{BoxFuture, Connect, EndpointKey, Route};
@@ -31,7 +32,8 @@ impl<C: Connect> Balancer<C> {
         Acquire {
             balancer: self,
             route,
-            waiting: None,
+            limit: None,
+            state: State::Direct,
         }
     }
 
@@ -43,9 +45,8 @@ impl<C: Connect> Balancer<C> {
     ///
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
-    pub async fn acquire_excluding(&self, route: Route, excluded: &[EndpointKey]) -> Result<Lease<C>, AcquireError> {
-        self.acquire_slow(route, None, EndpointFilter::Excluding(excluded))
-            .await
+    pub fn acquire_excluding<'a>(&'a self, route: Route, excluded: &'a [EndpointKey]) -> Acquire<'a, C> {
+        self.acquire_filtered(route, EndpointFilter::Excluding(excluded))
     }
 
     /// As [`acquire`](Self::acquire), but only on one of `endpoints`: for a caller who knows more
@@ -56,12 +57,21 @@ impl<C: Connect> Balancer<C> {
     ///
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
-    pub async fn acquire_from(&self, route: Route, endpoints: &[EndpointKey]) -> Result<Lease<C>, AcquireError> {
-        self.acquire_slow(route, None, EndpointFilter::Only(endpoints)).await
+    pub fn acquire_from<'a>(&'a self, route: Route, endpoints: &'a [EndpointKey]) -> Acquire<'a, C> {
+        self.acquire_filtered(route, EndpointFilter::Only(endpoints))
+    }
+
+    fn acquire_filtered<'a>(&'a self, route: Route, filter: EndpointFilter<'a>) -> Acquire<'a, C> {
+        Acquire {
+            balancer: self,
+            route,
+            limit: None,
+            state: State::Filtered(filter),
+        }
     }
 }
 
-/// The future of [`Balancer::acquire`].
+/// The future of [`Balancer::acquire`] and its variants.
 ///
 /// WHY: not an `async fn`. Almost every call ends in its first poll; the state of the waiting, a
 /// kilobyte, is made only for one that does not.
@@ -69,7 +79,15 @@ impl<C: Connect> Balancer<C> {
 pub struct Acquire<'a, C: Connect> {
     balancer: &'a Balancer<C>,
     route: Route,
-    waiting: Option<BoxFuture<'a, Result<Lease<C>, AcquireError>>>,
+    limit: Option<Duration>,
+    state: State<'a, C>,
+}
+
+enum State<'a, C: Connect> {
+    /// Any endpoint will do, and an idle connection is there at once.
+    Direct,
+    Filtered(EndpointFilter<'a>),
+    Waiting(BoxFuture<'a, Result<Lease<C>, AcquireError>>),
 }
 
 impl<C: Connect> Future for Acquire<'_, C> {
@@ -77,11 +95,11 @@ impl<C: Connect> Future for Acquire<'_, C> {
 
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.waiting.is_some() {
+        if !matches!(self.state, State::Direct) {
             return self.poll_waiting(cx);
         }
         let Some(choice) = self.balancer.choose(self.route, Excluded::NONE) else {
-            return self.wait(None, cx);
+            return self.wait(None, EndpointFilter::Any, cx);
         };
         // WHY: not by `Choice::idle`. A lease that is made where it is returned is not copied.
         match choice.in_flight.on().pool.take_idle() {
@@ -91,7 +109,17 @@ impl<C: Connect> Future for Acquire<'_, C> {
     }
 }
 
-impl<C: Connect> Acquire<'_, C> {
+impl<'a, C: Connect> Acquire<'a, C> {
+    /// Waits no longer than this, or than the
+    /// [acquire timeout](crate::BalancerBuilder::acquire_timeout) if that is shorter.
+    ///
+    /// A timer around the future would lose what the [`AcquireError`] explains.
+    #[inline]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     // Not cold: the usual way of multiplexed connections.
     #[inline(never)]
     fn otherwise(&mut self, choice: Choice<C>, cx: &mut Context<'_>) -> Poll<Result<Lease<C>, AcquireError>> {
@@ -103,22 +131,28 @@ impl<C: Connect> Acquire<'_, C> {
         };
         match choice {
             Ok(lease) => Poll::Ready(Ok(lease)),
-            Err(choice) => self.wait(Some(choice), cx),
+            Err(choice) => self.wait(Some(choice), EndpointFilter::Any, cx),
         }
     }
 
     #[cold]
-    fn wait(&mut self, choice: Option<Choice<C>>, cx: &mut Context<'_>) -> Poll<Result<Lease<C>, AcquireError>> {
-        let (balancer, route) = (self.balancer, self.route);
-        self.waiting = Some(Box::pin(balancer.acquire_slow(route, choice, EndpointFilter::Any)));
+    fn wait(
+        &mut self,
+        choice: Option<Choice<C>>,
+        filter: EndpointFilter<'a>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Lease<C>, AcquireError>> {
+        let (balancer, route, limit) = (self.balancer, self.route, self.limit);
+        self.state = State::Waiting(Box::pin(balancer.acquire_slow(route, choice, filter, limit)));
         self.poll_waiting(cx)
     }
 
     #[cold]
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<Lease<C>, AcquireError>> {
-        match &mut self.waiting {
-            Some(waiting) => waiting.as_mut().poll(cx),
-            None => Poll::Pending,
+        match &mut self.state {
+            State::Waiting(waiting) => waiting.as_mut().poll(cx),
+            &mut State::Filtered(filter) => self.wait(None, filter, cx),
+            State::Direct => self.wait(None, EndpointFilter::Any, cx),
         }
     }
 }
@@ -127,7 +161,7 @@ impl<C: Connect> fmt::Debug for Acquire<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acquire")
             .field("route", &self.route)
-            .field("waiting", &self.waiting.is_some())
+            .field("waiting", &matches!(self.state, State::Waiting(_)))
             .finish_non_exhaustive()
     }
 }

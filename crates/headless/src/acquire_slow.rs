@@ -11,33 +11,37 @@ use headless_core::policy::Excluded;
 use headless_core::{Connect, EndpointKey, Route};
 use tokio::time::{Instant, timeout_at};
 
+use crate::backend::Backend;
 use crate::balancer::{Balancer, Choice};
 use crate::error::{AcquireError, Attempts, Circumstances, TimedOut};
 use crate::lease::Lease;
-use crate::pool::{Refusal, Stage};
+use crate::pool::{ConnectFault, Refusal, Stage};
 use crate::view::View;
 
 /// Which endpoints a caller accepts.
 #[derive(Clone, Copy)]
 pub(crate) enum EndpointFilter<'a> {
     Any,
-    /// Others than these; these if no other fits.
+    /// Others than these; these if no other fits, or none of those that fit has a connection.
     Excluding(&'a [EndpointKey]),
     /// These only.
     Only(&'a [EndpointKey]),
 }
 
 impl<C: Connect> Balancer<C> {
-    /// Waits for a connection. `first` is an endpoint that was chosen already.
+    /// Waits for a connection, no longer than the acquire timeout and `limit`. `first` is an endpoint
+    /// that was chosen already.
     #[cold]
     pub(crate) async fn acquire_slow(
         &self,
         route: Route,
         mut first: Option<Choice<C>>,
         filter: EndpointFilter<'_>,
+        limit: Option<Duration>,
     ) -> Result<Lease<C>, AcquireError> {
         let start = Instant::now();
-        let deadline = start + self.state.acquire_timeout;
+        let timeout = self.state.acquire_timeout;
+        let deadline = start + limit.map_or(timeout, |limit| limit.min(timeout));
         let context = &self.state.context;
         if let Some(role) = route.role().filter(|_| !self.state.role_aware) {
             let service = Arc::clone(&context.pools.service);
@@ -71,7 +75,11 @@ impl<C: Connect> Balancer<C> {
         deadline: Instant,
     ) -> Result<Lease<C>, Attempts> {
         let view = self.state.reconciler.view_full();
+        // What the filter leaves out, and what this round has tried.
         let mut excluded = filter.excluded_from(&view);
+        let mut tried = Vec::new();
+        // The excluded ones are better than none, once.
+        let mut may_fall_back = matches!(filter, EndpointFilter::Excluding(_)) && !excluded.is_empty();
         let mut attempts = Attempts {
             requested: match filter {
                 EndpointFilter::Only(endpoints) => Some(endpoints.len()),
@@ -87,10 +95,8 @@ impl<C: Connect> Balancer<C> {
                 Some((Some(choice.index), choice))
             });
             let Some((index, choice)) = choice else {
-                // No other fits: the excluded ones are better than none, once.
-                let may_fall_back = matches!(filter, EndpointFilter::Excluding(_));
-                if may_fall_back && attempts.tried == 0 && !excluded.is_empty() {
-                    excluded.clear();
+                if std::mem::take(&mut may_fall_back) {
+                    excluded.clone_from(&tried);
                     continue;
                 }
                 return Err(attempts);
@@ -98,23 +104,30 @@ impl<C: Connect> Balancer<C> {
             attempts.tried += 1;
             let mut stage = Stage::default();
             let pool = &choice.in_flight.on().pool;
-            match timeout_at(deadline, pool.checkout(&mut stage)).await {
+            match pool.checkout_until(deadline, &mut stage).await {
                 Ok(Ok((conn, slot))) => return Ok(choice.lease(conn, slot)),
                 Ok(Err(Refusal::Removed)) => {}
                 Ok(Err(Refusal::Full)) => attempts.full += 1,
-                Ok(Err(Refusal::Connect(error))) => attempts.last_connect_error = Some(error),
+                Ok(Err(Refusal::NoStreams)) => {
+                    attempts.barred = Some(TimedOut::at(choice.in_flight.on(), Stage::NoStreams));
+                }
+                Ok(Err(Refusal::Connect(error))) => {
+                    // Every endpoint would have to be waited for on the same runtime.
+                    let is_over = matches!(error.fault, ConnectFault::RuntimeStalled(_));
+                    attempts.permanent += usize::from(error.fault.is_permanent());
+                    attempts.last_connect_error = Some(error);
+                    if is_over {
+                        attempts.permanent = attempts.tried;
+                        return Err(attempts);
+                    }
+                }
                 Err(_elapsed) => {
-                    let backend = choice.in_flight.on();
-                    attempts.timed_out = Some(TimedOut {
-                        endpoint: Arc::clone(&backend.endpoint),
-                        stage,
-                        counts: backend.pool.counts(),
-                        last_failure: backend.last_failure(),
-                    });
+                    attempts.timed_out = Some(TimedOut::at(choice.in_flight.on(), stage));
                     return Err(attempts);
                 }
             }
             excluded.extend(index);
+            tried.extend(index);
         }
     }
 
@@ -138,6 +151,17 @@ impl<C: Connect> Balancer<C> {
             dns_said,
             waited,
         })
+    }
+}
+
+impl TimedOut {
+    fn at<C: Connect>(backend: &Backend<C>, stage: Stage) -> Self {
+        Self {
+            endpoint: Arc::clone(&backend.endpoint),
+            stage,
+            counts: backend.pool.counts(),
+            last_failure: backend.last_failure(),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::backend::BackendContext;
 use crate::balancer::Balancer;
+use crate::clock::FAR;
 use crate::discovery::Discovery;
 use crate::error::BuildError;
 use crate::pool::{Cap, PoolConfig, PoolContext};
@@ -225,7 +226,8 @@ impl<C: Connect> BalancerBuilder<C> {
             Reconciler::new(self.policy, roles, Arc::clone(&context)),
             context,
             role_aware,
-            self.acquire_timeout,
+            // Longer would be beyond what a clock counts.
+            self.acquire_timeout.min(FAR),
             self.discovery.clone(),
         ));
         self.discovery.attach(&state);

@@ -50,4 +50,4 @@ impl Clock {
 }
 
 /// Thirty years: far enough to mean "never", near enough not to overflow an `Instant`.
-const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+pub(crate) const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);

@@ -1,5 +1,6 @@
 //! [`Lease`]: a connection that was checked out, and reports back.
 
+use std::error::Error;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -12,16 +13,24 @@ use crate::pool::{CloseReason, End, Slot};
 /// A connection to one endpoint, checked out for one request.
 ///
 /// The request counts as load on its endpoint from the pick until the lease ends. It ends in one of
-/// four ways:
+/// six ways:
 ///
 /// * [`finish`](Self::finish): the exchange is complete. The connection returns to the pool if the
 ///   connector agrees.
 /// * [`broken`](Self::broken): the connection died. It is closed, with every idle one of this
 ///   endpoint, and the discovery is asked to resolve again.
 /// * [`close`](Self::close): the connection is of no more use. It is closed, and no other.
-/// * dropped: cancelled in the middle. An exclusive connection is closed, since it may still carry
-///   parts of the exchange; of a multiplexed one only the stream ends. The endpoint does not look
-///   fast for it.
+/// * [`cancel`](Self::cancel): the exchange was given up in the middle. An exclusive connection is
+///   closed, since it may still carry parts of the exchange; of a multiplexed one only the stream
+///   ends.
+/// * [`unanswered`](Self::unanswered) or [`refused`](Self::refused): there was no connection, as it
+///   turns out. It is closed, and counts as a failed attempt to connect.
+/// * dropped: cancelled, with an outcome that blames no one. The endpoint does not look fast for
+///   it.
+///
+/// If nothing was received on the connection since the request was sent, call
+/// [`invalidate_older_idle`](Self::invalidate_older_idle) before the lease of a request that is
+/// given up ends.
 ///
 /// Dereferences to the connection.
 #[must_use = "dropping a lease closes its connection; call `finish`"]
@@ -89,6 +98,63 @@ impl<C: Connect> Lease<C> {
         self.end(outcome, CloseReason::Broken);
     }
 
+    /// Ends the lease of an exchange that is given up in the middle, as dropping it does, with this
+    /// outcome. A caller that has waited for as long as it may says
+    /// [`Failure`](Outcome::Failure).
+    pub fn cancel(mut self, outcome: Outcome) {
+        self.end(outcome, CloseReason::Cancelled);
+    }
+
+    /// Closes the idle connections of this endpoint that were last used before this connection was
+    /// checked out, and asks the discovery to resolve again soon.
+    ///
+    /// It is for a caller that gives up a request on which the endpoint was *silent*: nothing was
+    /// received on the connection since the request was sent. Where an endpoint or a path vanishes
+    /// without closing its connections, all of them are silent, and each would cost a request its
+    /// whole timeout. Those that were used since the check-out have answered since, and are kept;
+    /// so are those that are opened later.
+    ///
+    /// It has no effect on multiplexed connections, which carry other requests at the same time.
+    pub fn invalidate_older_idle(&self) {
+        let backend = self.in_flight.on();
+        backend.pool.invalidate_idle_before(self.slot);
+        backend.request_reresolution();
+    }
+
+    /// Says that a request was answered on this connection, the first one. It clears the endpoint
+    /// of what [`unanswered`](Self::unanswered) and [`refused`](Self::refused) have reported, and
+    /// is not needed without them. Synchronous and cheap.
+    #[inline]
+    pub fn answered(&self) {
+        self.in_flight.on().answered();
+    }
+
+    /// Ends the lease of a connection that has ended and never carried an answer. Closes it.
+    ///
+    /// Three such connections in a row make the endpoint unhealthy, as a failed attempt to connect
+    /// does: something accepts connections there and closes them. It is probed then, with growing
+    /// waits, and takes requests again when the connection of a probe stays open. From then on one
+    /// more such end is enough, and the waits go on growing, until a request was
+    /// [answered](Self::answered).
+    ///
+    /// `error` says how the connection ended. The end of a multiplexed connection counts once,
+    /// however many leases report it.
+    pub fn unanswered(mut self, error: impl Into<Box<dyn Error + Send + Sync>>) {
+        let connection = self.slot.connection();
+        self.in_flight.on().ended_unanswered(connection, error.into());
+        self.end(Outcome::Failure, CloseReason::Broken);
+    }
+
+    /// Ends the lease of a connection that the peer has refused after it was opened, before any
+    /// answer, as a TLS 1.3 server refuses the client's certificate. Closes it.
+    ///
+    /// It makes the endpoint unhealthy at once, as if [`connect`](Connect::connect) had returned
+    /// `error`. The endpoint takes requests again as after [`unanswered`](Self::unanswered).
+    pub fn refused(mut self, error: C::Error) {
+        self.in_flight.on().refused(error);
+        self.end(Outcome::Failure, CloseReason::Broken);
+    }
+
     fn end(&mut self, outcome: Outcome, reason: CloseReason) {
         let Some(conn) = self.conn.take() else { return };
         let backend = self.in_flight.on();
@@ -97,7 +163,7 @@ impl<C: Connect> Lease<C> {
     }
 
     #[cold]
-    fn cancel(&mut self) {
+    fn give_up(&mut self) {
         self.end(Outcome::Cancelled, CloseReason::Cancelled);
     }
 }
@@ -107,7 +173,7 @@ impl<C: Connect> Drop for Lease<C> {
     #[inline]
     fn drop(&mut self) {
         if self.conn.is_some() {
-            self.cancel();
+            self.give_up();
         }
     }
 }

@@ -89,11 +89,11 @@ mod view;
 
 #[doc(inline)]
 pub use headless_core::{
-    AbortHandle, Answer, BoxFuture, BudgetError, Connect, Diff, Endpoint, EndpointKey, Event, Failure, FailureKind,
-    FoundBy, Generation, HasLoad, Hunk, InFlight, LastFailure, Latency, Load, Multiplexing, NameError, Negative,
-    NegativeKind, Ordinal, Outcome, PeerMismatch, PodName, Port, Refresh, RefreshConfig, RefreshState, Resolution,
-    Resolve, RetryBudget, Role, RoleFn, RoleRule, Route, ServiceName, Snapshot, StaticList, Step, Target, Timestamp,
-    VerifyPeer, policy,
+    AbortHandle, Answer, BoxFuture, BudgetError, CapacityChanged, Connect, Diff, Endpoint, EndpointKey, Event, Failure,
+    FailureKind, FoundBy, Generation, HasLoad, Hunk, InFlight, LastFailure, Latency, Load, Multiplexing, NameError,
+    Negative, NegativeKind, Ordinal, Outcome, PeerMismatch, PodName, Port, Refresh, RefreshConfig, RefreshState,
+    Resolution, Resolve, RetryBudget, Role, RoleFn, RoleRule, Route, ServiceName, Snapshot, StaticList, Step, Target,
+    Timestamp, VerifyPeer, policy,
 };
 #[cfg(feature = "dns")]
 #[doc(inline)]

@@ -25,6 +25,7 @@ pub(crate) use self::cap::Cap;
 use self::cap::CapMember;
 pub(crate) use self::config::InvalidSetting;
 pub use self::config::PoolConfig;
+use self::connect::Unpolled;
 pub(crate) use self::refusal::Refusal;
 pub use self::refusal::{ConnectError, ConnectFault, Stage};
 pub use self::slots::ClosedBy;
@@ -58,6 +59,9 @@ pub(crate) trait PoolObserver: Send + Sync {
 
     /// A connection was returned to a pool that is closed.
     fn returned_after_close(&self);
+
+    /// The endpoint may allow more streams than before.
+    fn capacity_changed(&self);
 }
 
 /// The connections to one endpoint.
@@ -67,6 +71,7 @@ pub(crate) struct Pool<C: Connect> {
     slots: Mutex<PoolSlots<C>>,
     /// Aborts open connections at the drain deadline. Touched when one is opened, not by requests.
     aborts: Mutex<Vec<Box<dyn AbortHandle>>>,
+    unpolled: Mutex<Unpolled>,
     /// Tells dials and probes that the pool is closed.
     closing: Notify,
     /// How long the callers waited that found no idle connection.
@@ -91,6 +96,7 @@ impl<C: Connect> Pool<C> {
         let config = &context.config;
         let limits = Limits {
             connections: config.max_connections_per_endpoint,
+            multiplexed: context.connector.multiplexing() != Multiplexing::Exclusive,
             streams: match context.connector.multiplexing() {
                 Multiplexing::Exclusive => 1,
                 Multiplexing::Streams(streams) => streams.get(),
@@ -105,6 +111,7 @@ impl<C: Connect> Pool<C> {
             endpoint,
             slots: Mutex::new(Slots::new(limits, permits)),
             aborts: Mutex::default(),
+            unpolled: Mutex::default(),
             closing: Notify::new(),
             wait_time: Recorder::default(),
             connect_time: Recorder::default(),
@@ -189,6 +196,13 @@ impl<C: Connect> Pool<C> {
         self.carry_out(out);
     }
 
+    /// Closes the idle connections that were last used before that of `slot` was checked out.
+    pub(crate) fn invalidate_idle_before(self: &Arc<Self>, slot: Slot) {
+        let mut out = Effects::default();
+        self.slots().invalidate_idle_before(slot, &mut out);
+        self.carry_out(out);
+    }
+
     /// The endpoint has left: see [`Slots::close`]. Waiters go to other endpoints.
     pub(crate) fn close(self: &Arc<Self>) {
         let mut out = Effects::default();
@@ -229,6 +243,19 @@ impl<C: Connect> Pool<C> {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.slots().is_closed()
+    }
+
+    /// Whether a connection is open that takes a request.
+    pub(crate) fn has_open(&self) -> bool {
+        self.slots().has_open(&self.inspector())
+    }
+
+    /// Sends the waiters to other endpoints: this one cannot be connected to after all.
+    pub(crate) fn turn_away(&self, error: &ConnectError) {
+        let waiters = self.slots().turn_away();
+        for waiter in waiters {
+            let _left_already = waiter.send(Err(Refusal::Connect(error.clone())));
+        }
     }
 
     pub(crate) fn in_use(&self) -> usize {
@@ -293,10 +320,23 @@ impl<C: Connect> Pool<C> {
             let mut out = Effects::default();
             let served = self.slots().serve(now, &self.inspector(), &mut out);
             self.carry_out(out);
-            let Some((waiter, conn, slot)) = served else { return };
+            let Some((waiter, conn, slot)) = served else { break };
             // A waiter that has left drops what it is sent, and the drop returns it.
             let _left_already = waiter.send(Ok(Handed::new(self, conn, slot)));
         }
+        let turned_away = self.slots().turn_away_if_barred();
+        for waiter in turned_away {
+            let _left_already = waiter.send(Err(Refusal::NoStreams));
+        }
+    }
+
+    /// A multiplexed connection may take another number of streams than before, or has ended.
+    fn capacity_changed(self: &Arc<Self>) {
+        let mut out = Effects::default();
+        self.slots().capacity_changed(&self.inspector(), &mut out);
+        self.carry_out(out);
+        self.serve_waiters();
+        self.notify(|observer| observer.capacity_changed());
     }
 
     fn notify(&self, event: impl FnOnce(Arc<dyn PoolObserver>)) {

@@ -133,6 +133,88 @@ async fn all_pods_down_ends_at_the_deadline_with_the_last_connect_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_that_are_all_misconfigured_end_it_at_once() {
+    let (dns, pods) = (FakeDns::new(found([pod(0, 1), pod(1, 2)])), FakePods::default());
+    pods.set(&pod(0, 1), Dial::RefusesForGood);
+    pods.set(&pod(1, 2), Dial::RefusesForGood);
+    let balancer = balancer(&dns, &pods).await;
+    let start = Instant::now();
+    for _ in 0..2 {
+        let error = balancer.acquire(Route::any()).await.unwrap_err();
+        assert!(matches!(error, AcquireError::Unreachable { tried: 2, .. }), "{error:?}");
+        assert!(error.to_string().ends_with(": another protocol"), "{error}");
+    }
+    let only = [pod(1, 2).key().clone()];
+    let error = balancer.acquire_from(Route::any(), &only).await.unwrap_err();
+    assert!(matches!(error, AcquireError::Unreachable { tried: 1, .. }), "{error:?}");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    // The other one may come up.
+    pods.set(&pod(0, 1), Dial::Refuses);
+    let waiting = tokio::spawn(async move { balancer.acquire(Route::any()).await.map(drop) });
+    pass(Duration::from_secs(2)).await;
+    assert!(!waiting.is_finished());
+    pods.set(&pod(0, 1), Dial::Succeeds);
+    waiting.await.unwrap().unwrap();
+}
+
+#[test]
+fn a_runtime_that_has_shut_down_is_named_at_once() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let ended = runtime();
+    let balancer = ended.block_on(async {
+        let dns = FakeDns::new(found([pod(0, 1), pod(1, 2)]));
+        balancer(&dns, &FakePods::default()).await
+    });
+    drop(ended);
+    runtime().block_on(async {
+        tokio::time::pause();
+        let start = Instant::now();
+        let error = balancer.acquire(Route::any()).await.unwrap_err();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        let text = error.to_string();
+        assert!(
+            text.contains("the tokio runtime on which the balancer was made has shut down"),
+            "{text}"
+        );
+    });
+}
+
+#[test]
+fn a_runtime_that_is_not_driven_is_named_after_the_connect_timeout() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let idle = runtime();
+    for (limit, says) in [(5, "for 2s;"), (1, "for 1s;")] {
+        let balancer = idle.block_on(async {
+            let dns = FakeDns::new(found([pod(0, 1), pod(1, 2)]));
+            Balancer::builder(dns.watch().await, FakePods::default())
+                .acquire_timeout(Duration::from_secs(limit))
+                .build()
+                .unwrap()
+        });
+        runtime().block_on(async {
+            tokio::time::pause();
+            let start = Instant::now();
+            let text = balancer.acquire(Route::any()).await.unwrap_err().to_string();
+            assert_eq!(start.elapsed().as_secs(), limit.min(2));
+            assert!(text.contains("has not begun the attempt"), "{text}");
+            assert!(text.contains(says), "{text}");
+        });
+        // Driven again, it serves.
+        idle.block_on(async { balancer.acquire(Route::any()).await.unwrap().finish(Outcome::Success) });
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dial_that_hangs_ends_at_the_connect_timeout_and_another_pod_serves() {
     let (dns, pods) = (FakeDns::new(found([pod(0, 1), pod(1, 2)])), FakePods::default());
     pods.set(&pod(0, 1), Dial::Hangs);
@@ -304,6 +386,21 @@ async fn a_retry_goes_to_another_pod_and_back_only_if_there_is_no_other() {
         .await
         .unwrap()
         .finish(Outcome::Success);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_goes_back_at_once_if_no_other_pod_can_be_reached() {
+    let (dns, pods) = (FakeDns::new(found([pod(0, 1), pod(1, 2)])), FakePods::default());
+    let balancer = balancer(&dns, &pods).await;
+    pods.set(&pod(1, 2), Dial::Refuses);
+    let start = Instant::now();
+    let lease = balancer
+        .acquire_excluding(Route::any(), &[pod(0, 1).key().clone()])
+        .await
+        .unwrap();
+    assert_eq!(lease.endpoint().pod().unwrap().as_str(), "web-0");
+    assert_eq!(start.elapsed(), Duration::ZERO, "it need not wait for the other");
+    lease.finish(Outcome::Success);
 }
 
 fn role_aware(fallback: Fallback) -> RoleAware<RoundRobin> {

@@ -1,31 +1,39 @@
 //! [`AbortableStream`]: a TCP stream that can be closed from outside while it is in use, and
-//! [`AbortHandle`], which does so. Above it is HTTP, or TLS.
+//! [`AbortHandle`], which does so, and which knows whether anything was received. Above it is HTTP,
+//! or TLS.
 //!
-//! hyper's HTTP/2 spreads over several tasks, so ending one of them would not do. Ending the stream
-//! under all of them does.
+//! The driver of a connection, which owns the stream, is another task. Ending the stream under it
+//! lets every request on it fail with the reason.
 
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Waker};
 
 use tokio::net::TcpStream;
 
+use crate::first_bytes::{FirstBytes, WrongProtocol};
 use crate::intercept::{Intercept, Intercepted};
+use crate::protocol::Protocol;
 
 /// A TCP stream that fails with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) once it is
 /// aborted.
 pub(crate) type AbortableStream = Intercepted<TcpStream, AbortCheck>;
 
-/// Makes `stream` abortable. With `expects_plain`, an answer in TLS is an error that says so.
-pub(crate) fn abortable(stream: TcpStream, expects_plain: bool) -> (AbortableStream, AbortHandle) {
-    let state = Arc::<State>::default();
-    let handle = AbortHandle(Arc::downgrade(&state));
+/// Makes `stream` abortable. If it is to carry HTTP in plain text, `plain` says which: an answer in
+/// another protocol is an error that says so.
+pub(crate) fn abortable(stream: TcpStream, plain: Option<Protocol>) -> (AbortableStream, AbortHandle) {
+    let (state, received) = (Arc::<State>::default(), Arc::<Received>::default());
+    let handle = AbortHandle {
+        state: Arc::downgrade(&state),
+        received: Arc::clone(&received),
+    };
     let check = AbortCheck {
         state,
+        received,
         reader: None,
-        expects_plain,
+        first: plain.map(FirstBytes::new),
     };
     (Intercepted::new(stream, check), handle)
 }
@@ -33,10 +41,11 @@ pub(crate) fn abortable(stream: TcpStream, expects_plain: bool) -> (AbortableStr
 /// Stands between a stream and its user.
 pub(crate) struct AbortCheck {
     state: Arc<State>,
+    received: Arc<Received>,
     /// The task that an abort wakes, as in `state`: compared at every read, and usually the same.
     reader: Option<Waker>,
-    /// Nothing was read yet, and nothing above understands TLS.
-    expects_plain: bool,
+    /// What was read may still be another protocol.
+    first: Option<FirstBytes>,
 }
 
 /// What a stream and its [`AbortHandle`] share.
@@ -77,9 +86,19 @@ impl Intercept for AbortCheck {
 
     fn after_read(&mut self, read: &[u8]) -> io::Result<()> {
         self.state.check()?;
-        match std::mem::take(&mut self.expects_plain) && read.first() == Some(&TLS_ALERT) {
-            true => Err(io::Error::new(io::ErrorKind::InvalidData, SPEAKS_TLS)),
-            false => Ok(()),
+        if !read.is_empty() {
+            self.received.anything.store(true, Relaxed);
+        }
+        match self.first.as_mut().and_then(|first| first.push(read)) {
+            None => Ok(()),
+            Some(told) => {
+                self.first = None;
+                told.map_err(|wrong| {
+                    // It is set once.
+                    let _ = self.received.wrong_protocol.set(wrong);
+                    io::Error::new(io::ErrorKind::InvalidData, wrong)
+                })
+            }
         }
     }
 
@@ -90,11 +109,40 @@ impl Intercept for AbortCheck {
 
 /// Aborts one [`AbortableStream`].
 #[derive(Clone)]
-pub(crate) struct AbortHandle(Weak<State>);
+pub(crate) struct AbortHandle {
+    state: Weak<State>,
+    received: Arc<Received>,
+}
+
+/// What was received.
+#[derive(Default)]
+struct Received {
+    /// Anything since [`expect_answer`](AbortHandle::expect_answer). ORDERING: Relaxed, a fact on
+    /// its own.
+    anything: AtomicBool,
+    wrong_protocol: OnceLock<WrongProtocol>,
+}
+
+impl AbortHandle {
+    /// A request is sent: what was received before says nothing about it.
+    pub(crate) fn expect_answer(&self) {
+        self.received.anything.store(false, Relaxed);
+    }
+
+    /// Returns whether nothing was received since [`expect_answer`](Self::expect_answer).
+    pub(crate) fn is_silent(&self) -> bool {
+        !self.received.anything.load(Relaxed)
+    }
+
+    /// Returns which other protocol the endpoint has answered in.
+    pub(crate) fn wrong_protocol(&self) -> Option<WrongProtocol> {
+        self.received.wrong_protocol.get().copied()
+    }
+}
 
 impl headless::AbortHandle for AbortHandle {
     fn abort(&self) {
-        if let Some(state) = self.0.upgrade() {
+        if let Some(state) = self.state.upgrade() {
             state.is_aborted.store(true, Relaxed);
             if let Some(reader) = state.lock().take() {
                 reader.wake();
@@ -103,7 +151,7 @@ impl headless::AbortHandle for AbortHandle {
     }
 
     fn is_finished(&self) -> bool {
-        self.0.upgrade().is_none_or(|state| state.is_aborted.load(Relaxed))
+        self.state.upgrade().is_none_or(|state| state.is_aborted.load(Relaxed))
     }
 }
 
@@ -113,14 +161,6 @@ impl fmt::Debug for AbortHandle {
         f.debug_struct("AbortHandle").field("finished", &finished).finish()
     }
 }
-
-/// SPEC(RFC 8446 5.1): the content type of an alert, which is how a TLS server answers plain HTTP.
-/// No answer of HTTP/1 begins with it, and no HTTP/2 connection: it would be a first frame of more
-/// than a megabyte.
-const TLS_ALERT: u8 = 21;
-
-const SPEAKS_TLS: &str = "the pod answered with an alert of TLS; use the port for plain HTTP, or make the client with \
-                          `tls(..)`";
 
 #[cfg(test)]
 mod tests {
@@ -137,7 +177,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let connect = TcpStream::connect(listener.local_addr().unwrap());
         let (stream, pod) = tokio::join!(connect, listener.accept());
-        let (stream, handle) = abortable(stream.unwrap(), true);
+        let (stream, handle) = abortable(stream.unwrap(), Some(Protocol::Http1));
         (stream, handle, pod.unwrap().0)
     }
 
@@ -172,6 +212,23 @@ mod tests {
         pod.write_u8(2).await.unwrap();
         handle.abort();
         assert!(stream.read_u8().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn it_is_silent_until_something_is_received() {
+        let (mut stream, handle, mut pod) = connected().await;
+        for _ in 0..2 {
+            handle.expect_answer();
+            stream.write_u8(1).await.unwrap();
+            assert!(handle.is_silent());
+            pod.write_u8(2).await.unwrap();
+            stream.read_u8().await.unwrap();
+            assert!(!handle.is_silent());
+        }
+        handle.expect_answer();
+        drop(pod);
+        assert!(stream.read_u8().await.is_err());
+        assert!(handle.is_silent(), "the end is no byte");
     }
 
     #[tokio::test]

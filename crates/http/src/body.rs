@@ -11,11 +11,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use headless::{Endpoint, Lease, Outcome};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use crate::classify::{Classification, classify};
+use crate::connection::ExchangeError;
 use crate::connector::Connector;
 use crate::error::Error;
+use crate::incoming::Incoming;
 use crate::request_body::BodyFailure;
 
 /// The body of an answer, streamed from the pod.
@@ -85,7 +86,7 @@ impl Received {
         }
     }
 
-    fn fail(&mut self, error: hyper::Error) -> Error {
+    fn fail(&mut self, error: ExchangeError) -> Error {
         let lease = self.lease.take();
         // The pod did nothing wrong, and dropping the lease says nothing about it.
         if let Some(source) = self.body_failure.as_ref().and_then(BodyFailure::take) {

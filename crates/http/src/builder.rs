@@ -1,7 +1,6 @@
 //! [`ClientBuilder`]: the settings of a client, each with its default and the reason for it.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +11,14 @@ use http::uri::Scheme;
 use crate::client::Client;
 use crate::connector::{Connector, HeadLimits};
 use crate::error::Error;
+use crate::http2;
 use crate::origin::Origin;
 use crate::protocol::Protocol;
 use crate::retry::RetryPolicy;
 use crate::route::{RequestHead, RouteBy, by_method};
 use crate::send::Sender;
+use crate::tcp::TcpOptions;
+use crate::timer::TimeLimits;
 use crate::tls::Handshake;
 
 impl Client {
@@ -48,12 +50,13 @@ impl Client {
             pool: PoolConfig::default(),
             acquire_timeout: None,
             protocol: Protocol::default(),
-            max_streams: MAX_STREAMS,
-            keep_alive_interval: None,
+            http2: http2::Settings::default(),
+            tcp: TcpOptions::default(),
             authority: None,
             tls: None,
             route_by: Arc::new(by_method),
             request_timeout: Some(REQUEST_TIMEOUT),
+            per_try_timeout: None,
             max_retries: None,
             retry_budget: RetryBudget::default(),
             max_response_headers: MAX_RESPONSE_HEADERS,
@@ -86,12 +89,13 @@ pub struct ClientBuilder {
     pool: PoolConfig,
     acquire_timeout: Option<Duration>,
     protocol: Protocol,
-    max_streams: usize,
-    keep_alive_interval: Option<Duration>,
+    http2: http2::Settings,
+    tcp: TcpOptions,
     authority: Option<String>,
     tls: Option<Tls>,
     route_by: RouteBy,
     request_timeout: Option<Duration>,
+    per_try_timeout: Option<Duration>,
     max_retries: Option<usize>,
     retry_budget: RetryBudget,
     max_response_headers: usize,
@@ -130,8 +134,10 @@ impl ClientBuilder {
     /// own certificate was replaced, make a new client.
     ///
     /// With TLS 1.3, a pod that misses or refuses the client's certificate says so after the
-    /// handshake. Over HTTP/1.1 the first request then fails with [`Error::Send`], and the pod's
-    /// alert is among its causes; over HTTP/2, opening the connection fails.
+    /// handshake (RFC 8446 4.4.2.4). It counts as a failed connect all the same. A new connection
+    /// to a pod that asks for a certificate waits until the pod has sent a session ticket, or for
+    /// 100 ms if it sends none. A request that meets a later refusal was not processed, and goes
+    /// elsewhere.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
@@ -150,24 +156,78 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how many requests share one HTTP/2 connection. Default: 100, the least that RFC 9113
-    /// 6.5.2 recommends servers to allow.
+    /// Sets how many requests share one HTTP/2 connection, from 1 to 32,768. Default: 100, the
+    /// least that RFC 9113 6.5.2 recommends servers to allow.
     ///
     /// If a server allows fewer, its limit counts, as it is at the time. When all connections are
-    /// full, another is opened. It has no effect on HTTP/1.1.
+    /// full, another is opened. A server that allows none takes no request until it allows some;
+    /// they go to other pods, or wait. It has no effect on HTTP/1.1.
     pub fn http2_max_concurrent_streams(mut self, limit: usize) -> Self {
-        self.max_streams = limit;
+        self.http2.max_streams = limit;
         self
     }
 
-    /// Sets how often a busy HTTP/2 connection on which nothing is received is checked with a PING.
-    /// It is closed if the PING is not answered within 20 s. Default: never, as some gRPC servers
-    /// punish frequent pings.
+    /// Sets how many bytes of one HTTP/2 answer the client holds while they are not read: the
+    /// window of its stream (RFC 9113 5.2). Default: 1 MiB, with which a stream carries a gigabyte
+    /// per second over a round trip of 1 ms.
     ///
-    /// Without it, discovery and the request timeout notice a pod that vanished. It has no effect
-    /// on HTTP/1.1.
+    /// Answers that are held unread never delay others: the window of a connection has room for
+    /// those of all its streams. So a connection holds this times
+    /// [`http2_max_concurrent_streams`](Self::http2_max_concurrent_streams) bytes at most: 100 MiB
+    /// by default, if no answer is read. The product must be below 2 GiB, the largest window there
+    /// is, and one window at least 65,535. With more than 2,047 streams the default is less.
+    pub fn http2_stream_window(mut self, bytes: u32) -> Self {
+        self.http2.stream_window = Some(bytes);
+        self
+    }
+
+    /// Sets after how long a silence an HTTP/2 connection is checked with a PING, from 10 ms to
+    /// 24 h. Default: never, as some gRPC servers punish frequent pings.
+    ///
+    /// Without it, a connection is checked when a request on it was given up (it timed out, or its
+    /// future was dropped) and nothing had been received since it was sent. Until the pod answers,
+    /// the connection takes no other request: they go to a new one. It has no effect on HTTP/1.1.
     pub fn http2_keep_alive_interval(mut self, interval: Duration) -> Self {
-        self.keep_alive_interval = Some(interval);
+        self.http2.keep_alive.interval = Some(interval);
+        self
+    }
+
+    /// Sets how long a pod may take to answer a PING before its HTTP/2 connection is closed, and
+    /// the requests on it fail; from 10 ms to 24 h. Default: 20 s, as in gRPC. It has no effect on
+    /// HTTP/1.1.
+    pub fn http2_keep_alive_timeout(mut self, timeout: Duration) -> Self {
+        self.http2.keep_alive.timeout = timeout;
+        self
+    }
+
+    /// Sets whether [`http2_keep_alive_interval`](Self::http2_keep_alive_interval) counts also
+    /// while an HTTP/2 connection carries no request. Default: `false`. Then the silence is counted
+    /// from the request on. It has no effect on HTTP/1.1.
+    pub fn http2_keep_alive_while_idle(mut self, enabled: bool) -> Self {
+        self.http2.keep_alive.while_idle = enabled;
+        self
+    }
+
+    /// Sets after how long without traffic TCP checks that the other side of a connection is there
+    /// (`SO_KEEPALIVE`). Default: 15 s, then at most 3 probes 5 s apart. From 1 s to 32,767 s.
+    ///
+    /// It finds a pod or a node that vanished while a connection is idle, or while a request waits
+    /// for a long answer, and keeps firewalls from forgetting the connection. The probes are empty
+    /// packets, which no server counts. `None` turns it off.
+    pub fn tcp_keep_alive(mut self, idle: impl Into<Option<Duration>>) -> Self {
+        self.tcp.keep_alive = idle.into();
+        self
+    }
+
+    /// Sets for how long what was sent may stay unacknowledged by the pod's TCP
+    /// (`TCP_USER_TIMEOUT`). Default: 20 s, as gRPC does (A18). From 1 s to 24 days. Linux only.
+    ///
+    /// Keep-alive does nothing while data is unacknowledged, and Linux then gives up after about 15
+    /// minutes: a pod that vanished during a request would keep its connection for so long. The
+    /// default is below the [request timeout](Self::request_timeout), so that a read can still go
+    /// elsewhere. `None` leaves it to the system.
+    pub fn tcp_user_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.tcp.user_timeout = limit.into();
         self
     }
 
@@ -184,6 +244,23 @@ impl ClientBuilder {
     /// endless.
     pub fn request_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.request_timeout = limit.into();
+        self
+    }
+
+    /// Sets how long one attempt may take, from its connection to the head of the answer. Default:
+    /// `None`, no limit of its own. It must be shorter than the
+    /// [`request_timeout`](Self::request_timeout).
+    ///
+    /// When it passes, the attempt is given up. A request that may be [sent again](Client#retries)
+    /// goes to another pod, within the limits of all retries. Any other fails with
+    /// [`Error::Send`], because the pod may have processed it. A pod that accepts connections and
+    /// never answers then costs each request this time, not the whole request timeout.
+    ///
+    /// There is none by default, as in Envoy (`per_try_timeout`): only the application knows how
+    /// slow an answer may be, and a limit below that turns one slow request into several. Set it
+    /// well above the slowest answer that is expected.
+    pub fn per_try_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.per_try_timeout = limit.into();
         self
     }
 
@@ -284,10 +361,9 @@ impl ClientBuilder {
             Some(authority) => Origin::new(service, authority, scheme, self.protocol)?,
             None => Origin::of_service(service, scheme, self.protocol)?,
         };
-        let Some(max_streams) = NonZeroUsize::new(self.max_streams) else {
-            let problem = "`http2_max_concurrent_streams` is 0; it must be at least 1";
+        if let Err(problem) = self.http2.check() {
             return Err(Error::invalid(service, problem));
-        };
+        }
         let fields = self.max_response_headers;
         if !(1..=MOST_HEADERS).contains(&fields) {
             let problem = format!("`max_response_headers` is {fields}; it must be from 1 to {MOST_HEADERS}");
@@ -295,6 +371,16 @@ impl ClientBuilder {
         }
         if self.max_response_head_bytes == 0 {
             let problem = "`max_response_head_bytes` is 0; it must be at least 1";
+            return Err(Error::invalid(service, problem));
+        }
+        if let Err(problem) = self.tcp.check() {
+            return Err(Error::invalid(service, problem));
+        }
+        let time_limits = TimeLimits {
+            request: self.request_timeout,
+            attempt: self.per_try_timeout,
+        };
+        if let Err(problem) = time_limits.check() {
             return Err(Error::invalid(service, problem));
         }
         if let Err(error) = self.retry_budget.check() {
@@ -306,12 +392,12 @@ impl ClientBuilder {
         };
         let connector = Connector {
             protocol: self.protocol,
-            max_streams,
-            keep_alive_interval: self.keep_alive_interval,
+            http2: self.http2,
             head_limits: HeadLimits {
                 fields: self.max_response_headers,
                 bytes: self.max_response_head_bytes,
             },
+            tcp: self.tcp,
             tls,
         };
         let mut balancer = Balancer::builder(self.discovery, connector).pool(self.pool);
@@ -332,7 +418,7 @@ impl ClientBuilder {
         Ok(Client::new(Sender {
             balancer,
             origin,
-            request_timeout: self.request_timeout,
+            time_limits,
             retry_policy: RetryPolicy::new(self.max_retries, self.retry_budget),
             route_by,
         }))
@@ -349,8 +435,6 @@ impl fmt::Debug for ClientBuilder {
             .finish_non_exhaustive()
     }
 }
-
-const MAX_STREAMS: usize = 100;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 

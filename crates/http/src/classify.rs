@@ -9,6 +9,7 @@ use h2::Reason;
 use headless::Outcome;
 use http::{Method, Request, StatusCode};
 
+use crate::connection::ExchangeError;
 use crate::request_body::BodyFailed;
 
 /// How an answer with this status counts.
@@ -75,10 +76,22 @@ pub(crate) enum Classification {
     Stream,
     /// The connection.
     Connection,
+    /// Nothing that is known: there was no answer within the time of one attempt.
+    TimedOut,
 }
 
-/// Reads hyper's error.
-pub(crate) fn classify(error: &hyper::Error) -> Classification {
+/// Reads the error that ended an exchange.
+pub(crate) fn classify(error: &ExchangeError) -> Classification {
+    match error {
+        ExchangeError::Http1(error) => classify_http1(error),
+        ExchangeError::Http2(error) => classify_http2(error),
+        ExchangeError::UnansweredPing(_) => Classification::Connection,
+        ExchangeError::WrongProtocol(_) => Classification::Answer,
+        ExchangeError::RequestBody(_) => Classification::Request,
+    }
+}
+
+fn classify_http1(error: &hyper::Error) -> Classification {
     if error.is_user() && !error.is_body_write_aborted() {
         // hyper also blames the user for a request that its driver held when the driver ended. Only
         // then is there a source that is no error of the body.
@@ -87,27 +100,35 @@ pub(crate) fn classify(error: &hyper::Error) -> Classification {
             _ => Classification::Request,
         };
     }
-    if error.is_parse() {
-        return Classification::Answer;
+    match error.is_parse() {
+        true => Classification::Answer,
+        false => Classification::Connection,
     }
-    let Some(error) = error.source().and_then(<dyn Error>::downcast_ref::<h2::Error>) else {
-        return Classification::Connection;
-    };
-    // h2 reports the pod's GOAWAY only for streams above its last one. The others go on, and fail
-    // with an error of their own if the connection ends. One gap is hyper's: it reports the same
-    // for a stream that the pod receives, and covers with its GOAWAY, within one turn of the
-    // driver.
-    if error.is_go_away() && error.is_remote() {
-        return Classification::NotProcessed;
+}
+
+fn classify_http2(error: &h2::Error) -> Classification {
+    if error.is_reset() {
+        return match error.reason() {
+            Some(Reason::REFUSED_STREAM) if error.is_remote() => Classification::NotProcessed,
+            _ if error.is_remote() => Classification::Stream,
+            // h2 resets a stream on which the peer breaks the rules, or whose head is too large.
+            _ if error.is_library() => Classification::Answer,
+            // We reset the stream of a request whose body failed.
+            _ => Classification::Request,
+        };
     }
-    match (error.is_reset(), error.is_remote(), error.is_library()) {
-        (false, ..) => Classification::Connection,
-        (true, true, _) if error.reason() == Some(Reason::REFUSED_STREAM) => Classification::NotProcessed,
-        (true, true, _) => Classification::Stream,
-        // h2 resets a stream on which the peer breaks the rules, or whose head is too large.
-        (true, _, true) => Classification::Answer,
-        // hyper resets the stream of a request whose body failed.
-        (true, false, false) => Classification::Request,
+    if error.is_go_away() {
+        // h2 reports the pod's GOAWAY only for streams above its last one. The others go on, and
+        // fail with an error of their own if the connection ends.
+        return match error.is_remote() {
+            true => Classification::NotProcessed,
+            false => Classification::Connection,
+        };
+    }
+    match error.is_io() {
+        true => Classification::Connection,
+        // The request cannot be expressed in HTTP/2.
+        false => Classification::Request,
     }
 }
 

@@ -2,13 +2,18 @@
 
 use std::fmt;
 
+use headless::CapacityChanged;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
 use crate::abort::AbortHandle;
+use crate::error::ConnectorError;
+use crate::first_bytes::WrongProtocol;
+use crate::http2::UnansweredPing;
+use crate::incoming::Incoming;
 use crate::protocol::Protocol;
-use crate::request_body::{RequestBody, take};
+use crate::refusal::Refusal;
+use crate::request_body::{BodyFailed, RequestBody, take};
 use crate::{http1, http2};
 
 /// An open HTTP connection to one endpoint, or a handle to a shared one. Dropping the last handle
@@ -17,6 +22,8 @@ pub struct Connection {
     half: Half,
     /// The pool takes a copy when the connection is opened. Further handles to it have none.
     abort: Option<AbortHandle>,
+    /// Of a connection over TLS.
+    refusal: Option<Refusal>,
 }
 
 pub(crate) enum Half {
@@ -30,7 +37,25 @@ pub(crate) struct Unanswered {
     /// The request, if it was never sent.
     pub(crate) returned: Option<Request<RequestBody>>,
     /// `None`: the connection had ended before.
-    pub(crate) error: Option<hyper::Error>,
+    pub(crate) error: Option<ExchangeError>,
+}
+
+/// What ended an exchange.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExchangeError {
+    #[error(transparent)]
+    Http1(#[from] hyper::Error),
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
+    /// The endpoint has answered in another protocol, and acted on nothing.
+    #[error(transparent)]
+    WrongProtocol(#[from] WrongProtocol),
+    /// The driver of an HTTP/2 connection has given it up.
+    #[error(transparent)]
+    UnansweredPing(#[from] UnansweredPing),
+    /// The reason is in the [`BodyFailure`](crate::request_body::BodyFailure).
+    #[error(transparent)]
+    RequestBody(#[from] BodyFailed),
 }
 
 impl Unanswered {
@@ -47,7 +72,17 @@ impl From<TrySendError<Request<RequestBody>>> for Unanswered {
     fn from(mut error: TrySendError<Request<RequestBody>>) -> Self {
         Self {
             returned: error.take_message(),
-            error: Some(error.into_error()),
+            error: Some(error.into_error().into()),
+        }
+    }
+}
+
+/// A part of the request may have left.
+impl From<ExchangeError> for Unanswered {
+    fn from(error: ExchangeError) -> Self {
+        Self {
+            returned: None,
+            error: Some(error),
         }
     }
 }
@@ -57,7 +92,25 @@ impl Connection {
         Self {
             half,
             abort: Some(abort),
+            refusal: None,
         }
+    }
+
+    /// It may turn out that the endpoint has refused it.
+    pub(crate) fn refusable(mut self, refusal: Refusal) -> Self {
+        self.refusal = Some(refusal);
+        self
+    }
+
+    /// Returns whether the endpoint may still refuse it. It is then told once, however the exchange
+    /// fails ([`take_refusal`](Self::take_refusal)), and nothing was processed.
+    pub(crate) fn may_be_refused(&self) -> bool {
+        self.refusal.is_some() && !self.has_answered()
+    }
+
+    /// Takes why the endpoint has refused it after it was opened, if it has.
+    pub(crate) fn take_refusal(&self) -> Option<ConnectorError> {
+        self.refusal.as_ref().filter(|_| self.may_be_refused())?.take()
     }
 
     /// Returns whether it takes no other request: it is closed, or its end is announced.
@@ -76,13 +129,15 @@ impl Connection {
         }
     }
 
-    /// Returns a further handle, if the connection can carry several requests and is open.
+    /// Returns a further handle, if the connection can carry several requests, is open, and is not
+    /// suspect.
     pub(crate) fn share(&self) -> Option<Self> {
         match &self.half {
             Half::Http1(_) => None,
-            Half::Http2(handle) => (!self.is_closed()).then(|| Self {
+            Half::Http2(handle) => (!handle.is_closed() && !handle.is_suspect()).then(|| Self {
                 half: Half::Http2(handle.clone()),
                 abort: None,
+                refusal: self.refusal.clone(),
             }),
         }
     }
@@ -95,17 +150,50 @@ impl Connection {
         }
     }
 
+    /// Has `changed` called when it takes more or fewer requests than before.
+    pub(crate) fn watch(&self, changed: CapacityChanged) {
+        if let Half::Http2(handle) = &self.half {
+            handle.watch(changed);
+        }
+    }
+
     pub(crate) fn abort_handle(&self) -> Option<AbortHandle> {
         self.abort.clone()
+    }
+
+    /// Returns whether nothing was received since the last request was sent. An HTTP/2 connection,
+    /// which carries other requests at the same time, finds that out for itself.
+    pub(crate) fn is_silent(&self) -> bool {
+        match (&self.half, &self.abort) {
+            (Half::Http1(_), Some(abort)) => abort.is_silent(),
+            _ => false,
+        }
     }
 
     /// Takes `request` out of its place, sends it, and waits for the head of its answer. An error
     /// that returns the request means that it was never sent.
     pub(crate) async fn send(&mut self, request: &mut Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
         match &mut self.half {
-            Half::Http1(handle) => handle.send(request).await,
-            Half::Http2(handle) => handle.send(request).await,
+            Half::Http1(handle) => {
+                if let Some(abort) = &self.abort {
+                    abort.expect_answer();
+                }
+                match handle.send(request).await {
+                    Ok(answer) => Ok(answer.map(Incoming::Http1)),
+                    Err(unanswered) => Err(self.explain(unanswered)),
+                }
+            }
+            Half::Http2(handle) => Ok(handle.send(request).await?.map(Incoming::Http2)),
         }
+    }
+}
+
+impl Connection {
+    /// hyper's error does not tell that the answer was in another protocol; nor does the end of the
+    /// driver, which may come before the request.
+    fn explain(&self, unanswered: Unanswered) -> Unanswered {
+        let wrong = self.abort.as_ref().and_then(AbortHandle::wrong_protocol);
+        wrong.map_or(unanswered, |wrong| ExchangeError::from(wrong).into())
     }
 }
 

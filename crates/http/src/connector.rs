@@ -1,23 +1,22 @@
 //! [`Connector`]: opens an HTTP connection to one endpoint. The half that sends requests is a
-//! [`Connection`]; the other half, hyper's driver, runs in a task that ends with it.
+//! [`Connection`]; the other half, the driver, runs in a task that ends with it.
 //!
 //! Must not live here: the choice of the endpoint (`headless`), and what a failed request means
 //! (`classify`).
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
-use headless::{AbortHandle, Connect, Endpoint, Multiplexing};
+use headless::{AbortHandle, CapacityChanged, Connect, Endpoint, Multiplexing};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::abort::{self, abortable};
 use crate::connection::{Connection, Half};
-use crate::error::ConnectorError;
+use crate::error::{BoxError, ConnectorError};
 use crate::protocol::Protocol;
+use crate::tcp::TcpOptions;
 use crate::tls::Handshake;
 use crate::{http1, http2};
 
@@ -27,9 +26,9 @@ use crate::{http1, http2};
 #[derive(Clone, Debug)]
 pub struct Connector {
     pub(crate) protocol: Protocol,
-    pub(crate) max_streams: NonZeroUsize,
-    pub(crate) keep_alive_interval: Option<Duration>,
+    pub(crate) http2: http2::Settings,
     pub(crate) head_limits: HeadLimits,
+    pub(crate) tcp: TcpOptions,
     /// `None`: plain text.
     pub(crate) tls: Option<Handshake>,
 }
@@ -47,13 +46,20 @@ impl Connect for Connector {
     type Error = ConnectorError;
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectorError> {
-        let stream = TcpStream::connect(endpoint.addr()).await.map_err(ConnectorError::Tcp)?;
-        stream.set_nodelay(true).map_err(ConnectorError::Tcp)?;
-        let (stream, abort) = abortable(stream, self.tls.is_none());
-        match &self.tls {
-            Some(tls) => self.begin(tls.connect(endpoint, stream).await?, abort, endpoint).await,
-            None => self.begin(stream, abort, endpoint).await,
+        let stream = self.tcp.connect(endpoint.addr()).await.map_err(ConnectorError::Tcp)?;
+        let (stream, abort) = abortable(stream, self.tls.is_none().then_some(self.protocol));
+        let Some(tls) = &self.tls else {
+            return self.begin(stream, abort, endpoint).await;
+        };
+        let (stream, refusal) = tls.connect(endpoint, stream).await?;
+        match self.begin(stream, abort, endpoint).await {
+            Ok(connection) => Ok(connection.refusable(refusal)),
+            Err(error) => Err(refusal.take().unwrap_or(error)),
         }
+    }
+
+    fn is_misconfiguration(&self, error: &ConnectorError) -> bool {
+        error.is_misconfiguration()
     }
 
     fn is_reusable(&self, conn: &Connection) -> bool {
@@ -63,7 +69,10 @@ impl Connect for Connector {
     fn multiplexing(&self) -> Multiplexing {
         match self.protocol {
             Protocol::Http1 => Multiplexing::Exclusive,
-            Protocol::Http2 => Multiplexing::Streams(self.max_streams),
+            Protocol::Http2 => {
+                let streams = NonZeroUsize::new(self.http2.max_streams);
+                Multiplexing::Streams(streams.unwrap_or(NonZeroUsize::MIN))
+            }
         }
     }
 
@@ -73,6 +82,10 @@ impl Connect for Connector {
 
     fn stream_limit(&self, conn: &Connection) -> usize {
         conn.stream_limit()
+    }
+
+    fn watch_capacity(&self, conn: &Connection, changed: CapacityChanged) {
+        conn.watch(changed);
     }
 
     fn abort_handle(&self, conn: &Connection) -> Option<Box<dyn AbortHandle>> {
@@ -99,16 +112,18 @@ impl Connector {
                 let (runs, ended) = oneshot::channel();
                 let until_ended = async move {
                     let _runs = runs;
-                    driver.await
+                    driver.await.map_err(BoxError::from)
                 };
                 drive(until_ended, endpoint);
                 Half::Http1(http1::Handle::new(sender, ended))
             }
             Protocol::Http2 => {
-                let opened = http2::open(stream, self.keep_alive_interval, self.head_limits).await;
-                let (handle, driver) = opened
-                    .map_err(ConnectorError::handshake)?
-                    .ok_or_else(|| ConnectorError::handshake(NO_SETTINGS))?;
+                let opened = http2::open(stream, self.http2, self.head_limits).await;
+                // h2 keeps the text of an error of the stream, and not the error.
+                let (handle, driver) = opened.map_err(|error| match abort.wrong_protocol() {
+                    Some(wrong) => ConnectorError::handshake(wrong),
+                    None => ConnectorError::handshake(error),
+                })?;
                 drive(driver.run(), endpoint);
                 Half::Http2(handle)
             }
@@ -118,23 +133,23 @@ impl Connector {
 }
 
 /// Runs a connection until it is closed, by the pod or because its last [`Connection`] was dropped.
-fn drive(driver: impl Future<Output = hyper::Result<()>> + Send + 'static, endpoint: &Endpoint) {
-    let endpoint = endpoint.clone();
+fn drive(driver: impl Future<Output = Result<(), BoxError>> + Send + 'static, endpoint: &Endpoint) {
+    // A root of its own: it outlives the attempt to connect, and the request before it.
+    let span = tracing::debug_span!(parent: None, "connection", %endpoint);
+    span.follows_from(Span::current());
     let task = async move {
         match driver.await {
-            Ok(()) => tracing::debug!(%endpoint, "connection closed"),
-            Err(error) => tracing::debug!(%endpoint, %error, "connection failed"),
+            Ok(()) => tracing::debug!("connection closed"),
+            Err(error) => tracing::debug!(%error, "connection failed"),
         }
     };
-    tokio::spawn(task.in_current_span());
+    tokio::spawn(task.instrument(span));
 }
-
-const NO_SETTINGS: &str =
-    "the pod closed the connection before it said what it allows (SETTINGS); does it speak HTTP/2 on this port?";
 
 #[cfg(test)]
 mod tests {
     use http::Request;
+    use tokio::net::TcpStream;
 
     use super::*;
     use crate::request_body::RequestBody;
@@ -143,12 +158,12 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let connector = Connector {
             protocol,
-            max_streams: NonZeroUsize::MIN,
-            keep_alive_interval: None,
+            http2: http2::Settings::default(),
             head_limits: HeadLimits {
                 fields: 256,
                 bytes: 10_000,
             },
+            tcp: TcpOptions::default(),
             tls: None,
         };
         let endpoint = Endpoint::new(listener.local_addr().unwrap());

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use headless::{AcquireError, BuildError, Endpoint, StartError, TlsError};
 
+use crate::first_bytes::WrongProtocol;
+
 /// An error of any kind.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -39,9 +41,11 @@ pub enum Error {
     /// No connection to any pod was available. The request was not sent.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    /// The connection failed between the request and its answer.
+    /// The connection failed between the request and its answer, or there was no answer within
+    /// [`per_try_timeout`](crate::ClientBuilder::per_try_timeout).
     #[error(
-        "{endpoint} did not answer (attempt {attempts}): the connection failed, and the request {}; {no_retry_reason}",
+        "{endpoint} did not answer (attempt {attempts}): {}, and the request {}; {no_retry_reason}",
+        what_failed(&**.source),
         outlook(*.may_have_been_processed)
     )]
     Send {
@@ -53,7 +57,7 @@ pub enum Error {
         may_have_been_processed: bool,
         /// Why it was not sent once more.
         no_retry_reason: NoRetryReason,
-        /// What the connection said.
+        /// What the connection said, or that the time of the attempt was over.
         source: BoxError,
     },
     /// The request's own body failed while it was sent, or has another length than its
@@ -80,14 +84,17 @@ pub enum Error {
     },
     /// No answer began within the request timeout.
     #[error(
-        "no answer within {limit:?}; {}; raise `request_timeout` if the pods need longer",
-        waited_for(.endpoint.as_deref())
+        "no answer within {limit:?} (`request_timeout`); {}",
+        waited_for(.endpoint.as_deref(), .source.as_deref())
     )]
     Timeout {
         /// The timeout that passed.
         limit: Duration,
-        /// The pod that had the request. `None`: it still waited for a connection and was not sent.
+        /// The pod that had the request last. `None`: no pod can have acted on it.
         endpoint: Option<Arc<Endpoint>>,
+        /// Without a pod, why there was no connection in that time (an [`AcquireError`]). With one,
+        /// what an attempt failed with before, if one did.
+        source: Option<BoxError>,
     },
     /// The answer began and did not come to its end.
     #[error("the body of the answer from {endpoint} is incomplete")]
@@ -161,6 +168,18 @@ impl Error {
         }
     }
 
+    /// Returns whether the time for an answer was over:
+    /// [`request_timeout`](crate::ClientBuilder::request_timeout),
+    /// [`per_try_timeout`](crate::ClientBuilder::per_try_timeout) in the last attempt.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Timeout { .. } => true,
+            Self::Send { source, .. } => source.is::<AttemptTimedOut>(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn invalid(service: &str, problem: impl Into<Box<str>>) -> Self {
         Self::InvalidRequest {
             service: service.into(),
@@ -176,12 +195,46 @@ const fn outlook(may_have_been_processed: bool) -> &'static str {
     }
 }
 
-fn waited_for(endpoint: Option<&Endpoint>) -> String {
-    match endpoint {
-        Some(endpoint) => format!("{endpoint} has the request and may have processed it"),
-        None => "it waited for a connection and was not sent".to_owned(),
+fn what_failed(source: &(dyn StdError + Send + Sync + 'static)) -> String {
+    match (
+        source.downcast_ref::<AttemptTimedOut>(),
+        source.downcast_ref::<NotConnected>(),
+    ) {
+        (Some(timed_out), _) => timed_out.to_string(),
+        (_, Some(not_connected)) => not_connected.to_string(),
+        (None, None) => "the connection failed".to_owned(),
     }
 }
+
+fn waited_for(endpoint: Option<&Endpoint>, source: Option<&(dyn StdError + Send + Sync + 'static)>) -> String {
+    match (endpoint, source) {
+        (Some(endpoint), None) => format!(
+            "{endpoint} has the request and may have processed it; raise `request_timeout` if the pods need longer"
+        ),
+        (Some(endpoint), Some(before)) => {
+            format!("{endpoint} may have processed the request, and an attempt failed before: {before}")
+        }
+        (None, Some(why)) => format!("the request was not sent: {why}"),
+        (None, None) => "the request was not sent".to_owned(),
+    }
+}
+
+/// The connection was none, as it turned out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotConnected {
+    /// It ended, and never carried an answer.
+    #[error("it accepted the connection and closed it before an answer ({})", root(&**.0))]
+    Unanswered(#[source] BoxError),
+    /// The pod has refused it after it was opened, with these words.
+    #[error("{0}")]
+    Refused(Box<str>),
+}
+
+/// An attempt had no answer within [`per_try_timeout`](crate::ClientBuilder::per_try_timeout),
+/// which was this.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {0:?} (`per_try_timeout`)")]
+pub(crate) struct AttemptTimedOut(pub(crate) Duration);
 
 /// Why a connection could not be opened. The error around it says which pod it was.
 #[derive(Debug, thiserror::Error)]
@@ -202,6 +255,9 @@ pub enum ConnectorError {
         server_name: Box<str>,
         /// What was found, and what to do.
         problem: Box<str>,
+        /// It comes again until a setting of the client or of the pod is changed. `false` if it may
+        /// pass by itself.
+        is_misconfiguration: bool,
         /// What the TLS library said, if it refused the connection.
         source: Option<BoxError>,
     },
@@ -218,10 +274,22 @@ impl ConnectorError {
     pub(crate) fn handshake(error: impl Into<BoxError>) -> Self {
         Self::Handshake(error.into())
     }
+
+    /// Whether it comes again until a setting is changed.
+    pub(crate) fn is_misconfiguration(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Handshake(error) => error.is::<WrongProtocol>(),
+            Self::Tls {
+                is_misconfiguration, ..
+            } => *is_misconfiguration,
+            Self::NoEndpointName => true,
+        }
+    }
 }
 
 /// WHY not the error itself: hyper's says `connection error`, whatever the cause.
-fn root<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+pub(crate) fn root<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     while let Some(cause) = error.source() {
         error = cause;
     }

@@ -1,5 +1,5 @@
 //! [`Intercepted`]: a stream of bytes with something between it and its user. What that is differs
-//! (`abort`, `frame_observer`); passing the rest through is the same, and is here.
+//! (`abort`, `http2`); passing the rest through is the same, and is here.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,9 +15,6 @@ pub(crate) struct Intercepted<S, I> {
 
 /// What happens around the reads and before the writes of a stream.
 pub(crate) trait Intercept: Unpin {
-    /// Is called before each read.
-    fn before_read(&mut self) {}
-
     /// Is called when a read has to wait.
     fn read_pending(&mut self, _: &mut Context<'_>) -> io::Result<()> {
         Ok(())
@@ -41,7 +38,6 @@ impl<S, I> Intercepted<S, I> {
 impl<S: AsyncRead + Unpin, I: Intercept> AsyncRead for Intercepted<S, I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { stream, interceptor } = &mut *self;
-        interceptor.before_read();
         let filled = buf.filled().len();
         match Pin::new(stream).poll_read(cx, buf)? {
             Poll::Ready(()) => Poll::Ready(interceptor.after_read(&buf.filled()[filled..])),

@@ -19,7 +19,9 @@
 //! ```
 //!
 //! The certificate must carry the Service's full name, unless [`Verify`] says otherwise. Each pod's
-//! TLS session is resumed with that pod only; those of the last 1,024 pods are remembered.
+//! TLS session is resumed with that pod only; those of the last 1,024 pods are remembered. With
+//! [`Verify::EndpointName`] none is: pods may share tickets, and a resumed session does not show
+//! the certificate.
 //!
 //! # Limits
 //! It is neither a browser nor an API client: it has no redirects, cookies, proxies, compression or
@@ -36,18 +38,22 @@ mod connection;
 mod connector;
 mod counted;
 mod error;
-mod frame_observer;
+mod first_bytes;
 mod framing;
 mod http1;
 mod http2;
+mod incoming;
 mod intercept;
 mod origin;
 mod protocol;
+mod refusal;
 mod request_body;
 mod response;
 mod retry;
 mod route;
 mod send;
+mod tcp;
+mod timer;
 #[cfg_attr(not(feature = "__tls"), path = "tls/unavailable.rs")]
 mod tls;
 

@@ -109,6 +109,14 @@ impl RequestBody {
         }
     }
 
+    /// Takes the bytes out of a body in memory; `None` for a stream.
+    pub(crate) fn take_bytes(&mut self) -> Option<Bytes> {
+        match &mut self.0 {
+            Kind::Full(bytes) => Some(bytes.take().unwrap_or_default()),
+            Kind::Streaming { .. } => None,
+        }
+    }
+
     /// Lets a stream fail unless it has this length. Bytes in memory have theirs.
     pub(crate) fn declare_length(&mut self, length: u64) {
         let body = mem::replace(self, Self::from(()));

@@ -7,12 +7,12 @@ use headless::{Endpoint, Lease};
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
 use crate::body::ResponseBody;
 use crate::classify::outcome;
 use crate::connector::Connector;
 use crate::error::Error;
+use crate::incoming::Incoming;
 use crate::request_body::BodyFailure;
 
 /// An answer whose head was received, and whose body is still to be read.

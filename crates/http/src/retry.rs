@@ -7,6 +7,8 @@
 //! * hyper returns it, so it was never sent: yes, whatever its method, its body and the limits
 //!   (`a_write_that_never_left_goes_elsewhere`,
 //!   `a_pod_that_closes_after_each_answer_loses_no_request`).
+//! * The pod refused the connection after it was opened, in TLS 1.3: likewise, if the body is in
+//!   memory (`a_refusal_that_meets_the_request_means_that_it_was_not_processed`).
 //! * The pod refused the stream: yes, if the body is in memory
 //!   (`a_refused_stream_goes_elsewhere_whatever_the_method`).
 //! * The stream is above the last one of a GOAWAY: likewise
@@ -15,12 +17,17 @@
 //!   marked (`a_write_that_may_have_been_processed_is_not_repeated`).
 //! * The answer cannot be read: no (`an_answer_that_cannot_be_read_is_not_asked_for_again`).
 //! * The request's own body failed: no (`a_body_that_fails_is_not_the_pods_fault`).
+//! * It had no answer within `per_try_timeout`: as one that failed otherwise, on another pod
+//!   (`with_a_timeout_for_each_try_a_read_leaves_a_pod_that_never_answers`).
 //! * The request timeout passed: no, nor does a retry outlive it
 //!   (`a_retry_does_not_outlive_the_request_timeout`).
 //! * Pods that may have processed it: three, or as `max_retries` says
 //!   (`a_request_that_kills_pods_reaches_three_of_them`, `retries_have_a_limit`).
 //! * Every pod had it: no (`a_stream_that_every_pod_refuses_is_sent_to_each`).
 //! * The retry budget is used up: no (`the_budget_bounds_all_requests_together`).
+//!
+//! A connection that ends before its first answer counts as a failed connect
+//! (`reads_lose_nothing_and_soon_stay_away`), so few requests meet such a pod.
 //!
 //! A request that was never sent has cost no pod anything. So it takes nothing from the budget, and
 //! is neither held against the pod nor against its other connections. Only the request timeout
@@ -32,6 +39,7 @@
 //! caller (tower's `retry`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use headless::{Endpoint, EndpointKey, Lease, Outcome, RetryBudget, Timestamp};
 use http::Request;
@@ -40,7 +48,7 @@ use tokio::time::Instant;
 use crate::classify::{Classification, classify, is_repeatable};
 use crate::connection::Unanswered;
 use crate::connector::Connector;
-use crate::error::{BoxError, NoRetryReason};
+use crate::error::{AttemptTimedOut, BoxError, NoRetryReason, NotConnected, root};
 use crate::origin::Origin;
 use crate::protocol::Protocol;
 use crate::request_body::RequestBody;
@@ -122,10 +130,23 @@ impl Retries<'_> {
         &self.tried
     }
 
+    /// Remembers a prepared request that was not to be sent from a copy. The pod may still refuse
+    /// the connection, and has then not processed it.
+    pub(crate) fn keep(&mut self, prepared: &Request<RequestBody>) {
+        if self.original.is_none() {
+            self.original = copy(prepared);
+        }
+    }
+
     /// Returns the request for another attempt, or why there must not be one.
     pub(crate) fn next(&mut self, failed: &mut FailedAttempt) -> Result<Request<RequestBody>, NoRetryReason> {
         self.attempts += 1;
-        match failed.returned.take() {
+        let unsent = match failed.returned.take() {
+            // It was refused with its connection.
+            None if failed.classification == Classification::Unsent => self.prepared(),
+            returned => returned,
+        };
+        match unsent {
             Some(request) => self.after_unsent(failed, request),
             None => self.after_sent(failed),
         }
@@ -203,16 +224,54 @@ pub(crate) struct FailedAttempt {
 }
 
 impl FailedAttempt {
-    /// Ends the lease with what the failure says about the endpoint and the connection.
+    /// The connection says that there is no answer.
     pub(crate) fn end(lease: Lease<Connector>, unanswered: Unanswered) -> Self {
         let Unanswered { returned, error } = unanswered;
-        let endpoint = Arc::clone(lease.endpoint());
-        let had_answered = lease.has_answered();
         let classification = match (&returned, &error) {
             (None, Some(error)) => classify(error),
             _ => Classification::Unsent,
         };
+        let error = error.map_or_else(|| ENDED.into(), Into::into);
+        Self::new(lease, classification, returned, error)
+    }
+
+    /// There was no answer within `limit`.
+    #[cold]
+    pub(crate) fn timed_out(lease: Lease<Connector>, limit: Option<Duration>) -> Self {
+        let error = AttemptTimedOut(limit.unwrap_or_default());
+        Self::new(lease, Classification::TimedOut, None, error.into())
+    }
+
+    /// Ends the lease with what the failure says about the endpoint and the connection.
+    fn new(
+        lease: Lease<Connector>,
+        classification: Classification,
+        returned: Option<Request<RequestBody>>,
+        error: BoxError,
+    ) -> Self {
+        let endpoint = Arc::clone(lease.endpoint());
+        let had_answered = lease.has_answered();
+        if let Some(refused) = lease.take_refusal() {
+            let error = NotConnected::Refused(refused.to_string().into());
+            lease.refused(refused);
+            return Self {
+                endpoint,
+                classification: Classification::Unsent,
+                not_processed: true,
+                had_answered,
+                returned,
+                error: error.into(),
+            };
+        }
+        let mut error = error;
         match classification {
+            Classification::Unsent | Classification::NotProcessed | Classification::Connection
+                if !had_answered && (lease.is_closed() || classification == Classification::Connection) =>
+            {
+                let unanswered = NotConnected::Unanswered(error);
+                lease.unanswered(root(&unanswered).to_string());
+                error = unanswered.into();
+            }
             // Dropping the lease closes this connection, and says nothing about the endpoint.
             Classification::Request => drop(lease),
             // The connection says that it takes no other request.
@@ -222,6 +281,7 @@ impl FailedAttempt {
             }
             Classification::Connection if lease.was_idle() => lease.broken(),
             Classification::Connection => lease.close(Outcome::Failure),
+            Classification::TimedOut => lease.cancel(Outcome::Failure),
         }
         let not_processed = matches!(classification, Classification::Unsent | Classification::NotProcessed);
         Self {
@@ -230,7 +290,7 @@ impl FailedAttempt {
             not_processed,
             had_answered,
             returned,
-            error: error.map_or_else(|| ENDED.into(), Into::into),
+            error,
         }
     }
 }

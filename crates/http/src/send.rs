@@ -1,76 +1,82 @@
 //! [`Sender`]: one request, up to the head of its answer, from top to bottom: the form in which it
 //! is sent, its route, a connection, sending it, and the answer or the next attempt.
 //!
-//! What is sent again is decided in `retry`; what a failure means, in `classify`.
+//! What is sent again is decided in `retry`; what a failure means, in `classify`; how long all of
+//! it may take, in `timer`.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless::{Balancer, Endpoint, Route};
-use http::Request;
-use tokio::time::timeout;
+use headless::{AcquireError, Balancer, Endpoint, Lease, Outcome, Route};
+use http::{Request, Response as HttpResponse};
 
 use crate::classify::Classification;
+use crate::connection::Unanswered;
 use crate::connector::Connector;
-use crate::error::{Error, NoRetryReason};
+use crate::error::{BoxError, Error, NoRetryReason};
+use crate::incoming::Incoming;
 use crate::origin::Origin;
 use crate::request_body::RequestBody;
 use crate::response::Response;
 use crate::retry::{FailedAttempt, RetryPolicy};
 use crate::route::{RequestHead, RouteBy};
+use crate::timer::{TimeLimits, Timer};
 
 /// Sends the requests of a client and of its clones, under the settings that they share.
 pub(crate) struct Sender {
     pub(crate) balancer: Balancer<Connector>,
     pub(crate) origin: Origin,
-    pub(crate) request_timeout: Option<Duration>,
+    pub(crate) time_limits: TimeLimits,
     pub(crate) retry_policy: RetryPolicy,
     /// `None`: the balancer's policy knows no roles.
     pub(crate) route_by: Option<RouteBy>,
 }
 
 impl Sender {
-    /// Sends `request`, within the request timeout.
+    /// Sends `request` until it is answered, its time is over, or it must not be sent again.
     ///
-    /// WHY by reference, here and below: each `async fn` would move it twice, and it is large.
+    /// WHY by reference: each `async fn` would move it twice, and it is large.
     pub(crate) async fn send(&self, request: &mut Request<RequestBody>) -> Result<Response, Error> {
-        let mut maybe_processed_by = None;
-        let limit = {
-            // WHY: pinned here, because `timeout` would move it.
-            let attempts = pin!(self.attempts(request, &mut maybe_processed_by));
-            let Some(limit) = self.request_timeout else {
-                return attempts.await;
-            };
-            match timeout(limit, attempts).await {
-                Ok(result) => return result,
-                Err(_elapsed) => limit,
-            }
-        };
-        Err(Error::Timeout {
-            limit,
-            endpoint: maybe_processed_by,
-        })
-    }
-
-    /// Sends `request` until it is answered or must not be sent again. `maybe_processed_by` is, at
-    /// any time, the endpoint that may have acted on it.
-    async fn attempts(
-        &self,
-        request: &mut Request<RequestBody>,
-        maybe_processed_by: &mut Option<Arc<Endpoint>>,
-    ) -> Result<Response, Error> {
         let mut retries = self.retry_policy.begin(request, &self.origin);
         self.origin.prepare(request)?;
         let route = self.route(request);
         retries.count_request();
-        let mut lease = self.balancer.acquire(route).await?;
+        let sleep = pin!(None);
+        let mut timer = Timer::start(self.time_limits, sleep);
+        let acquire = self.balancer.acquire(route);
+        let acquire = match self.time_limits.request {
+            Some(limit) => acquire.within(limit),
+            None => acquire,
+        };
+        let mut lease = match acquire.await {
+            Ok(lease) => lease,
+            Err(error) => return Err(self.no_connection(error, &timer)),
+        };
+        // At any time, the endpoint that may have acted on the request.
+        let mut maybe_processed_by = None;
+        let mut last_error = None;
         loop {
             let before = maybe_processed_by.replace(Arc::clone(lease.endpoint()));
             let body_failure = request.body().failure();
-            let mut failed = match lease.send(request).await {
-                Ok(answer) => return Ok(Response::new(answer, lease, body_failure)),
-                Err(error) => FailedAttempt::end(lease, error),
+            timer.begin_attempt(last_error.is_none());
+            let is_new = !lease.has_answered();
+            if is_new && lease.may_be_refused() {
+                retries.keep(request);
+            }
+            let mut failed = match attempt(&mut lease, request, &mut timer).await {
+                Some(Ok(answer)) => {
+                    if is_new {
+                        lease.answered();
+                    }
+                    return Ok(Response::new(answer, lease, body_failure));
+                }
+                Some(Err(error)) => FailedAttempt::end(lease, error),
+                None if timer.is_over() => {
+                    lease.cancel(Outcome::Failure);
+                    return Err(self.timed_out(maybe_processed_by, last_error));
+                }
+                None => FailedAttempt::timed_out(lease, self.time_limits.attempt),
             };
             match failed.classification {
                 Classification::Request => {
@@ -89,22 +95,37 @@ impl Sender {
                 _ => {}
             }
             if failed.not_processed {
-                *maybe_processed_by = before;
+                maybe_processed_by = before;
             }
             let no_retry_reason = match retries.next(&mut failed) {
-                Ok(again) => match self.balancer.acquire_excluding(route, retries.tried()).await {
-                    Ok(next) => {
-                        tracing::debug!(
-                            endpoint = %failed.endpoint,
-                            error = %failed.error,
-                            not_processed = failed.not_processed,
-                            "sending again"
-                        );
-                        (*request, lease) = (again, next);
-                        continue;
+                Ok(again) => {
+                    let acquire = self.balancer.acquire_excluding(route, retries.tried());
+                    let acquire = match timer.left() {
+                        Some(left) => acquire.within(left),
+                        None => acquire,
+                    };
+                    match acquire.await {
+                        Ok(next) => {
+                            tracing::debug!(
+                                endpoint = %failed.endpoint,
+                                error = %failed.error,
+                                not_processed = failed.not_processed,
+                                "sending again"
+                            );
+                            (*request, lease) = (again, next);
+                            last_error = Some(failed.error);
+                            continue;
+                        }
+                        Err(error) if timer.is_over() => {
+                            let source = match maybe_processed_by {
+                                Some(_) => failed.error,
+                                None => error.into(),
+                            };
+                            return Err(self.timed_out(maybe_processed_by, Some(source)));
+                        }
+                        Err(error) => NoRetryReason::NoConnection(error.into()),
                     }
-                    Err(error) => NoRetryReason::NoConnection(error.into()),
-                },
+                }
                 Err(reason) => reason,
             };
             return Err(Error::Send {
@@ -123,4 +144,63 @@ impl Sender {
             None => Route::any(),
         }
     }
+
+    /// There was no connection for the first attempt.
+    #[cold]
+    fn no_connection(&self, error: AcquireError, timer: &Timer<'_>) -> Error {
+        match timer.is_over() {
+            true => self.timed_out(None, Some(error.into())),
+            false => error.into(),
+        }
+    }
+
+    #[cold]
+    fn timed_out(&self, maybe_processed_by: Option<Arc<Endpoint>>, source: Option<BoxError>) -> Error {
+        Error::Timeout {
+            limit: self.time_limits.request.unwrap_or_default(),
+            endpoint: maybe_processed_by,
+            source,
+        }
+    }
 }
+
+/// Sends `request` on the connection of `lease`, and waits for the head of its answer. `None` if
+/// the time is over before.
+async fn attempt(
+    lease: &mut Lease<Connector>,
+    request: &mut Request<RequestBody>,
+    timer: &mut Timer<'_>,
+) -> Option<Result<HttpResponse<Incoming>, Unanswered>> {
+    let mut waiting = Waiting {
+        lease,
+        timer,
+        is_over: false,
+    };
+    let result = waiting.timer.bound(pin!(waiting.lease.send(request))).await;
+    waiting.is_over = true;
+    if result.is_none() && waiting.lease.is_silent() {
+        waiting.lease.invalidate_older_idle();
+    }
+    result
+}
+
+/// An attempt that waits for the head of its answer. Its drop before that means that the caller has
+/// given it up.
+struct Waiting<'a, 'b> {
+    lease: &'a mut Lease<Connector>,
+    timer: &'a mut Timer<'b>,
+    is_over: bool,
+}
+
+impl Drop for Waiting<'_, '_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.lease.is_silent() && self.timer.elapsed() >= SUSPICIOUS {
+            self.lease.invalidate_older_idle();
+        }
+    }
+}
+
+/// How long a pod must have been silent before a request that its caller gives up says anything
+/// about it. A round trip in a cluster takes about a millisecond. Where the pod is just slow, idle
+/// connections that were not used for so long are opened again.
+const SUSPICIOUS: Duration = Duration::from_millis(100);

@@ -4,8 +4,10 @@
 //! No type of rustls leaves this module, and nothing in it can turn verification off. The provider
 //! of cryptography is always named: rustls' process-wide default belongs to the application.
 
+mod client_auth;
 mod explain;
 mod handshake;
+mod late_refusal;
 mod sessions;
 
 use std::sync::Arc;

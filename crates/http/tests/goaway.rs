@@ -10,97 +10,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use common::Web;
+use common::frames::{ENHANCE_YOUR_CALM, NO_ERROR, Peer};
 use futures_util::future::join_all;
 use headless::Ordinal;
 use headless::policy::RoundRobin;
 use headless_http::{Client, Error, NoRetryReason, Protocol};
 use headless_testkit::{App, Pod};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
-
-// SPEC(RFC 9113 6): types of frames, and flags.
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-// SPEC(RFC 9113 7)
-const NO_ERROR: u32 = 0;
-const ENHANCE_YOUR_CALM: u32 = 11;
-
-/// A pod that writes its HTTP/2 frames itself.
-struct Peer(TcpStream);
-
-struct Frame {
-    kind: u8,
-    flags: u8,
-    stream: u32,
-}
-
-impl Peer {
-    async fn begin(mut socket: TcpStream) -> Self {
-        let mut preface = [0; 24];
-        socket.read_exact(&mut preface).await.unwrap();
-        let mut peer = Self(socket);
-        peer.write(SETTINGS, 0, 0, &[]).await;
-        peer
-    }
-
-    async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let [_, length @ ..] = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let frame = [&length[..], &[kind, flags], &stream.to_be_bytes(), payload].concat();
-        self.0.write_all(&frame).await.unwrap();
-    }
-
-    async fn go_away(&mut self, last: u32, code: u32) {
-        let payload = [last.to_be_bytes(), code.to_be_bytes()].concat();
-        self.write(GOAWAY, 0, 0, &payload).await;
-    }
-
-    /// Reads the next frame; `None` when the client has closed the connection.
-    async fn read(&mut self) -> Option<Frame> {
-        let mut header = [0; 9];
-        self.0.read_exact(&mut header).await.ok()?;
-        let [a, b, c, kind, flags, stream @ ..] = header;
-        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-        self.0.read_exact(&mut payload).await.ok()?;
-        Some(Frame {
-            kind,
-            flags,
-            stream: u32::from_be_bytes(stream),
-        })
-    }
-
-    /// Reads until `count` requests have come to their ends, and returns their streams.
-    async fn requests(&mut self, count: usize) -> Vec<u32> {
-        let mut ended = Vec::new();
-        while ended.len() < count {
-            let frame = self.read().await.unwrap();
-            if frame.stream > 0 && frame.flags & END_STREAM != 0 {
-                ended.push(frame.stream);
-            }
-        }
-        ended
-    }
-
-    /// Returns the streams that are opened until the client closes the connection.
-    async fn rest(mut self) -> Vec<u32> {
-        let mut opened = Vec::new();
-        while let Some(frame) = self.read().await {
-            if frame.kind == HEADERS {
-                opened.push(frame.stream);
-            }
-        }
-        opened
-    }
-
-    async fn answer(&mut self, stream: u32) {
-        // SPEC(RFC 7541 A): entry 8 of the static table, `:status: 200`.
-        self.write(HEADERS, END_STREAM | END_HEADERS, stream, &[0x88]).await;
-    }
-}
 
 /// What happens on the first connection to `web-0`. Every other connection answers at once.
 #[derive(Default)]

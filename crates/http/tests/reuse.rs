@@ -1,5 +1,7 @@
 //! When a connection carries another request, and what becomes of a request that its connection
 //! leaves behind. The pods are raw servers on runtimes of their own.
+//!
+//! `HEADLESS_REQUESTS` sets the number of requests of each kind.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -29,6 +31,14 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// The callers of one test, each of which sends one request after the other.
 const CALLERS: usize = 8;
+
+/// The number of requests of each caller in [`send_from_everywhere`]; `few` unless more are wanted.
+fn requests_each(few: usize) -> usize {
+    match std::env::var("HEADLESS_REQUESTS") {
+        Ok(requests) => requests.parse::<usize>().unwrap() / (2 * CALLERS),
+        Err(_) => few,
+    }
+}
 
 fn two_workers() -> Runtime {
     Builder::new_multi_thread()
@@ -121,10 +131,10 @@ fn a_pod_that_closes_after_each_answer_loses_no_request() {
                 Some(limit) => builder.max_retries(limit).retry_budget(RetryBudget::new(0, 0)),
                 None => builder,
             });
-            let errors = send_from_everywhere(&client, &runtime, 100);
+            let errors = send_from_everywhere(&client, &runtime, requests_each(100));
             assert!(
                 errors.is_empty(),
-                "{max_retries:?} {answer:?}: {} of 1600: {errors:?}",
+                "{max_retries:?} {answer:?}: {} lost: {errors:?}",
                 errors.len()
             );
             let pool = pool(&client);
@@ -155,7 +165,7 @@ fn a_pod_that_closes_each_50th_answer_unannounced_loses_no_read() {
     let pod = pod_with_keepalive_requests();
     let runtime = two_workers();
     let client = client(&runtime, &[&pod], |builder| builder);
-    for (path, error) in send_from_everywhere(&client, &runtime, 500) {
+    for (path, error) in send_from_everywhere(&client, &runtime, requests_each(500)) {
         // Each odd path is a POST. One that was provably not sent would have been sent again.
         assert!(!path.ends_with(['0', '2', '4', '6', '8']), "{path}: {error:?}");
         assert!(!error.is_not_sent(), "{path}: {error:?}");
@@ -308,7 +318,7 @@ fn no_request_hangs_where_a_pod_accepts_and_closes() {
             let builder = builder.protocol(protocol).retry_budget(RetryBudget::unlimited());
             builder.request_timeout(Duration::from_secs(10))
         });
-        for (path, error) in send_from_everywhere(&client, &runtime, 500) {
+        for (path, error) in send_from_everywhere(&client, &runtime, requests_each(500)) {
             assert!(
                 !matches!(error, Error::Timeout { .. }),
                 "{protocol:?} {path}: {error:?}"

@@ -15,6 +15,8 @@ pub(crate) enum Command {
     Ci { keep_going: bool },
     /// Every feature of a package alone.
     Features,
+    /// The scenarios at their full length.
+    Soak { keep_going: bool },
     /// The types of other crates in public signatures.
     PublicTypes,
     /// The documentation as docs.rs shows it.
@@ -47,6 +49,8 @@ The project's commands. Usage: cargo xtask <COMMAND>
                             and root allow it), then run all tests: unit tests, scenarios, doctests, README, the loom models, and `counts`
   lint  [--keep-going]      cargo fmt --check, clippy and rustdoc, warnings denied, and the six commands below, `package` without building
   ci    [--keep-going]      lint, then test
+  soak  [--keep-going]      the scenarios at full length, in release mode, which takes hours: a million requests to pods that close
+                            at any byte, 100,000 to pods that close after each answer, rolling restarts, chaos
   features                  check every feature of a package alone, none of them, and every pair
   docs                      build the documentation with the settings of docs.rs
   public-types              list the types of other crates in public signatures; fails where one is not allowed
@@ -91,7 +95,7 @@ impl Command {
             "deny" => Self::alone(Self::Deny, args),
             "semver" => Self::alone(Self::Semver, args),
             "foreign" => Self::alone(Self::Foreign, args),
-            "test" | "lint" | "ci" => Self::with_options(&command, args),
+            "test" | "lint" | "ci" | "soak" => Self::with_options(&command, args),
             unknown => Err(format!("there is no command `{unknown}`")),
         }
     }
@@ -100,7 +104,10 @@ impl Command {
     /// one, and belongs into the report.
     pub(crate) fn keeps_going(&self) -> bool {
         match *self {
-            Self::Test { keep_going } | Self::Lint { keep_going } | Self::Ci { keep_going } => keep_going,
+            Self::Test { keep_going }
+            | Self::Lint { keep_going }
+            | Self::Ci { keep_going }
+            | Self::Soak { keep_going } => keep_going,
             Self::Bench { .. } => true,
             _ => false,
         }
@@ -126,6 +133,7 @@ impl Command {
         Ok(match command {
             "test" => Self::Test { keep_going },
             "lint" => Self::Lint { keep_going },
+            "soak" => Self::Soak { keep_going },
             _ => Self::Ci { keep_going },
         })
     }

@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask test`, `lint`, `ci`, `bench`, `counts`, `mysql`, and the
+//! The project's commands: `cargo xtask test`, `lint`, `ci`, `bench`, `counts`, `soak`, `mysql`, and the
 //! steps of `lint` alone.
 //!
 //! Here: dispatch and exit codes. What is run lives in one file per command, how it is run in
@@ -16,6 +16,7 @@ mod foreign;
 mod lint;
 mod mysql;
 mod packages;
+mod soak;
 mod steps;
 mod test;
 mod tools;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
             lint::run(&mut run);
             test::run(&mut run);
         }
+        Command::Soak { .. } => soak::run(&mut run),
         Command::Features => features::run(&mut run),
         Command::PublicTypes => documentation::public_types(&mut run),
         Command::Docs => documentation::pages(&mut run),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use headless_core::{Event, Refresh, RefreshConfig, Resolve, Timestamp};
 use tokio::sync::watch;
 use tokio::time::sleep_until;
-use tracing::{Instrument, debug, info};
+use tracing::{Instrument, Span, debug, info};
 
 use super::Discovery;
 use super::driver::{Driver, resolve};
@@ -176,7 +176,9 @@ impl DiscoveryBuilder {
             state: Arc::downgrade(&state),
             publisher: Arc::downgrade(&publisher),
         };
-        let span = tracing::info_span!("discovery", service = %state.service);
+        // A root of its own, as it outlives what started it.
+        let span = tracing::info_span!(parent: None, "discovery", service = %state.service);
+        span.follows_from(Span::current());
         let driver = Driver::new(self.resolver, refresh, Arc::clone(&state), publisher);
         tokio::spawn(driver.run().instrument(span));
         let watch = Watch { state, snapshots };

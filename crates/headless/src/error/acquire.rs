@@ -67,6 +67,9 @@ pub enum AcquireError {
         role: Role,
     },
     /// Every endpoint that fits was tried, and none could be connected to.
+    ///
+    /// It comes at once if no other attempt can succeed soon (a wrong certificate, another
+    /// protocol, a runtime that has shut down), and otherwise at the deadline.
     #[error("no pod of {service} can be reached ({tried} tried, waited {waited:?}); last: {last}")]
     Unreachable {
         /// What is watched.
@@ -82,7 +85,7 @@ pub enum AcquireError {
     #[error(
         "no connection to {endpoint} within {waited:?}: {stage} ({busy} in use, {connecting} being opened, \
          {waiting} others waiting, limit {limit}); {}{}",
-        what_is_too_small(*stage),
+        what_is_too_small(*stage, *busy),
         last_connect_error.as_ref().map_or_else(String::new, |last| format!("; last failed dial: {last}"))
     )]
     Timeout {
@@ -119,9 +122,13 @@ pub enum AcquireError {
     },
 }
 
-const fn what_is_too_small(stage: Stage) -> &'static str {
+const fn what_is_too_small(stage: Stage, busy: usize) -> &'static str {
     match stage {
+        Stage::NoStreams => "the pod starts, drains, or has too much to do",
         Stage::AwaitingPermit => "the other pods are slow, or `max_connections_total` is too small",
+        Stage::Connecting if busy == 0 => {
+            "opening it takes too long: the pod hangs, or a network policy drops its packets"
+        }
         _ => "the pod is slow, or `max_connections_per_endpoint` is too small",
     }
 }
@@ -133,8 +140,12 @@ pub(crate) struct Attempts {
     pub(crate) requested: Option<usize>,
     pub(crate) tried: usize,
     pub(crate) full: usize,
+    /// How many cannot be connected to, and will not soon.
+    pub(crate) permanent: usize,
     pub(crate) last_connect_error: Option<ConnectError>,
     pub(crate) timed_out: Option<TimedOut>,
+    /// An endpoint that allows no stream at the moment.
+    pub(crate) barred: Option<TimedOut>,
 }
 
 /// The endpoint that was being waited for at the deadline.
@@ -165,22 +176,24 @@ impl Attempts {
     pub(crate) fn after(mut self, before: Self) -> Self {
         self.tried = self.tried.max(before.tried);
         self.last_connect_error = self.last_connect_error.or(before.last_connect_error);
+        self.barred = self.barred.or(before.barred);
         self
     }
 
     /// Whether another round is pointless: the time is up, or every endpoint that fits has a full
-    /// queue.
+    /// queue or fails permanently.
     pub(crate) fn is_final(&self) -> bool {
-        self.timed_out.is_some() || (self.tried > 0 && self.full == self.tried)
+        self.timed_out.is_some() || (self.tried > 0 && self.full + self.permanent == self.tried)
     }
 
     /// The error that explains why no attempt succeeded.
     pub(crate) fn explain(self, now: Circumstances<'_>) -> AcquireError {
         let (service, waited) = (Arc::clone(now.service), now.waited);
-        match (self.timed_out, self.last_connect_error) {
-            // A pool whose connections are all in use is the cause; for one that has none, the
-            // cause is the failed attempts to connect.
-            (Some(late), last) if last.is_none() || late.counts.busy > 0 => {
+        let timed_out = self.timed_out.or(self.barred);
+        match (timed_out, self.last_connect_error) {
+            // A pool whose connections are all in use is the cause, or one whose endpoint allows no
+            // stream on them; for one that has none, the cause is the failed attempts to connect.
+            (Some(late), last) if last.is_none() || late.counts.busy > 0 || late.stage == Stage::NoStreams => {
                 return AcquireError::Timeout {
                     endpoint: late.endpoint,
                     waited,

@@ -1,12 +1,16 @@
 //! Checking out a connection: an idle one at once, or the queue.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use headless_core::{Connect, Timestamp};
 use tokio::sync::oneshot;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::slots::{Checkout, Effects, Slot, Ticket, Wait};
-use super::{Handed, Pool, PoolSlots, Refusal, Stage};
+use super::{ConnectFault, Handed, Pool, PoolSlots, Refusal, Stage};
 
 impl<C: Connect> Pool<C> {
     /// An idle connection, or a stream of a multiplexed one, if there is one.
@@ -54,6 +58,37 @@ impl<C: Connect> Pool<C> {
         }
     }
 
+    /// [`checkout`](Self::checkout) up to `deadline`. Ends early if the runtime does not run the
+    /// dials: a caller on another runtime would wait for nothing.
+    pub(crate) async fn checkout_until(
+        self: &Arc<Self>,
+        deadline: Instant,
+        stage: &mut Stage,
+    ) -> Result<Result<(C::Conn, Slot), Refusal>, Elapsed> {
+        let until_deadline = deadline.saturating_duration_since(Instant::now());
+        let limit = self.context.config.connect_timeout.min(until_deadline);
+        let mut checkout = pin!(self.checkout(stage));
+        match timeout(limit, checkout.as_mut()).await {
+            Err(_elapsed) if self.is_stalled() => {
+                let fault = ConnectFault::RuntimeStalled(limit);
+                Ok(Err(Refusal::Connect(self.connect_error(fault))))
+            }
+            Err(_elapsed) => timeout_at(deadline, checkout).await,
+            done => done,
+        }
+    }
+
+    /// Whether nothing can come before the runtime polls a dial for the first time.
+    fn is_stalled(&self) -> bool {
+        let counts = self.counts();
+        let now = self.context.clock.now();
+        let unpolled = self.unpolled.lock();
+        unpolled.dials > 0
+            && now.since(unpolled.since) >= STALLED_AFTER
+            && counts.connecting <= unpolled.dials
+            && counts.busy == 0
+    }
+
     /// Checks out an idle connection or joins the queue.
     fn enter(self: &Arc<Self>) -> Entry<C> {
         let mut out = Effects::default();
@@ -63,6 +98,7 @@ impl<C: Connect> Pool<C> {
                 Checkout::Ready(conn, slot) => Entry::Ready(conn, slot),
                 Checkout::Validate(conn, slot) => Entry::Unproven(conn, slot),
                 Checkout::Closed => Entry::Refused(Refusal::Removed),
+                Checkout::Miss if slots.admits_none() => Entry::Refused(Refusal::NoStreams),
                 Checkout::Miss => {
                     let (sender, receiver) = oneshot::channel();
                     match slots.wait(sender, &mut out) {
@@ -89,6 +125,9 @@ impl<C: Connect> Pool<C> {
         }
     }
 }
+
+/// A task that a driven runtime has not polled for so long waits for a task that blocks.
+const STALLED_AFTER: Duration = Duration::from_millis(100);
 
 enum Entry<C: Connect> {
     Ready(C::Conn, Slot),

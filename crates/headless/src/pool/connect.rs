@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use headless_core::{Connect, Timestamp};
+use headless_core::{CapacityChanged, Connect, Timestamp};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::{Instrument, debug};
+use tracing::{Instrument, Span, debug};
 
 use super::slots::Effects;
 use super::{ConnectError, ConnectFault, Pool, Refusal};
@@ -46,12 +46,12 @@ impl<C: Connect> Pool<C> {
 
     /// Starts a dial that is already counted.
     pub(super) fn spawn_dial(self: &Arc<Self>) -> JoinHandle<()> {
-        let mut dial = Dial {
-            pool: Arc::clone(self),
-            pending: true,
-        };
-        let span = tracing::debug_span!("connect", endpoint = %self.endpoint);
+        let mut dial = Dial::new(self);
+        // A root of its own: it may outlive the request, whose span would otherwise stay open.
+        let span = tracing::debug_span!(parent: None, "connect", endpoint = %self.endpoint);
+        span.follows_from(Span::current());
         let task = async move {
+            dial.polled();
             let clock = &dial.pool.context.clock;
             let start = clock.now();
             let result = dial.pool.connect().await;
@@ -80,7 +80,7 @@ impl<C: Connect> Pool<C> {
             .connector
             .connect(&self.endpoint)
             .await
-            .map_err(|error| ConnectFault::Failed(Arc::new(error)))?;
+            .map_err(|error| ConnectFault::of(&context.connector, error))?;
         if let Some(check) = &context.verify_peer {
             // After connecting: the peer that has the address now is the one that will answer.
             check
@@ -101,6 +101,16 @@ impl<C: Connect> Pool<C> {
             aborts.retain(|handle| !handle.is_finished());
             aborts.push(handle);
         }
+        if self.is_multiplexed() {
+            // Before the connection is asked for the first time: no change is missed.
+            let pool = Arc::downgrade(self);
+            let changed = CapacityChanged::new(move || {
+                if let Some(pool) = pool.upgrade() {
+                    pool.capacity_changed();
+                }
+            });
+            context.connector.watch_capacity(&conn, changed);
+        }
         let now = context.clock.now();
         let retire_at = match context.config.max_lifetime {
             Some(lifetime) => now + lifetime.mul_f64(own_share(entropy())),
@@ -113,12 +123,16 @@ impl<C: Connect> Pool<C> {
         self.notify(|observer| observer.connected());
     }
 
-    fn dial_failed(self: &Arc<Self>, fault: ConnectFault) {
-        let removed = matches!(fault, ConnectFault::Removed);
-        let error = ConnectError {
+    pub(crate) fn connect_error(&self, fault: ConnectFault) -> ConnectError {
+        ConnectError {
             endpoint: Arc::clone(&self.endpoint),
             fault,
-        };
+        }
+    }
+
+    fn dial_failed(self: &Arc<Self>, fault: ConnectFault) {
+        let removed = matches!(fault, ConnectFault::Removed);
+        let error = self.connect_error(fault);
         let (told, closed) = {
             let mut slots = self.slots();
             (slots.dial_failed(), slots.is_closed())
@@ -136,16 +150,52 @@ impl<C: Connect> Pool<C> {
     }
 }
 
-/// A dial under way. If it is dropped unfinished (a panic, a runtime that stops), it has failed.
+/// The dials that the runtime has not polled yet.
+#[derive(Debug, Default)]
+pub(super) struct Unpolled {
+    pub(super) dials: usize,
+    /// When the first of them was started, after which there always was one.
+    pub(super) since: Timestamp,
+}
+
+/// A dial under way. If it is dropped unfinished (a panic, a runtime that shuts down), it has
+/// failed.
 struct Dial<C: Connect> {
     pool: Arc<Pool<C>>,
     pending: bool,
+    was_polled: bool,
+}
+
+impl<C: Connect> Dial<C> {
+    fn new(pool: &Arc<Pool<C>>) -> Self {
+        let mut unpolled = pool.unpolled.lock();
+        if unpolled.dials == 0 {
+            unpolled.since = pool.context.clock.now();
+        }
+        unpolled.dials += 1;
+        drop(unpolled);
+        Self {
+            pool: Arc::clone(pool),
+            pending: true,
+            was_polled: false,
+        }
+    }
+
+    fn polled(&mut self) {
+        if !std::mem::replace(&mut self.was_polled, true) {
+            self.pool.unpolled.lock().dials -= 1;
+        }
+    }
 }
 
 impl<C: Connect> Drop for Dial<C> {
     fn drop(&mut self) {
+        self.polled();
         if self.pending {
-            self.pool.dial_failed(ConnectFault::Abandoned);
+            self.pool.dial_failed(match std::thread::panicking() {
+                true => ConnectFault::Panicked,
+                false => ConnectFault::RuntimeShutDown,
+            });
         }
     }
 }

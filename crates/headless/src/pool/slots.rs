@@ -11,7 +11,7 @@
 //! * A dial is started for a waiter that no dial under way will serve, while the limits allow it. A
 //!   returned connection or a finished dial, whichever is first, serves the first waiter.
 //! * A waiter waits only for something that can still come. When a dial fails and nothing else can
-//!   come, the waiter is told.
+//!   come, the waiter is told. So it is when the endpoint allows no stream at the moment.
 //! * A connection checked out before [`close`](Slots::close) or
 //!   [`invalidate_idle`](Slots::invalidate_idle) is not kept when it is returned.
 //! * A connection that is too old is closed after it was replaced; only at the limit it is closed
@@ -26,7 +26,7 @@ mod multiplexing;
 mod permits;
 mod types;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use headless_core::Timestamp;
@@ -51,11 +51,15 @@ pub(crate) struct Slots<T, W> {
     checked_out: usize,
     connecting: usize,
     replacement: Replacement,
-    waiters: VecDeque<(Ticket, W)>,
+    /// In the order in which they came. Any of them may leave, so leaving must be cheap.
+    waiters: BTreeMap<Ticket, W>,
     next_ticket: u64,
     next_id: u64,
-    /// The pool generation: connections checked out in an older one are not kept.
-    generation: u32,
+    /// How often a connection became idle, or all were invalidated: the time by which this pool
+    /// tells what was before what. It costs less than a clock.
+    turn: u64,
+    /// Connections checked out before this turn are not kept.
+    invalidated: u64,
     closed: bool,
     opened: u64,
     closed_by: ClosedBy,
@@ -69,6 +73,8 @@ struct Idle<T> {
     since: Timestamp,
     /// Last known to be alive: used or validated.
     proven: Timestamp,
+    /// The turn of `proven`.
+    turn: u64,
 }
 
 #[derive(Debug)]
@@ -82,6 +88,8 @@ struct MultiplexedConn<T> {
     proven: Timestamp,
     /// Takes no more streams; reaped when the last one has ended.
     closing: Option<CloseReason>,
+    /// The peer allows no stream at the moment.
+    is_barred: bool,
 }
 
 /// The connection that replaces one that is too old. One at a time, so that an endpoint is not
@@ -108,10 +116,11 @@ impl<T, W> Slots<T, W> {
             checked_out: 0,
             connecting: 0,
             replacement: Replacement::None,
-            waiters: VecDeque::new(),
+            waiters: BTreeMap::new(),
             next_ticket: 0,
             next_id: 0,
-            generation: 0,
+            turn: 0,
+            invalidated: 0,
             closed: false,
             opened: 0,
             closed_by: ClosedBy::default(),
@@ -148,7 +157,7 @@ impl<T, W> Slots<T, W> {
         if !self.waiters.is_empty() {
             return Checkout::Miss;
         }
-        if self.limits.streams > 1 {
+        if self.limits.multiplexed {
             return self.checkout_stream(now, may_validate, inspect, out);
         }
         while let Some(idle) = self.idle.pop() {
@@ -178,16 +187,14 @@ impl<T, W> Slots<T, W> {
         }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.waiters.push_back((ticket, waiter));
+        self.waiters.insert(ticket, waiter);
         self.start_dials(out);
         Wait::Queued(ticket)
     }
 
     /// The waiter has left. A connection that was handed to it already is returned by itself.
     pub(crate) fn leave(&mut self, ticket: Ticket) {
-        if let Ok(index) = self.waiters.binary_search_by_key(&ticket, |(ticket, _)| *ticket) {
-            self.waiters.remove(index);
-        }
+        self.waiters.remove(&ticket);
     }
 
     /// Whether a connection returns in the usual way: it is exclusive, it stays, and no caller
@@ -195,10 +202,8 @@ impl<T, W> Slots<T, W> {
     #[inline]
     pub(crate) fn keeps(&self, slot: Slot, now: Timestamp) -> bool {
         match slot {
-            Slot::Exclusive {
-                generation, retire_at, ..
-            } => {
-                generation == self.generation && now < retire_at && self.waiters.is_empty() && !self.permit_is_awaited()
+            Slot::Exclusive { turn, retire_at, .. } => {
+                turn >= self.invalidated && now < retire_at && self.waiters.is_empty() && !self.permit_is_awaited()
             }
             Slot::Stream { .. } => false,
         }
@@ -217,11 +222,13 @@ impl<T, W> Slots<T, W> {
     /// An exclusive connection becomes the newest idle one.
     #[inline]
     fn rest(&mut self, conn: T, retire_at: Timestamp, now: Timestamp) {
+        self.turn += 1;
         self.idle.push(Idle {
             conn,
             retire_at,
             since: now,
             proven: now,
+            turn: self.turn,
         });
     }
 
@@ -236,9 +243,7 @@ impl<T, W> Slots<T, W> {
         out: &mut Effects<T>,
     ) -> Placed<T, W> {
         match slot {
-            Slot::Exclusive {
-                generation, retire_at, ..
-            } => self.return_exclusive(conn, (generation, retire_at), end, now, out),
+            Slot::Exclusive { turn, retire_at, .. } => self.return_exclusive(conn, (turn, retire_at), end, now, out),
             Slot::Stream { id, .. } => self.return_stream(conn, id, end, now, inspect, out),
         }
     }
@@ -246,7 +251,7 @@ impl<T, W> Slots<T, W> {
     fn return_exclusive(
         &mut self,
         conn: T,
-        (generation, retire_at): (u32, Timestamp),
+        (turn, retire_at): (u64, Timestamp),
         end: End,
         now: Timestamp,
         out: &mut Effects<T>,
@@ -254,7 +259,7 @@ impl<T, W> Slots<T, W> {
         let reason = match end {
             End::Close(reason) => Some(reason),
             End::Keep if self.closed => Some(CloseReason::Removed),
-            End::Keep if generation != self.generation => Some(CloseReason::Invalidated),
+            End::Keep if turn < self.invalidated => Some(CloseReason::Invalidated),
             End::Keep if self.waiters.is_empty() && self.permit_is_awaited() => Some(CloseReason::Evicted),
             End::Keep if now >= retire_at && !self.stays(out) => Some(CloseReason::Lifetime),
             End::Keep => None,
@@ -286,7 +291,7 @@ impl<T, W> Slots<T, W> {
             self.gone(CloseReason::Removed, 1);
             return Placed::Close(conn);
         }
-        let placed = if self.limits.streams == 1 {
+        let placed = if !self.limits.multiplexed {
             let placed = self.place_exclusive(conn, retire_at, now);
             self.start_dials(out);
             placed
@@ -299,6 +304,7 @@ impl<T, W> Slots<T, W> {
                 since: now,
                 proven: now,
                 closing: None,
+                is_barred: false,
             });
             self.next_id += 1;
             Placed::Kept
@@ -321,15 +327,18 @@ impl<T, W> Slots<T, W> {
         let can_come = self.connecting * self.limits.streams + self.in_use();
         let stay = self.waiters.len().min(can_come);
         // The last to come are the first to leave the queue.
-        self.waiters
-            .split_off(stay)
-            .into_iter()
-            .map(|(_, waiter)| waiter)
-            .collect()
+        match self.waiters.keys().nth(stay).copied() {
+            Some(first) => self.waiters.split_off(&first).into_values().collect(),
+            None => Vec::new(),
+        }
     }
 
-    /// Starts as many dials as the waiters need and the limits allow.
+    /// Starts as many dials as the waiters need and the limits allow. A peer that allows no stream on
+    /// one connection would allow none on another.
     pub(crate) fn start_dials(&mut self, out: &mut Effects<T>) {
+        if self.is_barred() {
+            return;
+        }
         while self.waiters.len() > self.connecting * self.limits.streams {
             if !self.start_dial(out) {
                 out.needs_permit |= self.has_room();
@@ -357,6 +366,22 @@ impl<T, W> Slots<T, W> {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Takes the waiters out of the queue.
+    pub(crate) fn turn_away(&mut self) -> Vec<W> {
+        std::mem::take(&mut self.waiters).into_values().collect()
+    }
+
+    /// Whether an open connection takes a request.
+    pub(crate) fn has_open(&self, inspect: &impl Inspect<T>) -> bool {
+        let multiplexed = self.multiplexed.iter().filter(|entry| entry.closing.is_none());
+        let mut open = self
+            .idle
+            .iter()
+            .map(|idle| &idle.conn)
+            .chain(multiplexed.map(|entry| &entry.conn));
+        open.any(|conn| inspect.is_reusable(conn))
     }
 
     /// Requests under way: exclusive connections and streams checked out.
@@ -390,7 +415,7 @@ impl<T, W> Slots<T, W> {
 
     fn exclusive(&self, retire_at: Timestamp, was_idle: bool) -> Slot {
         Slot::Exclusive {
-            generation: self.generation,
+            turn: self.turn,
             retire_at,
             was_idle,
         }
@@ -403,7 +428,7 @@ impl<T, W> Slots<T, W> {
     }
 
     fn place_exclusive(&mut self, conn: T, retire_at: Timestamp, now: Timestamp) -> Placed<T, W> {
-        if let Some((_, waiter)) = self.waiters.pop_front() {
+        if let Some((_, waiter)) = self.waiters.pop_first() {
             self.checked_out += 1;
             return Placed::Hand(waiter, conn, self.exclusive(retire_at, false));
         }

@@ -168,7 +168,7 @@ fn end<D: Connect>(lease: Lease<D>, outcome: Outcome, is_error: bool) {
     match outcome {
         Outcome::Success => lease.finish(outcome),
         Outcome::Failure if is_error => lease.broken(),
-        Outcome::Failure => lease.finish(outcome),
+        Outcome::Failure | Outcome::Overloaded { .. } => lease.finish(outcome),
         _ => drop(lease),
     }
 }
@@ -198,7 +198,7 @@ where
     let (mut lease, mut dead) = match start {
         Start::Chosen(choice) => (
             balancer
-                .acquire_slow(route, choice, EndpointFilter::Any)
+                .acquire_slow(route, choice, EndpointFilter::Any, None)
                 .await
                 .map_err(Error::Acquire)?,
             None,

@@ -31,6 +31,7 @@ impl<Req> RouteRequest<Req> for AnyEndpoint {
 /// | the call returned | its outcome | then the connection |
 /// |---|---|---|
 /// | a response | [`Success`](Outcome::Success), [`Failure`](Outcome::Failure) | is kept |
+/// | either | [`Overloaded`](Outcome::Overloaded) | is kept |
 /// | an error | [`Success`](Outcome::Success): an answer, in the form of an error | is kept |
 /// | an error | [`Failure`](Outcome::Failure) | is [broken](crate::Lease::broken) |
 /// | either | [`Cancelled`](Outcome::Cancelled): the exchange is not complete | is closed |

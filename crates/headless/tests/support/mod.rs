@@ -94,6 +94,8 @@ impl Resolve for FakeDns {
 pub enum Dial {
     Succeeds,
     Refuses,
+    /// Refuses with an error that the connector calls a misconfiguration.
+    RefusesForGood,
     Hangs,
     Panics,
     /// Something accepts the connection and closes it.
@@ -302,11 +304,17 @@ impl Drop for Connecting<'_> {
 }
 
 #[derive(Debug)]
-pub struct Refused;
+pub struct Refused {
+    /// It is a misconfiguration.
+    pub for_good: bool,
+}
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("connection refused")
+        f.write_str(match self.for_good {
+            false => "connection refused",
+            true => "another protocol",
+        })
     }
 }
 
@@ -331,7 +339,8 @@ impl Connect for FakePods {
             match attempt {
                 Dial::Succeeds => break true,
                 Dial::OpensDead => break false,
-                Dial::Refuses => return Err(Refused),
+                Dial::Refuses => return Err(Refused { for_good: false }),
+                Dial::RefusesForGood => return Err(Refused { for_good: true }),
                 Dial::Panics => panic!("a connector that panics"),
                 Dial::Hangs => changed.await,
             }
@@ -356,6 +365,10 @@ impl Connect for FakePods {
             aborted: Arc::default(),
             closer,
         })
+    }
+
+    fn is_misconfiguration(&self, error: &Refused) -> bool {
+        error.for_good
     }
 
     fn is_reusable(&self, conn: &FakeConn) -> bool {
@@ -384,7 +397,7 @@ impl Connect for FakePods {
             let changed = self.0.changed.notified();
             let check = *self.0.check.lock().unwrap();
             match check {
-                Check::Passes if conn.closer.silent.load(Ordering::SeqCst) => return Err(Refused),
+                Check::Passes if conn.closer.silent.load(Ordering::SeqCst) => return Err(Refused { for_good: false }),
                 Check::Passes => return Ok(()),
                 Check::Hangs => changed.await,
                 Check::Panics => panic!("a check that panics"),

@@ -1,89 +1,125 @@
-//! What a failed handshake means, and what to do about it.
+//! What a failed handshake means, and what to do about it: here what the library and the other side
+//! say; what is wrong with a certificate is in `certificate`.
+
+mod certificate;
 
 use std::io;
-use std::time::Duration;
 
-use tokio_rustls::rustls::{AlertDescription, CertificateError, Error as RustlsError};
+use tokio_rustls::rustls::{AlertDescription as Alert, Error as RustlsError};
+
+use super::client_auth::ClientAuth;
+
+/// Whether a failed handshake fails again until a setting is changed. The end of the connection, a
+/// reset or an internal error of the pod may pass by itself.
+pub(super) fn is_misconfiguration(error: &io::Error) -> bool {
+    match library_error(error) {
+        Some(RustlsError::AlertReceived(alert)) => {
+            !matches!(alert, Alert::CloseNotify | Alert::InternalError | Alert::UserCanceled)
+        }
+        Some(error) => matches!(
+            error,
+            RustlsError::InvalidCertificate(_)
+                | RustlsError::InvalidMessage(_)
+                | RustlsError::NoCertificatesPresented
+                | RustlsError::PeerIncompatible(_)
+                | RustlsError::UnsupportedNameType
+        ),
+        None => false,
+    }
+}
+
+/// Whether the other side refuses the handshake, which it does before it processes anything.
+///
+/// SPEC(RFC 8446 4.4.2.4, 6.2): these alerts are about the handshake only. In TLS 1.3 the client
+/// has finished it by then and may have sent a request.
+pub(super) fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        library_error(error),
+        Some(RustlsError::AlertReceived(
+            Alert::HandshakeFailure
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                | Alert::DecryptError
+                | Alert::CertificateRequired
+        ))
+    )
+}
 
 /// Explains a failed handshake in terms of Services and certificates. rustls' own error stays the
 /// source.
-pub(super) fn explain(error: &io::Error, alpn: &str) -> String {
-    let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>()) else {
-        return match error.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                "the pod closed the connection during the handshake; does this port speak plain HTTP?".to_owned()
-            }
-            _ => error.to_string(),
-        };
-    };
-    match fault {
-        RustlsError::InvalidCertificate(problem) => explain_certificate(problem),
-        RustlsError::InvalidMessage(_) => {
+pub(super) fn explain(error: &io::Error, alpn: &str, client_auth: &ClientAuth) -> String {
+    match library_error(error) {
+        Some(RustlsError::InvalidCertificate(problem)) => certificate::explain(problem),
+        Some(RustlsError::InvalidMessage(_)) => {
             "the answer is not TLS; does this port speak plain HTTP? Use the port for TLS, or leave `tls(..)` out"
                 .to_owned()
         }
-        RustlsError::AlertReceived(AlertDescription::NoApplicationProtocol) => no_common_protocol(alpn),
-        RustlsError::AlertReceived(AlertDescription::CertificateRequired) => {
-            "the pod requires a client certificate; set `Tls::client_certificate`".to_owned()
+        Some(RustlsError::NoCertificatesPresented) => "the pod showed no certificate".to_owned(),
+        Some(RustlsError::AlertReceived(alert)) => explain_alert(*alert, alpn, client_auth),
+        Some(other) => other.to_string(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the pod closed the connection during the handshake; does this port speak plain HTTP?".to_owned()
         }
-        RustlsError::AlertReceived(
-            alert @ (AlertDescription::UnknownCA
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnsupportedCertificate),
-        ) => format!("the pod refuses the client's certificate ({alert:?})"),
-        other => other.to_string(),
+        None => error.to_string(),
     }
 }
 
-fn explain_certificate(problem: &CertificateError) -> String {
-    use CertificateError as Problem;
-    match problem {
-        Problem::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            "the pod's certificate carries no name (as subject alternative name)".to_owned()
+/// SPEC(RFC 8446 6.2): what each alert means. TLS 1.2 has no `certificate_required`: servers then
+/// say `handshake_failure` or `bad_certificate` to a client without a certificate.
+fn explain_alert(alert: Alert, alpn: &str, client_auth: &ClientAuth) -> String {
+    let accepted = client_auth.accepted();
+    let problem = match alert {
+        Alert::NoApplicationProtocol => return no_common_protocol(alpn),
+        Alert::CertificateRequired => {
+            format!("the pod requires a client certificate; set `Tls::client_certificate`{accepted}")
         }
-        Problem::NotValidForNameContext { presented, .. } => {
-            let names: Vec<_> = presented.iter().map(|name| bare(name)).collect();
-            format!(
-                "the pod's certificate is for {}; issue it for the name expected, or say with `Tls::verify` \
-                 which to expect",
-                names.join(", ")
-            )
+        Alert::HandshakeFailure | Alert::BadCertificate | Alert::CertificateUnknown
+            if client_auth.was_asked() && !client_auth.has_certificate() =>
+        {
+            format!("the pod requires a client certificate; set `Tls::client_certificate`{accepted}")
         }
-        // A CA that was created anew under its old name leads to a bad signature.
-        Problem::UnknownIssuer | Problem::BadSignature => {
-            "the pod's certificate is not signed by a CA that this client trusts; is it the CA that issued it, \
-             and the newest?"
+        Alert::UnknownCA => {
+            format!("the pod does not trust the CA that issued the client's certificate{accepted}")
+        }
+        Alert::CertificateExpired => {
+            "the client's certificate has expired, or is not valid yet by the pod's clock; renew it".to_owned()
+        }
+        Alert::CertificateRevoked => "the client's certificate was revoked; issue a new one".to_owned(),
+        Alert::UnsupportedCertificate => "the client's certificate is not for this use; issue it with the extended \
+                                          key usage `clientAuth`, and a key of a type that the pod supports"
+            .to_owned(),
+        Alert::BadCertificate => "the client's certificate is damaged, or a signature in its chain is wrong".to_owned(),
+        Alert::CertificateUnknown => {
+            format!("the pod refuses the client's certificate without saying why{accepted}")
+        }
+        Alert::AccessDenied => {
+            "the client's certificate is valid, and the pod gives it no access; is it for the right identity?"
                 .to_owned()
         }
-        Problem::ExpiredContext { time, not_after } => {
-            let ago = Duration::from_secs(time.as_secs().saturating_sub(not_after.as_secs()));
-            format!("the pod's certificate expired {ago:?} ago; is the pod told of the new one?")
+        Alert::DecryptError => "the pod could not verify a signature of the client or of its certificate; was its CA \
+                                created anew under the old name?"
+            .to_owned(),
+        Alert::ProtocolVersion => "the pod speaks neither TLS 1.3 nor TLS 1.2".to_owned(),
+        Alert::HandshakeFailure | Alert::InsufficientSecurity => {
+            "the pod and this client have no cipher suite, group or signature scheme in common".to_owned()
         }
-        other => RustlsError::InvalidCertificate(other.clone()).to_string(),
-    }
+        Alert::UnrecognisedName => "the pod does not serve this name; which names are its certificates for?".to_owned(),
+        Alert::InternalError => "the pod failed in the handshake; its log says why".to_owned(),
+        other => format!("the pod ended the handshake with the alert {other:?}"),
+    };
+    format!("{problem} (alert {alert:?})")
 }
 
-/// Takes a name out of `DnsName("web")`, as rustls writes it.
-fn bare(presented: &str) -> String {
-    let inner = presented.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
-    format!("`{}`", inner.unwrap_or(presented).trim_matches('"'))
+/// What rustls said, if it refused the connection.
+fn library_error(error: &io::Error) -> Option<&RustlsError> {
+    error.get_ref()?.downcast_ref()
 }
 
 pub(super) fn no_common_protocol(alpn: &str) -> String {
     format!("the pod does not agree to speak `{alpn}` (ALPN); choose another `protocol(..)`, or enable it in the pod")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_certificate_carries_is_shown_as_it_is_written() {
-        assert_eq!(bare("DnsName(\"*.shop.svc\")"), "`*.shop.svc`");
-        assert_eq!(bare("IpAddress(10.0.0.1)"), "`10.0.0.1`");
-        assert_eq!(bare("something else"), "`something else`");
-    }
 }

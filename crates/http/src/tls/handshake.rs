@@ -10,11 +10,13 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::client_config;
-use super::explain::{explain, no_common_protocol};
+use super::explain::{explain, is_misconfiguration, no_common_protocol};
+use super::late_refusal::{Guarded, settled};
 use super::sessions::Sessions;
 use crate::abort::AbortableStream;
 use crate::error::{ConnectorError, Error};
 use crate::protocol::Protocol;
+use crate::refusal::Refusal;
 
 /// What [`Tls`] describes, ready for the endpoints of one Service.
 #[derive(Clone)]
@@ -44,13 +46,16 @@ impl Handshake {
         let mut config = client_config(tls)?;
         config.alpn_protocols = vec![protocol.alpn().into()];
         Ok(Self(Arc::new(Settings {
-            sessions: Sessions::new(config),
+            // A resumed session does not show the certificate again, and servers may share tickets:
+            // only a full handshake notices that the address went to another pod.
+            sessions: Sessions::new(config, !matches!(expected, ExpectedName::EndpointOf(_))),
             expected,
             protocol,
         })))
     }
 
-    /// Makes `stream` a TLS connection to `endpoint`, which has proved its name.
+    /// Makes `stream` a TLS connection to `endpoint`, which has proved its name. The refusal is set
+    /// if the endpoint refuses the connection before it sends anything.
     ///
     /// # Cancel safety
     /// Dropping the future closes the stream.
@@ -58,30 +63,46 @@ impl Handshake {
         &self,
         endpoint: &Endpoint,
         stream: AbortableStream,
-    ) -> Result<TlsStream<AbortableStream>, ConnectorError> {
+    ) -> Result<(Guarded<TlsStream<AbortableStream>>, Refusal), ConnectorError> {
         let Settings {
             sessions,
             expected,
             protocol,
         } = &*self.0;
         let name = expected.of(endpoint)?;
-        let failed = |problem: String, source: Option<io::Error>| ConnectorError::Tls {
-            server_name: name.to_str().into(),
-            problem: problem.into(),
-            source: source.map(Into::into),
+        let alpn = protocol.alpn();
+        let session = sessions.of(endpoint.key());
+        let failed = {
+            let (name, client_auth) = (name.clone(), Arc::clone(&session.client_auth));
+            move |error: io::Error| ConnectorError::Tls {
+                server_name: name.to_str().into(),
+                problem: explain(&error, alpn, &client_auth).into(),
+                is_misconfiguration: is_misconfiguration(&error),
+                source: Some(error.into()),
+            }
         };
-        let connector = TlsConnector::from(sessions.of(endpoint.key()));
-        let stream = match connector.connect(name.clone(), stream).await {
-            Ok(stream) => stream,
-            Err(error) => return Err(failed(explain(&error, protocol.alpn()), Some(error))),
-        };
+        let connector = TlsConnector::from(session.config);
+        let mut stream = connector.connect(name.clone(), stream).await.map_err(&failed)?;
         match stream.get_ref().1.alpn_protocol() {
-            Some(agreed) if agreed == protocol.alpn().as_bytes() => Ok(stream),
+            Some(agreed) if agreed == alpn.as_bytes() => {}
             // SPEC(RFC 7301 3.1): a server may not know the extension.
             // SPEC(RFC 9113 3.2): HTTP/2 is not spoken then.
-            None if *protocol == Protocol::Http1 => Ok(stream),
-            _ => Err(failed(no_common_protocol(protocol.alpn()), None)),
+            None if *protocol == Protocol::Http1 => {}
+            _ => {
+                return Err(ConnectorError::Tls {
+                    server_name: name.to_str().into(),
+                    problem: no_common_protocol(alpn).into(),
+                    is_misconfiguration: true,
+                    source: None,
+                });
+            }
         }
+        // SPEC(RFC 9113 3.4): over HTTP/2 the server speaks first, which is waited for anyway.
+        if *protocol == Protocol::Http1 {
+            settled(&mut stream, &session.client_auth).await.map_err(&failed)?;
+        }
+        let refusal = Refusal::default();
+        Ok((Guarded::new(stream, refusal.clone(), failed), refusal))
     }
 }
 

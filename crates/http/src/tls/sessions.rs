@@ -1,5 +1,5 @@
 //! [`Sessions`]: what is remembered of each endpoint, so that the next connection to it needs no
-//! full handshake.
+//! full handshake; and whether it asks for a client certificate.
 //!
 //! rustls remembers by the server's name, which all endpoints share: a ticket of one would be
 //! offered to the next. So each endpoint has a store of its own. As with all of TLS, a resumed
@@ -13,10 +13,13 @@ use headless::EndpointKey;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::client::Resumption;
 
+use super::client_auth::ClientAuth;
+
 /// The configuration for each endpoint, which differs in its session store only. Those of the
 /// endpoints connected to last are kept.
 pub(crate) struct Sessions {
     config: ClientConfig,
+    resumes: bool,
     limit: usize,
     recent: Mutex<Recent>,
 }
@@ -28,27 +31,36 @@ struct Recent {
 }
 
 struct Entry {
-    config: Arc<ClientConfig>,
+    session: Session,
     last_connect: u64,
 }
 
+/// What one connection to an endpoint begins with.
+#[derive(Clone)]
+pub(super) struct Session {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) client_auth: Arc<ClientAuth>,
+}
+
 impl Sessions {
-    pub(crate) fn new(config: ClientConfig) -> Self {
+    /// Each handshake is a full one unless it `resumes`.
+    pub(crate) fn new(config: ClientConfig, resumes: bool) -> Self {
         Self {
             config,
+            resumes,
             limit: MAX_ENDPOINTS,
             recent: Mutex::default(),
         }
     }
 
-    /// Returns the configuration for one connection to `endpoint`.
-    pub(crate) fn of(&self, endpoint: &EndpointKey) -> Arc<ClientConfig> {
+    /// Returns what one connection to `endpoint` begins with.
+    pub(super) fn of(&self, endpoint: &EndpointKey) -> Session {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.connects += 1;
         let last_connect = recent.connects;
         if let Some(entry) = recent.configs.get_mut(endpoint) {
             entry.last_connect = last_connect;
-            return Arc::clone(&entry.config);
+            return entry.session.clone();
         }
         if recent.configs.len() >= self.limit {
             // Comparing them costs far less than the full handshake that follows.
@@ -58,14 +70,22 @@ impl Sessions {
             }
         }
         let mut config = self.config.clone();
-        config.resumption = Resumption::in_memory_sessions(1);
-        let config = Arc::new(config);
+        config.resumption = match self.resumes {
+            true => Resumption::in_memory_sessions(1),
+            false => Resumption::disabled(),
+        };
+        let client_auth = Arc::new(ClientAuth::new(Arc::clone(&config.client_auth_cert_resolver)));
+        config.client_auth_cert_resolver = Arc::<ClientAuth>::clone(&client_auth);
+        let session = Session {
+            config: Arc::new(config),
+            client_auth,
+        };
         let entry = Entry {
-            config: Arc::clone(&config),
+            session: session.clone(),
             last_connect,
         };
         recent.configs.insert(endpoint.clone(), entry);
-        config
+        session
     }
 }
 
@@ -88,18 +108,16 @@ mod tests {
         let config = config.with_root_certificates(RootCertStore::empty());
         let sessions = Sessions {
             limit: 2,
-            ..Sessions::new(config.with_no_client_auth())
+            ..Sessions::new(config.with_no_client_auth(), true)
         };
         let [a, b, c] = [1, 2, 3].map(|port| Endpoint::new(([10, 0, 0, 1], port).into()));
-        let first = [sessions.of(a.key()), sessions.of(b.key())];
+        let config = |endpoint: &Endpoint| sessions.of(endpoint.key()).config;
+        let first = [config(&a), config(&b)];
         assert!(!Arc::ptr_eq(&first[0], &first[1]));
-        assert!(Arc::ptr_eq(&first[0], &sessions.of(a.key())));
-        sessions.of(c.key());
+        assert!(Arc::ptr_eq(&first[0], &config(&a)));
+        config(&c);
         assert_eq!(sessions.recent.lock().unwrap().configs.len(), 2);
-        assert!(
-            Arc::ptr_eq(&first[0], &sessions.of(a.key())),
-            "connected to later than b"
-        );
-        assert!(!Arc::ptr_eq(&first[1], &sessions.of(b.key())));
+        assert!(Arc::ptr_eq(&first[0], &config(&a)), "connected to later than b");
+        assert!(!Arc::ptr_eq(&first[1], &config(&b)));
     }
 }

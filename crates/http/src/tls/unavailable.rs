@@ -6,6 +6,7 @@ use headless::{Endpoint, Tls, TlsError};
 use crate::abort::AbortableStream;
 use crate::error::{ConnectorError, Error};
 use crate::protocol::Protocol;
+use crate::refusal::Refusal;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Handshake {}
@@ -15,7 +16,11 @@ impl Handshake {
         Err(TlsError::NotCompiled.into())
     }
 
-    pub(crate) async fn connect(&self, _: &Endpoint, _: AbortableStream) -> Result<AbortableStream, ConnectorError> {
+    pub(crate) async fn connect(
+        &self,
+        _: &Endpoint,
+        _: AbortableStream,
+    ) -> Result<(AbortableStream, Refusal), ConnectorError> {
         match *self {}
     }
 }

@@ -1,6 +1,8 @@
 //! What the tests of TLS share: a CA, the certificates it issues, and pods that serve HTTP over TLS
 //! and report what they observe.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -44,6 +46,14 @@ impl Ca {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
+    /// A CA whose certificate this one issues.
+    pub(crate) fn intermediate(&self, name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.0).unwrap())
+    }
+
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
@@ -53,9 +63,14 @@ impl Ca {
     }
 
     pub(crate) fn issue_until(&self, names: &[&str], year: i32) -> Identity {
+        self.issue_with(names, |params| params.not_after = date_time_ymd(year, 1, 1))
+    }
+
+    /// Issues a certificate that differs in what `set` sets.
+    pub(crate) fn issue_with(&self, names: &[&str], set: impl FnOnce(&mut CertificateParams)) -> Identity {
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
-        params.not_after = date_time_ymd(year, 1, 1);
+        set(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         Identity {
@@ -72,6 +87,8 @@ pub(crate) struct Server {
     /// Clients must show a certificate of this CA.
     pub(crate) clients: Option<Arc<Ca>>,
     pub(crate) only_tls12: bool,
+    /// How many tickets it sends after a handshake of TLS 1.3.
+    pub(crate) tickets: usize,
 }
 
 impl Server {
@@ -81,6 +98,7 @@ impl Server {
             alpn: &["h2", "http/1.1"],
             clients: None,
             only_tls12: false,
+            tickets: 2,
         }
     }
 
@@ -101,9 +119,11 @@ impl Server {
                 config.with_client_cert_verifier(verifier.build().unwrap())
             }
         };
-        let chain = vec![CertificateDer::from_pem_slice(self.identity.chain.as_bytes()).unwrap()];
+        let chain = CertificateDer::pem_slice_iter(self.identity.chain.as_bytes());
+        let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
         let key = PrivateKeyDer::from_pem_slice(self.identity.key.as_bytes()).unwrap();
         let mut config = config.with_single_cert(chain, key).unwrap();
+        config.send_tls13_tickets = self.tickets;
         config.alpn_protocols = self.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
     }
@@ -117,9 +137,13 @@ impl Server {
 
 /// Each pod serves with the identity under its own name.
 pub(crate) fn app_of(identities: impl IntoIterator<Item = (&'static str, Identity)>) -> App {
-    let configs = identities
-        .into_iter()
-        .map(|(pod, identity)| (pod, Server::new(identity).config()));
+    let identities = identities.into_iter();
+    app_of_servers(identities.map(|(pod, identity)| (pod, Server::new(identity))))
+}
+
+/// Each pod serves as the server under its own name.
+pub(crate) fn app_of_servers(servers: impl IntoIterator<Item = (&'static str, Server)>) -> App {
+    let configs = servers.into_iter().map(|(pod, server)| (pod, server.config()));
     let configs: BTreeMap<_, _> = configs.collect();
     App::custom(move |pod, stream| {
         let config = Arc::clone(&configs[pod.name()]);
@@ -129,7 +153,10 @@ pub(crate) fn app_of(identities: impl IntoIterator<Item = (&'static str, Identit
 
 /// Answers each request with an [`Observation`], a word for each field. The answer to `/endless`
 /// does not end after it.
-async fn serve(pod: Pod, stream: TcpStream, config: Arc<ServerConfig>) {
+pub(crate) async fn serve<S>(pod: Pod, stream: S, config: Arc<ServerConfig>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else {
         return;
     };

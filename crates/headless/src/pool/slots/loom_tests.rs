@@ -18,6 +18,7 @@ const NEVER: Timestamp = Timestamp::from_nanos(u64::MAX);
 
 const ONE: Limits = Limits {
     connections: 1,
+    multiplexed: false,
     streams: 1,
     waiters: 4,
     dials: 1,

@@ -232,16 +232,30 @@ impl<T, W> Slots<T, W> {
         self.start_dials(out);
     }
 
+    /// Closes the idle connections that were last used before the one of `slot` was checked out: it
+    /// has been silent since, and they may be as dead as it. What has answered since is kept.
+    /// Multiplexed connections are found silent by themselves.
+    pub(crate) fn invalidate_idle_before(&mut self, slot: Slot, out: &mut Effects<T>) {
+        let Slot::Exclusive { turn: checked_out, .. } = slot else {
+            return;
+        };
+        let before = out.dead.len();
+        let older = self.idle.extract_if(.., |idle| idle.turn <= checked_out);
+        out.dead.extend(older.map(|idle| idle.conn));
+        self.gone(CloseReason::Invalidated, out.dead.len() - before);
+    }
+
     /// Closes the pool: idle connections now, those checked out on return. Returns the waiters, to
     /// be told.
     pub(crate) fn close(&mut self, out: &mut Effects<T>) -> Vec<W> {
         self.closed = true;
         self.close_all(CloseReason::Removed, out);
-        self.waiters.drain(..).map(|(_, waiter)| waiter).collect()
+        self.turn_away()
     }
 
     fn close_all(&mut self, reason: CloseReason, out: &mut Effects<T>) {
-        self.generation = self.generation.wrapping_add(1);
+        self.turn += 1;
+        self.invalidated = self.turn;
         // What was too old is closed with the others.
         self.replacement = Replacement::None;
         self.gone(reason, self.idle.len());

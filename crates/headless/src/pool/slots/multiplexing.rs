@@ -15,42 +15,100 @@ impl<T, W> Slots<T, W> {
         inspect: &impl Inspect<T>,
         out: &mut Effects<T>,
     ) -> Checkout<T> {
+        self.inspect_all(inspect, out);
+        let limits = self.limits;
+        // The last of those that gave no handle.
+        let mut refused = None;
+        loop {
+            let free = |entry: &&mut MultiplexedConn<T>| {
+                entry.closing.is_none()
+                    && entry.streams < limits.streams_of(inspect.stream_limit(&entry.conn))
+                    && refused.is_none_or(|refused| (entry.streams, entry.id) > refused)
+            };
+            let Some(entry) = self
+                .multiplexed
+                .iter_mut()
+                .filter(free)
+                .min_by_key(|entry| (entry.streams, entry.id))
+            else {
+                if refused.is_some() {
+                    self.give_way(inspect, out);
+                }
+                return self.nothing();
+            };
+            let stale = entry.streams == 0 && limits.is_stale(entry.proven, || now);
+            if stale && !may_validate {
+                return Checkout::Miss;
+            }
+            let Some(handle) = inspect.share(&entry.conn) else {
+                refused = Some((entry.streams, entry.id));
+                continue;
+            };
+            let slot = Slot::Stream {
+                id: entry.id,
+                was_idle: entry.streams == 0,
+            };
+            entry.streams += 1;
+            return match stale {
+                false => Checkout::Ready(handle, slot),
+                true => Checkout::Validate(handle, slot),
+            };
+        }
+    }
+
+    /// Finds what has changed about the connections since they were last asked.
+    fn inspect_all(&mut self, inspect: &impl Inspect<T>, out: &mut Effects<T>) {
         for entry in &mut self.multiplexed {
             if !inspect.is_reusable(&entry.conn) {
                 entry.closing.get_or_insert(CloseReason::Ended);
             }
+            entry.is_barred = inspect.stream_limit(&entry.conn) == 0;
         }
         self.reap(out);
-        let limits = self.limits;
-        let free = |entry: &&mut MultiplexedConn<T>| {
-            entry.closing.is_none() && entry.streams < limits.streams_of(inspect.stream_limit(&entry.conn))
-        };
-        let Some(entry) = self
-            .multiplexed
-            .iter_mut()
-            .filter(free)
-            .min_by_key(|entry| entry.streams)
-        else {
-            return self.nothing();
-        };
-        let stale = entry.streams == 0 && limits.is_stale(entry.proven, || now);
-        if stale && !may_validate {
-            return Checkout::Miss;
+    }
+
+    /// At the limit, connections that give no handle, and carry no stream, leave their places to
+    /// those that replace them.
+    fn give_way(&mut self, inspect: &impl Inspect<T>, out: &mut Effects<T>) {
+        if self.size() < self.limits.connections {
+            return;
         }
-        match inspect.share(&entry.conn) {
-            Some(handle) => {
-                let slot = Slot::Stream {
-                    id: entry.id,
-                    was_idle: entry.streams == 0,
-                };
-                entry.streams += 1;
-                match stale {
-                    false => Checkout::Ready(handle, slot),
-                    true => Checkout::Validate(handle, slot),
-                }
+        for entry in &mut self.multiplexed {
+            let is_of_use = entry.streams > 0 || entry.is_barred || inspect.share(&entry.conn).is_some();
+            if !is_of_use {
+                entry.closing.get_or_insert(CloseReason::Broken);
             }
-            None => Checkout::Miss,
         }
+        self.reap(out);
+    }
+
+    /// Whether the peer allows no stream on one of the connections: it would allow none on another.
+    ///
+    /// SPEC(RFC 9113 6.5.2): a limit of zero is for a short time.
+    pub(super) fn is_barred(&self) -> bool {
+        let mut open = self.multiplexed.iter().filter(|entry| entry.closing.is_none());
+        open.any(|entry| entry.is_barred)
+    }
+
+    /// Whether the peer allows no stream on any connection that there is or will be soon: nothing
+    /// can serve a waiter before it allows more.
+    pub(crate) fn admits_none(&self) -> bool {
+        let mut open = self.multiplexed.iter().filter(|entry| entry.closing.is_none());
+        self.is_barred() && self.connecting == 0 && open.all(|entry| entry.is_barred)
+    }
+
+    /// The waiters that [nothing can serve](Self::admits_none): they try other endpoints.
+    pub(crate) fn turn_away_if_barred(&mut self) -> Vec<W> {
+        match self.admits_none() {
+            true => self.turn_away(),
+            false => Vec::new(),
+        }
+    }
+
+    /// A connection may take another number of streams than before, or has ended.
+    pub(crate) fn capacity_changed(&mut self, inspect: &impl Inspect<T>, out: &mut Effects<T>) {
+        self.inspect_all(inspect, out);
+        self.start_dials(out);
     }
 
     /// [`return_stream`](Self::return_stream) in the usual case: no caller waits for the stream,
@@ -110,11 +168,15 @@ impl<T, W> Slots<T, W> {
             self.after_closing(reason, out);
             return Placed::Close(handle);
         }
-        if entry.streams >= self.limits.streams_of(inspect.stream_limit(&entry.conn)) {
-            // The peer allows fewer than before.
+        entry.is_barred = inspect.stream_limit(&entry.conn) == 0;
+        if entry.streams >= self.limits.streams_of(inspect.stream_limit(&entry.conn))
+            || self.waiters.is_empty()
+            || inspect.share(&entry.conn).is_none()
+        {
+            // The peer allows fewer than before, or the connection is in doubt.
             return Placed::Close(handle);
         }
-        match self.waiters.pop_front() {
+        match self.waiters.pop_first() {
             Some((_, waiter)) => {
                 entry.streams += 1;
                 Placed::Hand(waiter, handle, Slot::Stream { id, was_idle: false })
@@ -131,7 +193,7 @@ impl<T, W> Slots<T, W> {
         inspect: &impl Inspect<T>,
         out: &mut Effects<T>,
     ) -> Option<(W, T, Slot)> {
-        if self.limits.streams == 1 || self.waiters.is_empty() {
+        if !self.limits.multiplexed || self.waiters.is_empty() {
             return None;
         }
         match self.checkout_stream(now, true, inspect, out) {
@@ -142,7 +204,7 @@ impl<T, W> Slots<T, W> {
                     Slot::Stream { id, .. } => Slot::Stream { id, was_idle: false },
                     Slot::Exclusive { .. } => slot,
                 };
-                self.waiters.pop_front().map(|(_, waiter)| (waiter, handle, slot))
+                self.waiters.pop_first().map(|(_, waiter)| (waiter, handle, slot))
             }
             Checkout::Miss | Checkout::Closed => {
                 self.start_dials(out);

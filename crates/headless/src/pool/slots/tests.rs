@@ -20,6 +20,7 @@ use super::{
 
 const LIMITS: Limits = Limits {
     connections: 10,
+    multiplexed: false,
     streams: 1,
     waiters: 10,
     dials: 10,
@@ -28,7 +29,11 @@ const LIMITS: Limits = Limits {
 };
 
 const fn multiplexed(limits: Limits) -> Limits {
-    Limits { streams: 2, ..limits }
+    Limits {
+        multiplexed: true,
+        streams: 2,
+        ..limits
+    }
 }
 
 const NEVER: Timestamp = Timestamp::from_nanos(u64::MAX);
@@ -179,6 +184,11 @@ impl Pool {
         served
     }
 
+    fn capacity_changed(&mut self) {
+        self.slots.capacity_changed(&self.peers, &mut self.out);
+        self.audit();
+    }
+
     fn maintain(&mut self, idle_before: u64) {
         self.slots.maintain(self.now, at(idle_before), &mut self.out);
         self.audit();
@@ -186,6 +196,11 @@ impl Pool {
 
     fn invalidate_idle(&mut self) {
         self.slots.invalidate_idle(&mut self.out);
+        self.audit();
+    }
+
+    fn invalidate_idle_before(&mut self, slot: Slot) {
+        self.slots.invalidate_idle_before(slot, &mut self.out);
         self.audit();
     }
 

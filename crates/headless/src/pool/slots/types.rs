@@ -9,7 +9,9 @@ use headless_core::Timestamp;
 pub(crate) struct Limits {
     /// Connections: idle, checked out and being opened.
     pub(crate) connections: usize,
-    /// Requests on one connection at a time; 1 means exclusive.
+    /// Whether handles are checked out ([`Slot::Stream`]), and not connections.
+    pub(crate) multiplexed: bool,
+    /// Requests on one connection at a time; 1 if it is exclusive.
     pub(crate) streams: usize,
     pub(crate) waiters: usize,
     pub(crate) dials: usize,
@@ -41,8 +43,8 @@ pub(crate) struct Ticket(pub(super) u64);
 pub(crate) enum Slot {
     /// An exclusive connection.
     Exclusive {
-        /// The pool generation of the check-out. Connections of an older one are not kept.
-        generation: u32,
+        /// The pool's turn at the check-out.
+        turn: u64,
         /// When it should be replaced.
         retire_at: Timestamp,
         /// It was unused before, and not just opened or returned.
@@ -63,6 +65,14 @@ impl Slot {
     pub(crate) fn was_idle(self) -> bool {
         match self {
             Self::Exclusive { was_idle, .. } | Self::Stream { was_idle, .. } => was_idle,
+        }
+    }
+
+    /// The number of a multiplexed connection.
+    pub(crate) fn connection(self) -> Option<u64> {
+        match self {
+            Self::Exclusive { .. } => None,
+            Self::Stream { id, .. } => Some(id),
         }
     }
 }
@@ -101,10 +111,11 @@ pub struct ClosedBy {
     /// Reported as broken ([`Lease::broken`](crate::Lease::broken)) or as of no more use
     /// ([`Lease::close`](crate::Lease::close)), or failed in a validation.
     pub broken: u64,
-    /// Its lease was dropped in the middle of an exchange.
+    /// Its lease was dropped or [cancelled](crate::Lease::cancel) in the middle of an exchange.
     pub cancelled: u64,
-    /// Open while another connection to the same endpoint broke, or while the endpoint was
-    /// [evicted](crate::Balancer::evict).
+    /// Open while another connection to the same endpoint broke or was found silent
+    /// ([`Lease::invalidate_older_idle`](crate::Lease::invalidate_older_idle)), or while the
+    /// endpoint was [evicted](crate::Balancer::evict).
     pub invalidated: u64,
     /// Made room for another endpoint under
     /// [`max_connections_total`](crate::PoolConfig::max_connections_total).

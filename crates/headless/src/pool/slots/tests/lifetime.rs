@@ -163,7 +163,11 @@ fn at_the_limit_a_held_one_goes_on_return_and_its_replacement_is_dialled_then() 
 
 #[test]
 fn at_the_limit_a_multiplexed_one_is_replaced_once_when_its_last_stream_has_ended() {
-    let mut pool = Pool::new(Limits { streams: 3, ..TWO });
+    let mut pool = Pool::new(Limits {
+        multiplexed: true,
+        streams: 3,
+        ..TWO
+    });
     pool.open(1, at(5));
     pool.open(2, at(5));
     let held: Vec<Held> = std::iter::from_fn(|| pool.take()).collect();
@@ -183,7 +187,11 @@ fn at_the_limit_a_multiplexed_one_is_replaced_once_when_its_last_stream_has_ende
 
 #[test]
 fn a_multiplexed_one_that_is_too_old_goes_with_its_last_stream() {
-    let mut pool = Pool::new(Limits { streams: 3, ..LIMITS });
+    let mut pool = Pool::new(Limits {
+        multiplexed: true,
+        streams: 3,
+        ..LIMITS
+    });
     pool.open(1, at(5));
     let held: Vec<Held> = std::iter::from_fn(|| pool.take()).collect();
     pool.now = at(5);

@@ -309,6 +309,7 @@ fn a_connection_that_comes_back_from_its_validation_goes_to_the_first_waiter() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,
+            multiplexed: true,
             streams: 2,
             ..LIMITS
         },
@@ -342,4 +343,52 @@ fn a_validated_connection_that_is_too_old_is_replaced_as_any_other() {
     assert_eq!(pool.dials(), 1);
     pool.dialled(2);
     assert_eq!(pool.dead(), [1]);
+}
+
+#[test]
+fn a_silent_connection_takes_along_what_was_last_used_before_it_and_nothing_newer() {
+    let mut pool = Pool::with(LIMITS, 5);
+    let (silent, slot) = pool.take().unwrap();
+    let neighbour = pool.take().unwrap();
+    assert_eq!((silent, neighbour.0), (5, 4));
+    let in_use = pool.take().unwrap();
+    assert!(is_kept(&pool.return_conn(neighbour)), "4 has answered since");
+    pool.open(6, NEVER);
+    pool.invalidate_idle_before(slot);
+    assert_eq!(pool.dead(), [1, 2]);
+    assert_eq!((pool.closed().invalidated, pool.closed().total()), (2, 2));
+    assert!(is_kept(&pool.return_conn(in_use)), "its own caller judges it");
+    assert!(is_closed(&pool.end((silent, slot), End::Close(CloseReason::Cancelled))));
+    assert_eq!(stack(&mut pool), [3, 6, 4]);
+}
+
+#[test]
+fn the_time_of_a_silent_connection_is_that_of_its_last_check_out() {
+    let mut pool = Pool::with(LIMITS, 2);
+    let first = pool.take().unwrap();
+    assert!(is_kept(&pool.return_conn(first)));
+    let (conn, slot) = pool.take().unwrap();
+    pool.invalidate_idle_before(slot);
+    assert_eq!((conn, pool.dead()), (2, vec![1]));
+    pool.invalidate_idle_before(slot);
+    assert_eq!(pool.closed().total(), 1, "there is nothing older");
+}
+
+#[test]
+fn a_validated_connection_has_answered_however_long_it_was_unused() {
+    let mut pool = Pool::with(VALIDATED, 3);
+    let (_, slot) = pool.take().unwrap();
+    pool.now = at(20);
+    let longest = rest(&mut pool, 2).unwrap();
+    assert!(is_kept(&restore(&mut pool, longest)));
+    pool.invalidate_idle_before(slot);
+    assert_eq!(pool.dead(), [2]);
+}
+
+#[test]
+fn a_silent_stream_says_nothing_about_other_connections() {
+    let mut pool = Pool::with(multiplexed(LIMITS), 2);
+    let (_, slot) = pool.take().unwrap();
+    pool.invalidate_idle_before(slot);
+    assert_eq!(pool.closed().total(), 0);
 }

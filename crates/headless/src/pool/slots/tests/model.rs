@@ -49,9 +49,12 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let mut dice = Rng::with_seed(seed);
+        let connections = 1 + dice.usize(..6);
+        let streams = [1, 1, 2, 4][dice.usize(..4)];
         let limits = Limits {
-            connections: 1 + dice.usize(..6),
-            streams: [1, 1, 2, 4][dice.usize(..4)],
+            connections,
+            multiplexed: streams > 1,
+            streams,
             waiters: 1 + dice.usize(..8),
             dials: 1 + dice.usize(..4),
             min_idle: [0, 0, 1, 2][dice.usize(..4)],

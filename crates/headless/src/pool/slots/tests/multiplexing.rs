@@ -6,6 +6,7 @@ use super::*;
 /// At most two connections of two streams.
 const TWO: Limits = Limits {
     connections: 2,
+    multiplexed: true,
     streams: 2,
     ..LIMITS
 };
@@ -180,6 +181,7 @@ fn a_limit_raised_in_use_serves_the_waiters() {
     let mut pool = Pool::with(
         Limits {
             connections: 1,
+            multiplexed: true,
             streams: 3,
             ..TWO
         },
@@ -199,13 +201,97 @@ fn a_limit_raised_in_use_serves_the_waiters() {
 }
 
 #[test]
-fn a_peer_that_allows_no_streams_gets_none_and_another_connection_is_dialled() {
-    let mut pool = Pool::with(TWO, 1);
-    pool.peers.streams.insert(1, 0);
-    assert!(pool.take().is_none());
-    pool.wait('a');
+fn a_peer_that_allows_no_streams_is_not_dialled_again_and_its_waiters_go_elsewhere() {
+    let mut pool = Pool::new(TWO);
+    pool.wait_all("ab");
     assert_eq!(pool.dials(), 1);
-    assert_eq!(pool.dial_failed(), ['a'], "the first one gives no hope");
+    pool.dialled(1);
+    pool.peers.streams.insert(1, 0);
+    assert!(!pool.slots.admits_none(), "it was not asked yet");
+    assert!(pool.serve().is_empty());
+    assert!(pool.slots.admits_none());
+    assert_eq!((pool.slots.turn_away_if_barred(), pool.dials()), (vec!['a', 'b'], 0));
+    assert!(matches!(pool.checkout(true), Checkout::Miss));
+    pool.maintain(0);
+    assert_eq!(pool.dials(), 0);
+    pool.peers.streams.insert(1, 1);
+    pool.capacity_changed();
+    assert!(!pool.slots.admits_none());
+    assert_eq!(pool.take_conn(), Some(1));
+    pool.wait('c');
+    assert_eq!(pool.dials(), 1, "it is full as any other");
+}
+
+#[test]
+fn a_limit_lowered_to_none_in_use_turns_the_waiters_away_until_it_is_raised() {
+    let mut pool = Pool::with(TWO, 1);
+    let held: Vec<Held> = std::iter::from_fn(|| pool.take()).collect();
+    pool.peers.streams.insert(1, 0);
+    pool.wait('a');
+    assert_eq!(pool.dials(), 1, "it is not known yet");
+    pool.capacity_changed();
+    assert!(
+        pool.slots.turn_away_if_barred().is_empty(),
+        "the other connection may serve"
+    );
+    pool.dialled(2);
+    pool.peers.streams.insert(2, 0);
+    assert!(pool.serve().is_empty());
+    assert_eq!(pool.slots.turn_away_if_barred(), ['a']);
+    assert!(is_closed(&pool.return_conn(held[0])));
+    pool.peers.streams.clear();
+    pool.capacity_changed();
+    assert_eq!(pool.take_conn(), Some(2));
+    assert_eq!(pool.dials(), 0);
+}
+
+#[test]
+fn a_peer_that_allows_no_streams_on_one_connection_serves_on_another() {
+    let mut pool = Pool::with(TWO, 2);
+    pool.peers.streams.insert(1, 0);
+    let held: Vec<Held> = std::iter::from_fn(|| pool.take()).collect();
+    assert_eq!(held.iter().map(|(conn, _)| *conn).collect::<Vec<_>>(), [2, 2]);
+    pool.wait('a');
+    assert!(!pool.slots.admits_none());
+    assert!(pool.slots.turn_away_if_barred().is_empty());
+    assert_eq!(handed(pool.return_conn(held[0])).0, 'a');
+}
+
+#[test]
+fn a_connection_that_ended_unused_makes_way_for_the_waiters_at_once() {
+    let mut pool = Pool::with(Limits { connections: 1, ..TWO }, 1);
+    pool.peers.mute.insert(1);
+    let held = pool.take();
+    assert!(held.is_none());
+    pool.peers.mute.clear();
+    let held: Vec<Held> = std::iter::from_fn(|| pool.take()).collect();
+    pool.wait('a');
+    assert_eq!(
+        (held.len(), pool.dials()),
+        (0, 1),
+        "the one in doubt has left its place"
+    );
+
+    let mut pool = Pool::with(Limits { connections: 1, ..TWO }, 1);
+    pool.peers.streams.insert(1, 0);
+    pool.capacity_changed();
+    pool.wait('a');
+    pool.peers.dead.insert(1);
+    pool.capacity_changed();
+    assert_eq!((pool.dead(), pool.dials(), pool.closed().ended), (vec![1], 1, 1));
+}
+
+#[test]
+fn one_stream_of_a_shared_connection_is_still_a_stream() {
+    let mut pool = Pool::with(Limits { streams: 1, ..TWO }, 1);
+    pool.peers.streams.insert(1, 0);
+    assert!(pool.take().is_none(), "the peer is asked");
+    pool.wait('a');
+    assert_eq!(pool.dials(), 0);
+    pool.peers.streams.clear();
+    pool.capacity_changed();
+    assert_eq!(served_by(&pool.serve()), [('a', 1)]);
+    assert!(pool.take().is_none());
 }
 
 #[test]
@@ -228,18 +314,45 @@ fn beside_a_connection_that_takes_no_stream_its_expiry_makes_room_for_a_waiter()
 }
 
 #[test]
-fn a_connection_that_gives_no_handle_is_left_alone() {
+fn a_connection_in_doubt_is_replaced_and_serves_again_when_it_has_proved_itself() {
     let mut pool = Pool::with(TWO, 1);
+    let held = pool.take().unwrap();
     pool.peers.mute.insert(1);
     assert!(matches!(pool.checkout(true), Checkout::Miss));
     pool.wait('a');
     assert_eq!(
         (pool.dials(), pool.shape()),
-        (1, (1, 0, 1)),
+        (1, (0, 1, 1)),
         "another is dialled meanwhile"
     );
+    assert!(is_closed(&pool.return_conn(held)), "it gives no stream to the waiter");
     pool.peers.mute.clear();
+    pool.capacity_changed();
     assert_eq!(served_by(&pool.serve()), [('a', 1)]);
+}
+
+#[test]
+fn beside_a_connection_in_doubt_another_serves() {
+    let mut pool = Pool::with(TWO, 2);
+    pool.peers.mute.insert(1);
+    assert_eq!(pool.take_conn(), Some(2), "1 has fewer streams, or was there first");
+    assert_eq!(pool.take_conn(), Some(2));
+    assert_eq!(pool.take_conn(), None);
+}
+
+#[test]
+fn at_the_limit_an_unused_connection_in_doubt_gives_its_place_away() {
+    let mut pool = Pool::with(TWO, 2);
+    let held = pool.take().unwrap();
+    pool.peers.mute.extend([1, 2]);
+    assert!(matches!(pool.checkout(true), Checkout::Miss));
+    assert_eq!((pool.dead(), pool.closed().broken), (vec![2], 1), "1 is in use");
+    pool.wait('a');
+    assert_eq!(pool.dials(), 1);
+    pool.dialled(3);
+    assert_eq!(served_by(&pool.serve()), [('a', 3)]);
+    assert!(is_closed(&pool.return_conn(held)));
+    assert_eq!(pool.shape(), (1, 1, 0), "1 may still prove itself");
 }
 
 #[test]

@@ -63,7 +63,17 @@ fn at_its_own_limit_an_endpoint_does_not_ask_for_a_permit() {
 
 #[test]
 fn the_permits_used_are_the_sum_of_all_connections_and_dials() {
-    let (permits, mut pods) = pods(4, &[LIMITS, Limits { streams: 2, ..LIMITS }]);
+    let (permits, mut pods) = pods(
+        4,
+        &[
+            LIMITS,
+            Limits {
+                multiplexed: true,
+                streams: 2,
+                ..LIMITS
+            },
+        ],
+    );
     pods[0].open(1, NEVER);
     pods[0].open(2, NEVER);
     pods[1].wait_all("abc");
@@ -179,6 +189,7 @@ fn a_pod_whose_own_callers_wait_does_not_give_way() {
     let mut pod = Pool::with(
         Limits {
             connections: 1,
+            multiplexed: true,
             streams: 2,
             ..LIMITS
         },
@@ -215,7 +226,14 @@ fn its_own_waiters_come_before_another_pod_that_waits() {
 
 #[test]
 fn a_stream_that_ends_beside_others_yields_nothing() {
-    let (permits, mut pods) = pods(1, &[Limits { streams: 2, ..LIMITS }]);
+    let (permits, mut pods) = pods(
+        1,
+        &[Limits {
+            multiplexed: true,
+            streams: 2,
+            ..LIMITS
+        }],
+    );
     pods[0].open(1, NEVER);
     let held: Vec<Held> = std::iter::from_fn(|| pods[0].take()).collect();
     permits.set_awaited(1);

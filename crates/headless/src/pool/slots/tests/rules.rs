@@ -53,7 +53,14 @@ fn the_short_way_changes_nothing_where_it_does_not_lead() {
     pool.slots.leave(Ticket(0));
     assert!(!pool.slots.keeps(slot, pool.now), "invalidated");
 
-    let mut pool = Pool::with(Limits { streams: 2, ..LIMITS }, 1);
+    let mut pool = Pool::with(
+        Limits {
+            multiplexed: true,
+            streams: 2,
+            ..LIMITS
+        },
+        1,
+    );
     assert!(pool.slots.take_idle(|| pool.now, &pool.peers).is_none(), "multiplexed");
     let (_, slot) = pool.take().unwrap();
     assert!(!pool.slots.keeps(slot, pool.now), "multiplexed");
@@ -213,6 +220,23 @@ fn a_waiter_that_leaves_is_passed_over() {
         0,
         "leaving twice, or after being served, changes nothing"
     );
+}
+
+/// Searching the queue for each of them would take a trillion steps.
+#[test]
+fn a_million_waiters_may_leave_in_any_order() {
+    const WAITERS: usize = 1_000_000;
+    let mut pool = Pool::new(Limits {
+        waiters: WAITERS,
+        connections: 1,
+        ..LIMITS
+    });
+    let tickets: Vec<Ticket> = (0..WAITERS).map(|_| pool.wait('a')).collect();
+    // Each of them once, far apart: 7 does not divide a million.
+    for number in 0..WAITERS {
+        pool.slots.leave(tickets[number * 7 % WAITERS]);
+    }
+    assert_eq!(pool.counts().waiting, 0);
 }
 
 #[test]

@@ -93,7 +93,13 @@ impl Pod {
     pub(super) fn expect_dials(&self, needs_permit: bool) {
         let room = !self.closed && self.connecting < self.limits.dials && self.size() < self.limits.connections;
         let covered = self.connecting * self.limits.streams >= self.queue.len();
-        assert!(covered || !room || needs_permit, "no dial for the waiters");
+        let is_needed = !covered && !self.is_barred();
+        assert!(!is_needed || !room || needs_permit, "no dial for the waiters");
+    }
+
+    /// Whether a peer allows no stream on one of the connections.
+    fn is_barred(&self) -> bool {
+        self.conns.iter().any(|conn| self.peers.stream_limit(&conn.id) == 0)
     }
 
     pub(super) fn check(&self, needs_permit: bool) {
@@ -116,7 +122,7 @@ impl Pod {
             );
             let full = self.size() == self.limits.connections;
             assert!(
-                self.connecting + self.in_use.len() > 0 || full || needs_permit,
+                self.connecting + self.in_use.len() > 0 || full || needs_permit || self.is_barred(),
                 "nothing can come"
             );
         }

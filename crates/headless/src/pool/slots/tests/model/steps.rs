@@ -22,7 +22,7 @@ impl Pod {
             48..=50 if !self.queue.is_empty() => self.leave(dice),
             51..=53 => self.maintain(now),
             54..=56 => self.rest(now),
-            57..=58 if !self.conns.is_empty() => self.peer_changes(dice),
+            57..=58 if !self.conns.is_empty() => self.peer_changes(now, dice),
             59..=60 => self.probe(),
             61 if dice.usize(..3) == 0 => self.invalidate_idle(),
             62 if dice.usize(..8) == 0 && !self.closed => self.close(),
@@ -41,14 +41,22 @@ impl Pod {
         false
     }
 
-    /// A connection ends, or its peer allows another number of streams.
-    fn peer_changes(&mut self, dice: &mut Rng) -> bool {
+    /// A connection ends, which may not be noticed at once, or its peer allows another number of
+    /// streams.
+    fn peer_changes(&mut self, now: Timestamp, dice: &mut Rng) -> bool {
         let conn = self.conns[dice.usize(..self.conns.len())].id;
-        match self.limits.streams > 1 && dice.bool() {
+        let is_limit = self.limits.multiplexed && dice.bool();
+        match is_limit {
             true => drop(self.peers.streams.insert(conn, dice.usize(..self.limits.streams + 2))),
             false => drop(self.peers.dead.insert(conn)),
         }
-        false
+        if !self.limits.multiplexed || !(is_limit || dice.bool()) {
+            return false;
+        }
+        let mut out = Effects::default();
+        self.slots.capacity_changed(&self.peers, &mut out);
+        self.notice_ended();
+        self.account(out, |_| CloseReason::Ended) | self.serve(now)
     }
 
     fn call(&mut self, now: Timestamp, dice: &mut Rng) -> bool {
@@ -80,7 +88,7 @@ impl Pod {
         let mut needs_permit = self.account(out, |_| CloseReason::Ended);
         match checkout {
             Checkout::Ready(conn, slot) | Checkout::Validate(conn, slot) => self.held(conn, slot, None),
-            Checkout::Miss if may_validate => needs_permit |= self.wait(),
+            Checkout::Miss if may_validate && !self.slots.admits_none() => needs_permit |= self.wait(),
             Checkout::Miss => {}
             Checkout::Closed => assert!(self.closed),
         }
@@ -220,9 +228,21 @@ impl Pod {
                 None => {
                     let hopeless = self.limits.streams == 1 || self.queue.is_empty() || self.free().next().is_none();
                     assert!(hopeless || !self.is_exact(), "a free stream, and a caller waits");
-                    return needs_permit | self.account(out, |_| CloseReason::Ended);
+                    let needs_permit = needs_permit | self.account(out, |_| CloseReason::Ended);
+                    self.turn_away();
+                    return needs_permit;
                 }
             }
+        }
+    }
+
+    /// The waiters of a peer that allows no stream, all or none.
+    fn turn_away(&mut self) {
+        let told = self.slots.turn_away_if_barred();
+        if !told.is_empty() {
+            let could_be_served = self.connecting > 0 || self.is_exact() && self.free().next().is_some();
+            assert!(!could_be_served);
+            assert!(self.queue.drain(..).map(|(_, waiter)| waiter).eq(told));
         }
     }
 

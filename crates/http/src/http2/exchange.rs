@@ -1,0 +1,147 @@
+//! One request on an HTTP/2 connection, from its head to the head of its answer, in the task of the
+//! caller: there is no channel to a driver, and no task, unless a stream is still being sent when
+//! the answer begins.
+
+use std::future::poll_fn;
+use std::mem;
+use std::pin::Pin;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response};
+use http_body::Body;
+use tokio::time::Instant;
+
+use super::driver::UnansweredPing;
+use super::incoming::Incoming;
+use super::upload::Upload;
+use super::{ConnectionState, Handle};
+use crate::connection::{ExchangeError, Unanswered};
+use crate::request_body::{BodyFailed, RequestBody, take};
+
+impl Handle {
+    /// Takes `request` out of its place, sends it, and waits for the head of its answer.
+    ///
+    /// # Cancel safety
+    /// Dropping the future resets the stream.
+    pub(crate) async fn send(&self, request: &mut Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
+        let state = &*self.0;
+        let (mut head, mut body) = take(request).into_parts();
+        declare_length(&mut head, &body);
+        // h2 keeps the head whatever happens, and has no use for the extensions.
+        let extensions = mem::take(&mut head.extensions);
+        let unsent = head.clone();
+        let is_whole = body.is_end_stream();
+        let mut sender = state.sender.clone();
+        let (mut response, mut stream) = match sender.send_request(Request::from_parts(head, ()), is_whole) {
+            Ok(sent) => sent,
+            Err(error) if takes_streams(&mut sender) => return Err(ExchangeError::Http2(error).into()),
+            Err(error) => {
+                state.close();
+                let mut returned = Request::from_parts(unsent, body);
+                *returned.extensions_mut() = extensions;
+                return Err(Unanswered {
+                    returned: Some(returned),
+                    error: Some(error.into()),
+                });
+            }
+        };
+        drop(sender);
+        let mut silent = Waiting::new(state);
+        let mut upload = match body.take_bytes() {
+            _ if is_whole => None,
+            Some(bytes) => {
+                // It fails if the stream has ended, which the answer explains.
+                let _ = stream.send_data(bytes, true);
+                None
+            }
+            None => Some(Box::new(Upload::new(stream, body))),
+        };
+        let answer = poll_fn(|cx| {
+            if let Some(sending) = &mut upload
+                && let Poll::Ready(sent) = sending.poll(cx)
+            {
+                upload = None;
+                if sent.is_err() {
+                    return Poll::Ready(Err(ExchangeError::RequestBody(BodyFailed)));
+                }
+            }
+            Pin::new(&mut response).poll(cx).map_err(|error| state.explain(error))
+        })
+        .await;
+        silent.is_over = true;
+        let answer = answer?;
+        if !state.has_answered.load(Relaxed) {
+            state.has_answered.store(true, Relaxed);
+        }
+        // The rest of a stream is sent while the answer is read, or is not read.
+        let upload = upload.map(|upload| state.runtime.spawn(upload).abort_handle());
+        Ok(Incoming::of(answer, upload))
+    }
+}
+
+impl ConnectionState {
+    /// An exchange ended with `error`. Notes what it says about the connection.
+    fn explain(&self, error: h2::Error) -> ExchangeError {
+        if error.is_reset() {
+            return ExchangeError::Http2(error);
+        }
+        // Perhaps sooner than the driver says so.
+        self.close();
+        match *self.unanswered_ping.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(timeout) if !error.is_go_away() => UnansweredPing(timeout).into(),
+            _ => ExchangeError::Http2(error),
+        }
+    }
+}
+
+/// A request without an answer. If it is dropped so, it was given up.
+struct Waiting<'a> {
+    state: &'a ConnectionState,
+    /// How often something had been read when it was sent.
+    reads: u64,
+    since: Instant,
+    is_over: bool,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(state: &'a ConnectionState) -> Self {
+        Self {
+            state,
+            reads: state.reads.load(Relaxed),
+            since: Instant::now(),
+            is_over: false,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.state.given_up(self.reads, self.since);
+        }
+    }
+}
+
+/// Whether h2 opens another stream: there was no GOAWAY, and numbers for streams are left.
+pub(super) fn takes_streams(sender: &mut SendRequest<Bytes>) -> bool {
+    let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
+    matches!(ready, Poll::Ready(Ok(())))
+}
+
+/// SPEC(RFC 9110 8.6): the length is sent if it is known, unless the method has no body by itself
+/// and there is none.
+fn declare_length(head: &mut Parts, body: &RequestBody) {
+    let Some(length) = body.size_hint().exact() else { return };
+    let has_no_body = [Method::GET, Method::HEAD, Method::DELETE, Method::CONNECT].contains(&head.method);
+    if length > 0 || !has_no_body {
+        head.headers
+            .entry(CONTENT_LENGTH)
+            .or_insert_with(|| HeaderValue::from(length));
+    }
+}

@@ -1,0 +1,109 @@
+//! [`Incoming`]: the body of an answer over HTTP/2.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream};
+use http::Response;
+use http::header::CONTENT_LENGTH;
+use http_body::{Body, Frame, SizeHint};
+use tokio::task::AbortHandle;
+
+/// A body that is received. If it is dropped before its end, the stream is reset, and the rest of
+/// the request is not sent.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    stream: RecvStream,
+    /// What has not come yet, if the length was declared. That they agree is checked by h2.
+    left: Option<u64>,
+    /// Only trailers may follow.
+    data_ended: bool,
+    has_ended: bool,
+    /// Sends the rest of the request's body.
+    upload: Option<AbortHandle>,
+}
+
+impl Incoming {
+    pub(super) fn of(answer: Response<RecvStream>, upload: Option<AbortHandle>) -> Response<Self> {
+        let mut lengths = answer.headers().get_all(CONTENT_LENGTH).iter();
+        let length = lengths.next().and_then(|length| length.to_str().ok()?.parse().ok());
+        answer.map(|stream| Self {
+            left: match stream.is_end_stream() {
+                true => Some(0),
+                false => length,
+            },
+            stream,
+            data_ended: false,
+            has_ended: false,
+            upload,
+        })
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        while !self.data_ended {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // It is the reader's now, so the peer may send as much again.
+                    self.stream.flow_control().release_capacity(data.len())?;
+                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                    // SPEC(RFC 9113 6.1): a frame without data means nothing, or the end.
+                    if !data.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(self.after(error)),
+                None => self.data_ended = true,
+            }
+        }
+        Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
+            Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
+            Err(error) => self.after(error),
+        })
+    }
+
+    /// The peer has reset the stream before it marked the end.
+    ///
+    /// SPEC(RFC 9113 8.1): NO_ERROR asks for the rest of the request not to be sent, after a complete
+    /// answer.
+    fn after<T>(&self, error: h2::Error) -> Option<Result<T, h2::Error>> {
+        let is_complete = self.left.is_none_or(|left| left == 0);
+        let is_no_error = error.is_reset() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
+        (!is_complete || !is_no_error).then_some(Err(error))
+    }
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let next = ready!(self.poll_next(cx));
+        self.has_ended = next.as_ref().is_none_or(|next| match next {
+            Ok(frame) => frame.is_trailers(),
+            Err(_) => true,
+        });
+        Poll::Ready(next)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.has_ended || self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if !self.is_end_stream()
+            && let Some(upload) = &self.upload
+        {
+            upload.abort();
+        }
+    }
+}
