@@ -25,10 +25,18 @@ const KNOWN: &[(&str, &[&str], &str)] = &[
             "nginx_gzip",
             "apache",
             "haproxy",
-            "haproxy_http2",
+            "uvicorn",
+            "node",
+            "go",
         ],
-        "each retry goes to another pod, over an idle connection that ends at the same time; no attempt is made on a \
-         new connection",
+        "HTTP/1: each retry goes to another pod, over an idle connection that ends at the same time; no attempt is \
+         made on a new connection",
+    ),
+    (
+        "idle_connections_that_end_lose_no_read",
+        &["nginx_http2", "haproxy_http2", "go_http2"],
+        "HTTP/2: GOAWAY has arrived together with the end of the connection, and the write that fails is seen first: \
+         requests above its last stream count as perhaps processed",
     ),
 ];
 
