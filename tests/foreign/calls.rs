@@ -157,18 +157,27 @@ impl Calls {
             )
             .await;
         }
-        for (id, times) in processed(bed) {
-            if kind(id) == Kind::Write {
-                assert_eq!(times, 1, "{server}: write {id} was processed more than once");
-                assert_ne!(
-                    lost.get(&id),
-                    Some(&true),
-                    "{server}: write {id} was processed; the client denies it"
-                );
-            }
+        if let Err(fault) = writes_are_as_said(&processed(bed), &lost) {
+            panic!("{server}: {fault}");
         }
         println!("{server}: {requests} requests, {} writes lost", lost.len());
     }
+}
+
+/// Whether each write was processed at most once, and none that the client says it has not sent:
+/// `lost` has the writes that failed, and what the client says.
+fn writes_are_as_said(processed: &HashMap<u64, u32>, lost: &HashMap<u64, bool>) -> Result<(), String> {
+    for (id, times) in processed.iter().filter(|(id, _)| kind(**id) == Kind::Write) {
+        if *times > 1 {
+            return Err(format!("write {id} was processed {times} times"));
+        }
+        if lost.get(id) == Some(&true) {
+            return Err(format!(
+                "write {id} was processed, and the client says that it was not sent"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// How often each request is in the pods' logs.
@@ -176,10 +185,20 @@ fn processed(bed: &Bed) -> HashMap<u64, u32> {
     let mut processed = HashMap::new();
     for line in bed.log() {
         // Lines without a number are of the probes of the testkit.
-        let id = line.split(' ').nth(1).and_then(|id| id.parse().ok());
-        if let Some(id) = id {
+        if let Some(Ok(id)) = line.split(' ').nth(1).map(str::parse::<u64>) {
             *processed.entry(id).or_default() += 1;
         }
     }
     processed
+}
+
+#[test]
+fn a_write_that_is_processed_twice_or_denied_is_found() {
+    let is_fault = |processed: &[(u64, u32)], lost: &[(u64, bool)]| {
+        writes_are_as_said(&processed.iter().copied().collect(), &lost.iter().copied().collect()).is_err()
+    };
+    assert_eq!((kind(4), kind(5), kind(6)), (Kind::Write, Kind::Marked, Kind::Read));
+    assert!(!is_fault(&[(4, 1), (5, 2), (6, 3)], &[(4, false), (8, true)]));
+    assert!(is_fault(&[(4, 2)], &[]));
+    assert!(is_fault(&[(4, 1)], &[(4, true)]));
 }

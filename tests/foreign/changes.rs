@@ -49,13 +49,17 @@ pub async fn rolling_restart(server: &Server) {
     };
     let calls = Calls::start(&bed.client, path, Duration::ZERO);
     calls.load.more(SOME).await;
-    bed.set.roll(Roll::default()).await.unwrap();
-    calls.load.more(SOME).await;
-    for replicas in [5, 2, 3] {
-        bed.set.scale(replicas).await.unwrap();
+    loop {
+        bed.set.roll(Roll::default()).await.unwrap();
         calls.load.more(SOME).await;
+        for replicas in [5, 2, 3] {
+            bed.set.scale(replicas).await.unwrap();
+            calls.load.more(SOME).await;
+        }
+        if calls.load.done() >= requests() {
+            break;
+        }
     }
-    calls.reach(requests()).await;
     calls.check(&bed, MayLose::Nothing).await;
 }
 
@@ -64,18 +68,20 @@ pub async fn kill_and_stop(server: &Server) {
         return;
     };
     let calls = Calls::start(&bed.client, "/id", Duration::ZERO);
+    while calls.load.done() < requests() {
+        calls.load.more(SOME).await;
+        // DNS goes on listing it.
+        bed.set.kill("web-1").await.unwrap();
+        calls.load.more(SOME).await;
+        bed.set.replace("web-1", Address::New).await.unwrap();
+        // While the client takes the new pod for dead, it compares only one of three pairs by load,
+        // and all callers would soon wait for the pod that is stopped.
+        bed.has_all_pods().await;
+        let pod = bed.set.pod("web-2").unwrap();
+        bed.processes.signal(&pod, Signal::STOP);
+        calls.load.more(SOME).await;
+        bed.processes.signal(&pod, Signal::CONT);
+    }
     calls.load.more(SOME).await;
-    // DNS goes on listing it.
-    bed.set.kill("web-1").await.unwrap();
-    calls.load.more(SOME).await;
-    bed.set.replace("web-1", Address::New).await.unwrap();
-    // While the client takes the new pod for dead, it compares only one of three pairs by load, and
-    // all callers would soon wait for the pod that is stopped.
-    bed.has_all_pods().await;
-    let pod = bed.set.pod("web-2").unwrap();
-    bed.processes.signal(&pod, Signal::STOP);
-    calls.load.more(SOME).await;
-    bed.processes.signal(&pod, Signal::CONT);
-    calls.reach(requests()).await;
     calls.check(&bed, MayLose::WritesAndLogs).await;
 }

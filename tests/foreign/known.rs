@@ -25,10 +25,24 @@ const KNOWN: &[(&str, &[&str], &str)] = &[
             "nginx_gzip",
             "apache",
             "haproxy",
-            "haproxy_http2",
+            "uvicorn",
+            "node",
+            "go",
         ],
-        "each retry goes to another pod, over an idle connection that ends at the same time; no attempt is made on a \
-         new connection",
+        "HTTP/1: each retry goes to another pod, over an idle connection that ends at the same time; no attempt is \
+         made on a new connection",
+    ),
+    (
+        "idle_connections_that_end_lose_no_read",
+        &["nginx_http2", "haproxy_http2"],
+        "HTTP/2: GOAWAY has arrived together with the end of the connection, and the write that fails is seen first: \
+         requests above its last stream count as perhaps processed",
+    ),
+    (
+        "idle_connections_that_end_lose_no_read",
+        &["go_http2"],
+        "HTTP/2: a connection that its server ends with GOAWAY and NO_ERROR before the first request counts as one \
+         that was closed without an answer, and uses up the attempts of requests that were never processed",
     ),
 ];
 

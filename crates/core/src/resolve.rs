@@ -24,6 +24,14 @@ pub trait Resolve: Send + Sync + 'static {
 
     /// Returns what is looked up, for display: `web.shop.svc.cluster.local:http`.
     fn service(&self) -> String;
+
+    /// Returns what the last lookup noticed that may explain why the endpoints cannot be connected
+    /// to, as the end of a sentence: `its pods publish the port 8080, not 80`. Default: nothing.
+    ///
+    /// It is asked for when an error is made, and must not wait.
+    fn hint(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A fixed list of endpoints, for tests and for programs outside a cluster.

@@ -2,6 +2,7 @@
 //! about it. There are only messages here.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 
 use headless_core::{Endpoint, Failure, FailureKind};
 
@@ -31,6 +32,27 @@ pub(crate) fn port_unknown(params: &LookupParams, listed: &BTreeSet<u16>) -> Fai
          container's port number",
         params.service
     ))
+}
+
+/// The end of a sentence about connections that fail. `named` is one of the ports, and its name.
+pub(crate) fn other_ports(
+    params: &LookupParams,
+    given: NonZeroU16,
+    listed: &BTreeSet<u16>,
+    named: Option<(u16, &str)>,
+) -> String {
+    let named = match named {
+        Some((_, name)) if listed.len() == 1 => format!(" (as `{name}`)"),
+        Some((port, name)) => format!(" ({port} as `{name}`)"),
+        None => String::new(),
+    };
+    format!(
+        "the pods of Service {} publish the port{} {}{named}, not {given}: a number must be the container's port \
+         (targetPort), because a headless Service translates none",
+        params.service,
+        if listed.len() == 1 { "" } else { "s" },
+        ports(listed)
+    )
 }
 
 pub(crate) fn no_service_srv(params: &LookupParams) -> Failure {

@@ -8,6 +8,8 @@
 //! Source: the algorithm follows the tables of the CoreDNS kubernetes plugin 1.14 and the
 //! Kubernetes DNS specification 1.1.0.
 
+mod ports;
+
 use std::collections::BTreeSet;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +20,7 @@ use std::time::Duration;
 use headless_core::{Answer, Endpoint, Failure, FailureKind, FoundBy, Negative, NegativeKind, Resolution};
 use tokio::time::Instant;
 
+use self::ports::OtherPorts;
 use crate::address::{Addresses, addresses, refuse_foreign, refuse_too_many};
 use crate::answer::named_endpoint;
 use crate::family::nameless_addresses;
@@ -51,8 +54,8 @@ struct Memory {
     part_reported: bool,
     /// Whether a pod of the StatefulSet was found, so that its name is right.
     set_seen: bool,
-    /// The ports of the last warning that the given port is not one of them.
-    warned: Option<BTreeSet<u16>>,
+    /// What the pods publish, if the given port is none of it.
+    other_ports: Option<OtherPorts>,
 }
 
 impl Lookup {
@@ -141,7 +144,7 @@ impl Lookup {
             Ok(records) => {
                 let number = Some(port.get());
                 let answer = self.listed(&question, &records, number, FoundBy::ServiceSrv).await?;
-                self.compare_ports(port, &records);
+                self.compare_ports(port, &records).await;
                 self.remember_pods(&answer, now);
                 return Ok(answer);
             }
@@ -325,23 +328,6 @@ impl Lookup {
 
     fn bare_question(&self) -> Question {
         Question::new(Kind::Srv, self.params.service.fqdn())
-    }
-
-    /// Warns once if the given port is none of the listed ports: it is likely the Service's port,
-    /// and not the container's.
-    fn compare_ports(&self, port: NonZeroU16, records: &Records) {
-        let mut listed = srv::ports(records);
-        listed.remove(&0);
-        let mut memory = self.memory();
-        if listed.is_empty() || listed.contains(&port.get()) || memory.warned.as_ref() == Some(&listed) {
-            return;
-        }
-        tracing::warn!(
-            service = %self.params.service, given = port.get(), listed = ?listed,
-            "the port given is none of those that the pods publish; a headless Service needs the container's port \
-             (targetPort)"
-        );
-        memory.warned = Some(listed);
     }
 
     /// Keeps the names that SRV gave. WHY: should SRV fail the next time, the same pods must not

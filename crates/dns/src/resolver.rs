@@ -59,6 +59,10 @@ impl Resolve for DnsResolver {
             None => self.service_name().to_string(),
         }
     }
+
+    fn hint(&self) -> Option<String> {
+        self.lookup.hint()
+    }
 }
 
 impl fmt::Debug for DnsResolver {

@@ -152,6 +152,7 @@ impl<C: Connect> Balancer<C> {
             max_waiters: pools.config.max_waiters_per_endpoint,
             last_good_age: status.last_good_age,
             dns_said,
+            hint: status.hint,
             waited,
         })
     }

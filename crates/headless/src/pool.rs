@@ -3,13 +3,15 @@
 //!
 //! It knows an endpoint, a connector and a runtime, and nothing of the modules above: what happens
 //! to its connections it tells a [`PoolObserver`]. `checkout.rs` is the way in and its queue,
-//! `connect.rs` opens connections, `maintain.rs` looks after unused ones, `slots.rs` decides.
+//! `connect.rs` opens connections, `maintain.rs` looks after unused ones, `multiplexing.rs` after
+//! shared ones, `slots.rs` decides.
 
 mod cap;
 mod checkout;
 mod config;
 mod connect;
 mod maintain;
+mod multiplexing;
 mod refusal;
 mod slots;
 
@@ -297,32 +299,6 @@ impl<C: Connect> Pool<C> {
                 false => cap.grant(),
             }
         }
-    }
-
-    /// Hands the free streams of multiplexed connections to the waiters.
-    fn serve_waiters(self: &Arc<Self>) {
-        let now = self.now();
-        loop {
-            let mut out = Effects::default();
-            let served = self.slots().serve(now, &self.inspector(), &mut out);
-            self.carry_out(out);
-            let Some((waiter, conn, slot)) = served else { break };
-            // A waiter that has left drops what it is sent, and the drop returns it.
-            let _left_already = waiter.send(Ok(Handed::new(self, conn, slot)));
-        }
-        let turned_away = self.slots().turn_away_if_barred();
-        for waiter in turned_away {
-            let _left_already = waiter.send(Err(Refusal::NoStreams));
-        }
-    }
-
-    /// A multiplexed connection may take another number of streams than before, or has ended.
-    fn capacity_changed(self: &Arc<Self>) {
-        let mut out = Effects::default();
-        self.slots().capacity_changed(&self.inspector(), &mut out);
-        self.carry_out(out);
-        self.serve_waiters();
-        self.notify(|observer| observer.capacity_changed());
     }
 
     fn notify(&self, event: impl FnOnce(Arc<dyn PoolObserver>)) {

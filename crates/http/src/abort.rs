@@ -105,6 +105,21 @@ impl Intercept for AbortCheck {
     fn before_write(&mut self) -> io::Result<()> {
         self.state.check()
     }
+
+    /// The peer takes no more. What it has said before may still be there to read, an answer to the
+    /// part of the request that it had: the reader decides how the connection ended.
+    ///
+    /// SPEC(RFC 9112 9.5): a client that is sending a body looks for an answer all the while.
+    fn write_failed(&mut self, error: io::Error) -> io::Result<()> {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        match error.kind() {
+            BrokenPipe | ConnectionReset => {
+                self.received.takes_no_more.store(true, Relaxed);
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
 }
 
 /// Aborts one [`AbortableStream`].
@@ -120,6 +135,8 @@ struct Received {
     /// Anything since [`expect_answer`](AbortHandle::expect_answer). ORDERING: Relaxed, a fact on
     /// its own.
     anything: AtomicBool,
+    /// A write has failed. ORDERING: Relaxed, likewise.
+    takes_no_more: AtomicBool,
     wrong_protocol: OnceLock<WrongProtocol>,
 }
 
@@ -132,6 +149,11 @@ impl AbortHandle {
     /// Returns whether nothing was received since [`expect_answer`](Self::expect_answer).
     pub(crate) fn is_silent(&self) -> bool {
         !self.received.anything.load(Relaxed)
+    }
+
+    /// Returns whether the peer takes no more bytes.
+    pub(crate) fn takes_no_more(&self) -> bool {
+        self.received.takes_no_more.load(Relaxed)
     }
 
     /// Returns which other protocol the endpoint has answered in.

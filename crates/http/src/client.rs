@@ -64,7 +64,9 @@ use crate::send::Sender;
 /// been processed. It is sent again only if its method is GET, HEAD, OPTIONS or TRACE, or if it is
 /// marked as [`Idempotent`](crate::Idempotent). Otherwise [`Error::is_not_sent`] returns `false`,
 /// and the decision is the caller's. To be sent again, a request of which a part may have left must
-/// have its body in memory ([`RequestBody`]); a stream that was never read is sent as it is.
+/// have its body in memory ([`RequestBody`]), or be a stream of which no more was sent than
+/// [`replay_buffer_bytes`](crate::ClientBuilder::replay_buffer_bytes) keeps; a stream that was
+/// never read is sent as it is.
 ///
 /// A request that was never sent has no other limit than the
 /// [`request_timeout`](crate::ClientBuilder::request_timeout), as long as connections answer: its

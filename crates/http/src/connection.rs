@@ -116,7 +116,7 @@ impl Connection {
     /// Returns whether it takes no other request: it is closed, or its end is announced.
     pub(crate) fn is_closed(&self) -> bool {
         match &self.half {
-            Half::Http1(handle) => handle.is_closed(),
+            Half::Http1(handle) => handle.is_closed() || self.abort.as_ref().is_some_and(AbortHandle::takes_no_more),
             Half::Http2(handle) => handle.is_closed(),
         }
     }

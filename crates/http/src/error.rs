@@ -149,8 +149,9 @@ pub enum NoRetryReason {
     /// A pod may have acted on it, and it is not marked as [`Idempotent`](crate::Idempotent).
     #[error("only you can know whether it may be sent again (mark it `Idempotent` if it always may)")]
     NotIdempotent,
-    /// Its body was a stream, which is consumed.
-    #[error("its body is a stream, which cannot be sent twice")]
+    /// Its body is a stream, of which more was sent than
+    /// [`replay_buffer_bytes`](crate::ClientBuilder::replay_buffer_bytes) keeps.
+    #[error("its body is a stream, of which more was sent than is kept (`replay_buffer_bytes`)")]
     BodyConsumed,
     /// Every pod had it, or it was sent as often as
     /// [`max_retries`](crate::ClientBuilder::max_retries) allows.

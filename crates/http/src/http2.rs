@@ -5,7 +5,8 @@
 //! * `exchange.rs` sends one request, in the caller's task, up to the head of its answer.
 //! * `upload.rs` sends the body of a request that is a stream; `incoming.rs` is the body of an
 //!   answer.
-//! * `liveness.rs` decides when a PING is sent, and when the peer is taken for dead.
+//! * `liveness.rs` decides when a PING is sent, and when the peer is taken for dead; `waiting.rs`
+//!   notices that a request was given up in silence.
 //!
 //! # Flow control
 //! The connection's window is the sum of the windows of as many streams as it may have. So a body
@@ -18,6 +19,7 @@ mod exchange;
 mod incoming;
 mod liveness;
 mod upload;
+mod waiting;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -200,35 +202,7 @@ impl ConnectionState {
             self.tell();
         }
     }
-
-    /// A request was given up that had waited since `since`, when something had been read `reads`
-    /// times. If nothing was read meanwhile, the peer may be gone although the connection is not:
-    /// it has to answer a PING.
-    ///
-    /// Those that are given up sooner than an answer can be expected do so together.
-    fn given_up(&self, reads: u64, since: Instant) {
-        if self.reads.load(Relaxed) != reads {
-            return;
-        }
-        let since = {
-            let mut silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
-            match *silence {
-                Some(silence) if silence.reads == reads && silence.since <= since => silence.since,
-                _ => {
-                    *silence = Some(Silence { reads, since });
-                    since
-                }
-            }
-        };
-        if since.elapsed() >= LEAST_SILENCE && !self.is_suspect.swap(true, Relaxed) {
-            let _ended_already = self.checks.send(());
-        }
-    }
 }
-
-/// A shorter silence says nothing about a peer: callers that need no answer any more give up as
-/// soon as they know.
-const LEAST_SILENCE: Duration = Duration::from_millis(5);
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

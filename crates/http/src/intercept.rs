@@ -3,7 +3,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -26,6 +26,11 @@ pub(crate) trait Intercept: Unpin {
     /// Is called before each write. An error is the result of the write.
     fn before_write(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Is called when a write has failed. With `Ok`, what was to be written counts as written.
+    fn write_failed(&mut self, error: io::Error) -> io::Result<()> {
+        Err(error)
     }
 }
 
@@ -52,7 +57,10 @@ impl<S: AsyncRead + Unpin, I: Intercept> AsyncRead for Intercepted<S, I> {
 impl<S: AsyncWrite + Unpin, I: Intercept> AsyncWrite for Intercepted<S, I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.interceptor.before_write()?;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        match ready!(Pin::new(&mut self.stream).poll_write(cx, buf)) {
+            Ok(written) => Poll::Ready(Ok(written)),
+            Err(error) => Poll::Ready(self.interceptor.write_failed(error).map(|()| buf.len())),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -69,7 +77,13 @@ impl<S: AsyncWrite + Unpin, I: Intercept> AsyncWrite for Intercepted<S, I> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.interceptor.before_write()?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)) {
+            Ok(written) => Poll::Ready(Ok(written)),
+            Err(error) => {
+                let all = bufs.iter().map(|buf| buf.len()).sum();
+                Poll::Ready(self.interceptor.write_failed(error).map(|()| all))
+            }
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

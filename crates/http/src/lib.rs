@@ -50,6 +50,7 @@ mod origin;
 mod outcome;
 mod protocol;
 mod refusal;
+mod replay;
 mod request_body;
 mod response;
 mod retry;
@@ -59,6 +60,11 @@ mod tcp;
 mod timer;
 #[cfg_attr(not(feature = "__tls"), path = "tls/unavailable.rs")]
 mod tls;
+// The tests have the features. This shows what users without them are told.
+#[cfg(all(test, feature = "__tls"))]
+#[expect(dead_code, reason = "no handshake can be made with it")]
+#[path = "tls/unavailable.rs"]
+mod tls_unavailable;
 
 #[doc(no_inline)]
 pub use headless::{Outcome, Pem, RetryBudget, Tls, TlsError, TlsProvider, Verify};

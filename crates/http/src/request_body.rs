@@ -17,11 +17,14 @@ use http_body_util::{BodyExt, Full};
 use crate::counted::Counted;
 use crate::error::BoxError;
 use crate::framing;
+use crate::replay::Recording;
 
 /// The body of a request: nothing, bytes in memory, or a stream.
 ///
-/// Only a body in memory can be sent a second time, so only such a request is ever repeated after a
-/// part of it may have left (see [`Client`](crate::Client#retries)).
+/// A body in memory can be sent a second time, and so can a stream as long as what was sent of it
+/// fits into the [`replay_buffer_bytes`](crate::ClientBuilder::replay_buffer_bytes). Only such a
+/// request is ever repeated after a part of it may have left (see
+/// [`Client`](crate::Client#retries)).
 ///
 /// A stream must have as many bytes as its `Content-Length`, or its own exact size, declares. It is
 /// counted while it is sent, and its last bytes leave when it has ended. If it has more or fewer,
@@ -40,9 +43,27 @@ enum Kind {
     /// `None`: empty, or sent already.
     Full(Option<Bytes>),
     Streaming {
-        body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
+        body: BoxedStream,
         failure: BodyFailure,
     },
+}
+
+pub(crate) type BoxedStream = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>;
+
+/// What is kept of a body, to send it again.
+pub(crate) enum KeptBody {
+    Bytes(Bytes),
+    Stream(Recording),
+}
+
+impl KeptBody {
+    /// Returns the same body once more; `None` if too much of it was sent to be kept.
+    pub(crate) fn again(&self) -> Option<RequestBody> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes.clone().into()),
+            Self::Stream(recording) => recording.again().map(RequestBody::streaming),
+        }
+    }
 }
 
 /// What hyper is told when a request's body fails: it tells that from hyper's own errors. The
@@ -87,12 +108,16 @@ impl RequestBody {
             return Self::from(bytes_of(full));
         }
         match slot {
-            Some(body) => Self(Kind::Streaming {
-                body: Box::pin(body.map_err(Into::into)),
-                failure: BodyFailure::default(),
-            }),
+            Some(body) => Self::streaming(body.map_err(Into::into)),
             None => Self::from(()),
         }
+    }
+
+    fn streaming(body: impl Body<Data = Bytes, Error = BoxError> + Send + 'static) -> Self {
+        Self(Kind::Streaming {
+            body: Box::pin(body),
+            failure: BodyFailure::default(),
+        })
     }
 
     /// Returns whether it is in memory and can be sent again.
@@ -101,11 +126,27 @@ impl RequestBody {
         matches!(self.0, Kind::Full(_))
     }
 
-    /// Returns the same bytes once more; `None` for a stream.
-    pub(crate) fn copy(&self) -> Option<Self> {
-        match &self.0 {
-            Kind::Full(bytes) => Some(Self(Kind::Full(bytes.clone()))),
-            Kind::Streaming { .. } => None,
+    /// Keeps it to be sent again: bytes in memory, or up to `limit` bytes of a stream while it is
+    /// sent. `None` for a stream of which nothing is kept.
+    pub(crate) fn keep(&mut self, limit: usize) -> Option<KeptBody> {
+        match mem::replace(self, Self::from(())).0 {
+            Kind::Full(bytes) => {
+                let kept = KeptBody::Bytes(bytes.clone().unwrap_or_default());
+                self.0 = Kind::Full(bytes);
+                Some(kept)
+            }
+            Kind::Streaming { body, failure } if limit == 0 => {
+                self.0 = Kind::Streaming { body, failure };
+                None
+            }
+            Kind::Streaming { body, failure } => {
+                let (recording, recorded) = Recording::of(body, limit);
+                self.0 = Kind::Streaming {
+                    body: Box::pin(recorded),
+                    failure,
+                };
+                Some(KeptBody::Stream(recording))
+            }
         }
     }
 
@@ -245,17 +286,20 @@ mod tests {
         let full = RequestBody::new(Full::new(Bytes::from_static(b"12345")));
         assert!(full.is_replayable());
         assert_eq!(full.size_hint().exact(), Some(5));
-        let own = RequestBody::new(RequestBody::from("12345"));
+        let mut own = RequestBody::new(RequestBody::from("12345"));
         assert_eq!(own.size_hint().exact(), Some(5));
-        assert!(own.copy().is_some());
+        let kept = own.keep(0).unwrap().again().unwrap();
+        assert_eq!((own.size_hint().exact(), kept.size_hint().exact()), (Some(5), Some(5)));
     }
 
     #[test]
     fn anything_else_is_a_stream() {
         let frames = Full::new(Bytes::from_static(b"12345")).map_frame(|frame| frame);
-        let stream = RequestBody::new(frames);
+        let mut stream = RequestBody::new(frames);
         assert!(!stream.is_replayable());
-        assert!(stream.copy().is_none());
+        assert!(stream.keep(0).is_none());
+        let kept = stream.keep(1).unwrap().again().unwrap();
+        assert!(!kept.is_replayable());
         assert_eq!(format!("{stream:?}"), "RequestBody(stream)");
     }
 }

@@ -8,9 +8,10 @@
 //!   (`a_write_that_never_left_goes_elsewhere`,
 //!   `a_pod_that_closes_after_each_answer_loses_no_request`).
 //! * The pod refused the connection after it was opened, in TLS 1.3: likewise, if the body is in
-//!   memory (`a_refusal_that_meets_the_request_means_that_it_was_not_processed`).
-//! * The pod refused the stream: yes, if the body is in memory
-//!   (`a_refused_stream_goes_elsewhere_whatever_the_method`).
+//!   memory, or if what was sent of it was kept
+//!   (`a_refusal_that_meets_the_request_means_that_it_was_not_processed`).
+//! * The pod refused the stream: likewise
+//!   (`a_refused_stream_goes_elsewhere_whatever_the_method`, `a_short_stream_is_sent_again`).
 //! * The stream is above the last one of a GOAWAY: likewise
 //!   (`what_a_goaway_leaves_out_goes_elsewhere_once`).
 //! * It failed otherwise, before the answer: likewise, if the method is safe or the request is
@@ -57,7 +58,7 @@ use crate::error::{AttemptTimedOut, BoxError, NoRetryReason, NotConnected, root}
 use crate::options::chosen_endpoints;
 use crate::origin::Origin;
 use crate::protocol::Protocol;
-use crate::request_body::RequestBody;
+use crate::request_body::{KeptBody, RequestBody};
 
 /// How often the requests of a client are sent again.
 pub(crate) struct RetryPolicy {
@@ -67,22 +68,30 @@ pub(crate) struct RetryPolicy {
     budget: RetryBudget,
     /// The answers that are not the last word.
     retry_on: Box<[StatusCode]>,
+    /// How much of a stream is kept.
+    replay_buffer: usize,
     /// The zero of the budget's clock.
     start: Instant,
 }
 
 impl RetryPolicy {
-    pub(crate) fn new(max_retries: Option<usize>, budget: RetryBudget, retry_on: Box<[StatusCode]>) -> Self {
+    pub(crate) fn new(
+        max_retries: Option<usize>,
+        budget: RetryBudget,
+        retry_on: Box<[StatusCode]>,
+        replay_buffer: usize,
+    ) -> Self {
         Self {
             max_retries,
             budget,
             retry_on,
+            replay_buffer,
             start: Instant::now(),
         }
     }
 
     /// Remembers what is needed to send `request` again. It is not prepared yet.
-    pub(crate) fn begin<'a>(&'a self, request: &Request<RequestBody>, origin: &'a Origin) -> Retries<'a> {
+    pub(crate) fn begin<'a>(&'a self, request: &mut Request<RequestBody>, origin: &'a Origin) -> Retries<'a> {
         let is_repeatable = is_repeatable(request);
         let (only, tried) = match request.extensions().is_empty() {
             true => (None, Vec::new()),
@@ -97,7 +106,7 @@ impl RetryPolicy {
             is_repeatable,
             // WHY before it is prepared: few requests have headers of their own, and copying none
             // costs nothing.
-            original: if needs_copy { copy(request) } else { None },
+            original: if needs_copy { self.copy(request) } else { None },
             attempts: 0,
             sent: 0,
             maybe_processed: 0,
@@ -112,10 +121,23 @@ impl RetryPolicy {
         self.retry_on.contains(&status)
     }
 
+    /// Copies a request, if its body allows.
+    fn copy(&self, request: &mut Request<RequestBody>) -> Option<Original> {
+        let body = request.body_mut().keep(self.replay_buffer)?;
+        let head = head_of(request);
+        Some(Original { head, body })
+    }
+
     /// Takes a retry from the budget, if it has one left.
     fn withdraw(&self) -> bool {
         self.budget.withdraw(Timestamp::from_elapsed(self.start.elapsed()))
     }
+}
+
+/// What a request is sent again from.
+struct Original {
+    head: Request<()>,
+    body: KeptBody,
 }
 
 /// The attempts of one request.
@@ -124,7 +146,7 @@ pub(crate) struct Retries<'a> {
     origin: &'a Origin,
     is_repeatable: bool,
     /// The request as the caller made it. `None` if it cannot be sent from a copy.
-    original: Option<Request<RequestBody>>,
+    original: Option<Original>,
     attempts: usize,
     /// Attempts in which a part of the request may have left.
     sent: usize,
@@ -185,9 +207,9 @@ impl Retries<'_> {
 
     /// Remembers a prepared request that was not to be sent from a copy. The pod may still refuse
     /// the connection, and has then not processed it.
-    pub(crate) fn keep(&mut self, prepared: &Request<RequestBody>) {
+    pub(crate) fn keep(&mut self, prepared: &mut Request<RequestBody>) {
         if self.original.is_none() {
-            self.original = copy(prepared);
+            self.original = self.policy.copy(prepared);
         }
     }
 
@@ -257,7 +279,9 @@ impl Retries<'_> {
 
     /// The original request once more, in the form in which it is sent.
     fn prepared(&self) -> Option<Request<RequestBody>> {
-        let mut again = copy(self.original.as_ref()?)?;
+        let Original { head, body } = self.original.as_ref()?;
+        let body = body.again()?;
+        let mut again = head_of(head).map(|()| body);
         self.origin.prepare(&mut again).ok()?;
         Some(again)
     }
@@ -354,13 +378,13 @@ impl FailedAttempt {
 
 const ENDED: &str = "the connection had ended";
 
-/// Copies a request, if its body allows.
-fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let mut copy = Request::new(request.body().copy()?);
+/// Copies the head of a request.
+fn head_of<B>(request: &Request<B>) -> Request<()> {
+    let mut copy = Request::new(());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
     *copy.extensions_mut() = request.extensions().clone();
-    Some(copy)
+    copy
 }

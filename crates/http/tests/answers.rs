@@ -7,14 +7,19 @@ mod common;
 #[path = "common/raw.rs"]
 mod raw;
 
+use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use bytes::Bytes;
 use common::Web;
 use futures_util::future::join_all;
-use headless_http::{Client, Error, Protocol};
+use futures_util::stream;
+use headless_http::{Client, Error, Protocol, RequestBody};
 use headless_testkit::{App, Pod, RawPod};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use tokio::sync::Barrier;
 
 /// The head of an answer without a body that has `fields` header fields in all.
@@ -195,4 +200,34 @@ async fn a_large_head_over_http2_is_the_answers_fault() {
     assert_eq!(web.accepted(), connections + 1, "it went to one pod");
     assert_eq!(invalidated(&client), 0);
     assert_eq!(client.get("/1000").await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_before_the_end_of_the_request_is_the_callers_though_the_pod_closes() {
+    // What it has not read makes the kernel reset the connection.
+    let pod = RawPod::start(|mut connection| async move {
+        connection.head().await;
+        connection
+            .write("HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno")
+            .await;
+    })
+    .unwrap();
+    let client = raw::builder(&[pod.addr()]).await.build().unwrap();
+    let large = Bytes::from(vec![b'x'; 8 << 20]);
+    for number in 0..40 {
+        let body = match number % 2 {
+            0 => RequestBody::from(large.clone()),
+            _ => {
+                let frames = (0..large.len()).step_by(1 << 16).map({
+                    let large = large.clone();
+                    move |start| Ok::<_, Infallible>(Frame::data(large.slice(start..start + (1 << 16))))
+                });
+                RequestBody::new(StreamBody::new(stream::iter(frames)))
+            }
+        };
+        let reply = client.post("/", body).await.unwrap();
+        assert_eq!(reply.status(), 413);
+        assert_eq!(reply.text().await.unwrap(), "no");
+    }
+    assert_eq!(pod.stats().connections, 40, "no connection was used again");
 }

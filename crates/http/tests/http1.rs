@@ -198,3 +198,27 @@ async fn tcp_options_that_cannot_be_set_are_refused_by_name() {
     let none = web.builder().await.tcp_keep_alive(None).tcp_user_timeout(None);
     get(&none.build().unwrap()).await.unwrap();
 }
+
+/// The Service's port is not the container's, which is a usual mistake.
+#[tokio::test]
+async fn a_port_that_the_pods_do_not_publish_is_named_with_those_that_they_do() {
+    let web = Web::start(2).await;
+    let client = Client::builder(web.discover("web.shop.svc:81").await).acquire_timeout(Duration::from_millis(300));
+    let client = client.build().unwrap();
+    let refused = async || client.get("/").await.unwrap_err().to_string();
+    let first = refused().await;
+    assert!(
+        first.contains("refused") && first.contains("; the pods of Service"),
+        "{first}"
+    );
+    // The name is found by the lookup that the refused connections ask for.
+    let hint = "the pods of Service web.shop.svc.cluster.local publish the port 8080 (as `http`), not 81";
+    while !refused().await.contains(hint) {}
+    let status = client.balancer().discovery().status();
+    assert!(status.hint.unwrap().starts_with(hint));
+    let right = Client::builder(web.discover("web.shop.svc:8080").await)
+        .build()
+        .unwrap();
+    get(&right).await.unwrap();
+    assert_eq!(right.balancer().discovery().status().hint, None);
+}

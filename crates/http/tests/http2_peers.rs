@@ -231,7 +231,7 @@ async fn answers_that_are_held_unread_delay_no_other() {
     for (held, bytes, max_streams, window) in [
         (3, 4_000_000, 100, None),
         (60, 100_000, 100, None),
-        (99, 3_000_000, 100, None),
+        (30, 2_000_000, 31, None),
         (300, 100_000, 301, Some(65_535)),
     ] {
         let pod = streams();

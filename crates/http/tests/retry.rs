@@ -221,9 +221,10 @@ async fn a_budget_that_limits_nothing_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_stream_is_not_sent_twice() {
+async fn a_stream_of_which_too_little_was_kept_is_not_sent_twice() {
     let web = Web::start(2).await;
-    let client = round_robin(&web, Protocol::Http1).await;
+    let builder = web.builder().await.policy(RoundRobin::default());
+    let client = builder.replay_buffer_bytes(1).build().unwrap();
     let request = |body| Request::options("/echo").body(body).unwrap();
     let reply = client
         .request(request(streamed(vec![Ok("12"), Ok("345")])))
@@ -367,7 +368,12 @@ async fn a_stream_that_every_pod_refuses_is_sent_to_each() {
 #[tokio::test]
 async fn a_refused_stream_with_a_consumed_body_is_left_to_the_caller() {
     let web = resetting(h2::Reason::REFUSED_STREAM).await;
-    let client = round_robin(&web, Protocol::Http2).await;
+    let builder = web
+        .builder()
+        .await
+        .protocol(Protocol::Http2)
+        .policy(RoundRobin::default());
+    let client = builder.replay_buffer_bytes(4).build().unwrap();
     let mut refused = 0;
     for _ in 0..4 {
         let request = Request::post("/").body(streamed(vec![Ok("order")])).unwrap();

@@ -3,6 +3,7 @@
 //! scenarios alone, with many requests.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -61,6 +62,9 @@ pub(crate) fn provide(run: &mut Run, tests: &mut Command) {
         left_out.extend(tools.missing().map(|why| (tools.name, why)));
     }
     let sources = root().join("tests/foreign/servers");
+    if let Err(error) = fs::create_dir_all(folder()) {
+        eprintln!("{}: {error}", folder().display());
+    }
     for Built { name, build } in BUILT {
         println!("==> build: {name}");
         left_out.extend(build(&sources).err().map(|why| (*name, why)));
@@ -85,8 +89,18 @@ fn has(tools: &Tools) -> Result<(), String> {
 fn python(sources: &Path) -> Result<(), String> {
     has(&PYTHON)?;
     let venv = folder().join("venv");
-    quiet(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    let mut pip = Command::new(venv.join("bin/pip"));
+    let pip = venv.join("bin/pip");
+    if !pip.is_file() {
+        let create = || quiet(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
+        // Debian's Python comes without the part that makes one.
+        create().or_else(|why| {
+            PYTHON
+                .complete()
+                .map_err(|cannot| format!("{why}; {cannot}"))
+                .and_then(|()| create())
+        })?;
+    }
+    let mut pip = Command::new(pip);
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]);
     quiet(pip.arg(sources.join("requirements.txt")))
 }

@@ -131,12 +131,23 @@ impl Tools {
 
     /// Finds all programs or installs them; else says why they are missing.
     pub(crate) fn missing(&self) -> Option<String> {
-        if self.are_found() {
-            None
-        } else if env::var_os(self.skip).is_some_and(|value| value == "1") {
-            Some(format!("not installed, and {}=1 says it need not be", self.skip))
-        } else {
-            self.install().err()
+        match self.are_found() {
+            true => None,
+            false => self.may_install().and_then(|()| self.install()).err(),
+        }
+    }
+
+    /// Installs the packages although the programs are there, which may lack a part that is no
+    /// program.
+    pub(crate) fn complete(&self) -> Result<(), String> {
+        self.may_install()?;
+        apt_get_install(self.packages)
+    }
+
+    fn may_install(&self) -> Result<(), String> {
+        match env::var_os(self.skip).is_some_and(|value| value == "1") {
+            true => Err(format!("not installed, and {}=1 says it need not be", self.skip)),
+            false => Ok(()),
         }
     }
 

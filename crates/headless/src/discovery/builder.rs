@@ -170,7 +170,7 @@ impl DiscoveryBuilder {
             refresh: refresh.state(),
             counters,
         };
-        let state = Arc::new(WatchState::new(service, clock, progress));
+        let state = Arc::new(WatchState::new(service, clock, progress, Arc::clone(&self.resolver)));
         let publisher = Arc::new(publisher);
         let running = Running {
             state: Arc::downgrade(&state),

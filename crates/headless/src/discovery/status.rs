@@ -40,6 +40,9 @@ pub struct Status {
     pub last_failure: Option<PastFailure>,
     /// What DNS said, if the last answer was that there are no endpoints.
     pub last_negative: Option<String>,
+    /// What the last lookup noticed that may explain why the endpoints cannot be connected to
+    /// ([`Resolve::hint`](crate::Resolve::hint)).
+    pub hint: Option<String>,
     /// How often each rule of [`Refresh`](crate::Refresh) applied.
     pub counters: BTreeMap<Event, u64>,
 }
@@ -91,6 +94,7 @@ impl Status {
                 failure: last.failure.clone(),
             }),
             last_negative: refresh.last_negative.as_ref().map(ToString::to_string),
+            hint: watch.resolver.hint(),
             counters: counters.clone(),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use headless_core::{Diff, Event, RefreshState, Snapshot, Timestamp};
+use headless_core::{Diff, Event, RefreshState, Resolve, Snapshot, Timestamp};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -38,6 +38,8 @@ pub(crate) struct WatchState {
     /// Where connections are opened, from whatever thread that is started.
     pub(crate) runtime: Handle,
     pub(crate) progress: Mutex<Progress>,
+    /// For its hints; the task resolves.
+    pub(super) resolver: Arc<dyn Resolve>,
     subscribers: Mutex<Vec<Weak<dyn Subscriber>>>,
 }
 
@@ -48,13 +50,14 @@ pub(crate) struct Progress {
 }
 
 impl WatchState {
-    pub(crate) fn new(service: Arc<str>, clock: Arc<Clock>, progress: Progress) -> Self {
+    pub(crate) fn new(service: Arc<str>, clock: Arc<Clock>, progress: Progress, resolver: Arc<dyn Resolve>) -> Self {
         Self {
             service,
             clock,
             evidence: Arc::default(),
             runtime: Handle::current(),
             progress: Mutex::new(progress),
+            resolver,
             subscribers: Mutex::default(),
         }
     }

@@ -71,7 +71,10 @@ pub enum AcquireError {
     ///
     /// It comes at once if no other attempt can succeed soon (a wrong certificate, another
     /// protocol, a runtime that has shut down), and otherwise at the deadline.
-    #[error("no pod of {service} can be reached ({tried} tried, waited {waited:?}); last: {last}")]
+    #[error(
+        "no pod of {service} can be reached ({tried} tried, waited {waited:?}); last: {last}{}",
+        hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"))
+    )]
     Unreachable {
         /// What is watched.
         service: Arc<str>,
@@ -81,6 +84,8 @@ pub enum AcquireError {
         waited: Duration,
         /// The last failure.
         last: Box<ConnectError>,
+        /// What DNS tells that may be the reason ([`Resolve::hint`](crate::Resolve::hint)).
+        hint: Option<String>,
     },
     /// The deadline passed while the call waited for one endpoint.
     #[error(
@@ -168,6 +173,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) last_good_age: Option<Duration>,
     /// What DNS said last, if it was not a list of endpoints.
     pub(crate) dns_said: Option<String>,
+    /// What DNS tells that may be why connections fail.
+    pub(crate) hint: Option<String>,
     pub(crate) waited: Duration,
 }
 
@@ -212,6 +219,7 @@ impl Attempts {
                     tried: self.tried,
                     waited,
                     last: Box::new(last),
+                    hint: now.hint,
                 };
             }
             _ if self.full > 0 => {

@@ -323,10 +323,7 @@ impl<T, W> Slots<T, W> {
     /// Starts as many dials as the waiters need and the limits allow. A peer that allows no stream
     /// on one connection would allow none on another.
     pub(crate) fn start_dials(&mut self, out: &mut Effects<T>) {
-        if self.is_barred() {
-            return;
-        }
-        while self.waiters.len() > self.connecting * self.limits.streams {
+        while !self.is_barred() && self.waiters.len() > self.connecting * self.limits.streams {
             if !self.start_dial(out) {
                 out.needs_permit |= self.has_room();
                 break;

@@ -68,6 +68,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets how many bytes of a streamed request body are kept until the answer begins, so that the
+    /// request can be sent again. Default: 64 KiB, which a unary gRPC call seldom exceeds; 0 keeps
+    /// nothing.
+    ///
+    /// A stream that has sent more is not sent again. Sending is not delayed, the bytes are not
+    /// copied, and a request that cannot be [sent again](crate::Client#retries) keeps none. A body in
+    /// memory has no limit.
+    pub fn replay_buffer_bytes(mut self, limit: usize) -> Self {
+        self.replay_buffer_bytes = limit;
+        self
+    }
+
     /// Sets how many retries all requests of this client together may have. Default: 20 % of the
     /// requests of the last 10 s, plus 10 per second. [`RetryBudget::unlimited`] sets no limit.
     ///
@@ -157,5 +169,7 @@ impl ClientBuilder {
 }
 
 pub(super) const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+pub(super) const REPLAY_BUFFER_BYTES: usize = 64 * 1024;
 
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

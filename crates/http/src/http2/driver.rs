@@ -235,7 +235,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Driver<S> {
                 }
                 Step::Wait(Some(at)) => {
                     let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-                    if timer.deadline() != at {
+                    // WHY: each read moves the time on, and a timer that is too early costs less
+                    // than one that is set for each.
+                    if timer.is_elapsed() || timer.deadline() > at {
                         timer.as_mut().reset(at);
                     }
                     if timer.as_mut().poll(cx).is_pending() {

@@ -5,8 +5,8 @@
 use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -15,11 +15,11 @@ use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
-use tokio::time::Instant;
 
 use super::driver::UnansweredPing;
 use super::incoming::Incoming;
 use super::upload::Upload;
+use super::waiting::Waiting;
 use super::{ConnectionState, Handle};
 use crate::connection::{ExchangeError, Unanswered};
 use crate::request_body::{BodyFailed, RequestBody, take};
@@ -52,7 +52,7 @@ impl Handle {
             }
         };
         drop(sender);
-        let mut silent = Waiting::new(state);
+        let mut waiting = Waiting::new(Arc::clone(&self.0));
         let mut upload = match body.take_bytes() {
             _ if is_whole => None,
             Some(bytes) => {
@@ -74,14 +74,14 @@ impl Handle {
             Pin::new(&mut response).poll(cx).map_err(|error| state.explain(error))
         })
         .await;
-        silent.is_over = true;
+        waiting.end();
         let answer = answer?;
         if !state.has_answered.load(Relaxed) {
             state.has_answered.store(true, Relaxed);
         }
         // The rest of a stream is sent while the answer is read, or is not read.
         let upload = upload.map(|upload| state.runtime.spawn(upload).abort_handle());
-        Ok(Incoming::of(answer, upload))
+        Ok(Incoming::of(answer, upload, waiting))
     }
 }
 
@@ -96,34 +96,6 @@ impl ConnectionState {
         match *self.unanswered_ping.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(timeout) if !error.is_go_away() => UnansweredPing(timeout).into(),
             _ => ExchangeError::Http2(error),
-        }
-    }
-}
-
-/// A request without an answer. If it is dropped so, it was given up.
-struct Waiting<'a> {
-    state: &'a ConnectionState,
-    /// How often something had been read when it was sent.
-    reads: u64,
-    since: Instant,
-    is_over: bool,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(state: &'a ConnectionState) -> Self {
-        Self {
-            state,
-            reads: state.reads.load(Relaxed),
-            since: Instant::now(),
-            is_over: false,
-        }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.state.given_up(self.reads, self.since);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! [`Incoming`]: the body of an answer over HTTP/2.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,9 +11,10 @@ use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::AbortHandle;
 
+use super::waiting::Waiting;
+
 /// A body that is received. If it is dropped before its end, the stream is reset, and the rest of
 /// the request is not sent.
-#[derive(Debug)]
 pub(crate) struct Incoming {
     stream: RecvStream,
     /// What has not come yet, if the length was declared. That they agree is checked by h2.
@@ -22,10 +24,11 @@ pub(crate) struct Incoming {
     has_ended: bool,
     /// Sends the rest of the request's body.
     upload: Option<AbortHandle>,
+    waiting: Waiting,
 }
 
 impl Incoming {
-    pub(super) fn of(answer: Response<RecvStream>, upload: Option<AbortHandle>) -> Response<Self> {
+    pub(super) fn of(answer: Response<RecvStream>, upload: Option<AbortHandle>, waiting: Waiting) -> Response<Self> {
         let mut lengths = answer.headers().get_all(CONTENT_LENGTH).iter();
         let length = lengths.next().and_then(|length| length.to_str().ok()?.parse().ok());
         answer.map(|stream| Self {
@@ -37,6 +40,7 @@ impl Incoming {
             data_ended: false,
             has_ended: false,
             upload,
+            waiting,
         })
     }
 
@@ -64,8 +68,8 @@ impl Incoming {
 
     /// The peer has reset the stream before it marked the end.
     ///
-    /// SPEC(RFC 9113 8.1): NO_ERROR asks for the rest of the request not to be sent, after a complete
-    /// answer.
+    /// SPEC(RFC 9113 8.1): NO_ERROR asks for the rest of the request not to be sent, after a
+    /// complete answer.
     fn after<T>(&self, error: h2::Error) -> Option<Result<T, h2::Error>> {
         let is_complete = self.left.is_none_or(|left| left == 0);
         let is_no_error = error.is_reset() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
@@ -81,7 +85,11 @@ impl Body for Incoming {
         if self.has_ended {
             return Poll::Ready(None);
         }
-        let next = ready!(self.poll_next(cx));
+        let Poll::Ready(next) = self.poll_next(cx) else {
+            self.waiting.begin();
+            return Poll::Pending;
+        };
+        self.waiting.end();
         self.has_ended = next.as_ref().is_none_or(|next| match next {
             Ok(frame) => frame.is_trailers(),
             Err(_) => true,
@@ -95,6 +103,15 @@ impl Body for Incoming {
 
     fn size_hint(&self) -> SizeHint {
         self.left.map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("left", &self.left)
+            .field("ended", &self.is_end_stream())
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
+use super::waiting::LEAST_SILENCE;
 use super::*;
 use crate::classify::{Classification, classify};
 use crate::connector::HeadLimits;
@@ -252,6 +253,28 @@ async fn silence_counts_from_the_first_request_in_it() {
     );
     assert!(given_up.await.is_err());
     assert!(!handle.is_suspect(), "the peer is there, and slow");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_given_up_in_silence_counts_too() {
+    use http_body_util::BodyExt;
+
+    let (handle, mut peer) = opened(&NO_SETTINGS).await;
+    let mut request = order();
+    let answer = async {
+        frame(&mut peer, HEADERS).await;
+        let mut head = ANSWER;
+        // It does not end the stream.
+        head[4] = 4;
+        peer.write_all(&head).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(handle.send(&mut request), answer);
+    let mut body = answer.unwrap().into_body();
+    let rest = timeout(Duration::from_millis(300), body.frame());
+    assert!(rest.await.is_err());
+    assert!(!handle.is_suspect(), "it is still wanted");
+    drop(body);
+    assert!(handle.is_suspect());
 }
 
 #[test]

@@ -24,3 +24,19 @@ impl Handshake {
         match *self {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_names_the_features_that_users_enable() {
+        let tls = Tls::with_system_roots();
+        let error = Handshake::new(&tls, "web.shop.svc:https", "web.shop.svc", Protocol::Http1).unwrap_err();
+        assert!(error.is_not_sent());
+        assert_eq!(
+            error.to_string(),
+            "`tls`: compiled without TLS; enable the feature `tls-ring` or `tls-aws-lc`"
+        );
+    }
+}
