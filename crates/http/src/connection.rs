@@ -11,6 +11,7 @@ use crate::error::ConnectorError;
 use crate::first_bytes::WrongProtocol;
 use crate::http2::UnansweredPing;
 use crate::incoming::Incoming;
+use crate::last_use::LastUse;
 use crate::protocol::Protocol;
 use crate::refusal::Refusal;
 use crate::request_body::{BodyFailed, RequestBody, take};
@@ -118,6 +119,13 @@ impl Connection {
         match &self.half {
             Half::Http1(handle) => handle.is_closed() || self.abort.as_ref().is_some_and(AbortHandle::takes_no_more),
             Half::Http2(handle) => handle.is_closed(),
+        }
+    }
+
+    pub(crate) fn last_use(&self) -> &LastUse {
+        match &self.half {
+            Half::Http1(handle) => handle.last_use(),
+            Half::Http2(handle) => handle.last_use(),
         }
     }
 

@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use crate::connection::Unanswered;
 use crate::connector::HeadLimits;
 use crate::framing::tokens;
+use crate::last_use::LastUse;
 use crate::request_body::{RequestBody, take};
 
 /// The only handle to an open connection.
@@ -38,18 +39,24 @@ pub(crate) struct Handle {
     has_answered: bool,
     /// The endpoint answered in HTTP/1.0, so hyper sends in HTTP/1.0 too.
     is_http10: bool,
+    last_use: LastUse,
 }
 
 impl Handle {
     /// `driver` is the other half of what the driver's task drops when it ends.
-    pub(crate) const fn new(sender: SendRequest<RequestBody>, driver: oneshot::Receiver<Infallible>) -> Self {
+    pub(crate) fn new(sender: SendRequest<RequestBody>, driver: oneshot::Receiver<Infallible>) -> Self {
         Self {
             sender: Some(sender),
             driver,
             is_closing: false,
             has_answered: false,
             is_http10: false,
+            last_use: LastUse::new(),
         }
+    }
+
+    pub(crate) const fn last_use(&self) -> &LastUse {
+        &self.last_use
     }
 
     /// Returns whether it takes no other request.
@@ -81,6 +88,7 @@ impl Handle {
             // A failure shows when the request is sent, which returns it.
             let _ = timeout(READY_TIMEOUT, sender.ready()).await;
         }
+        self.last_use.send();
         // Until the answer says otherwise.
         self.is_closing = true;
         let is_last = lists(request.headers(), &CONNECTION, "close");
@@ -99,6 +107,7 @@ impl Handle {
         let answer = result?;
         self.is_closing = is_last || ends_connection(&answer);
         self.has_answered = true;
+        self.last_use.answered();
         self.is_http10 = answer.version() < Version::HTTP_11;
         Ok(answer)
     }

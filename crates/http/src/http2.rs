@@ -36,6 +36,7 @@ use tokio::time::Instant;
 pub(crate) use self::driver::{UnansweredPing, open};
 pub(crate) use self::incoming::Incoming;
 pub(crate) use self::liveness::KeepAlive;
+use crate::last_use::LastUse;
 
 /// How HTTP/2 is spoken.
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +141,7 @@ struct ConnectionState {
     /// It has to prove that the peer answers before it takes another stream.
     is_suspect: AtomicBool,
     has_answered: AtomicBool,
+    last_use: LastUse,
     /// How often something was read.
     reads: Arc<AtomicU64>,
     /// The first request that was given up since something was read last.
@@ -179,6 +181,10 @@ impl Handle {
 
     pub(crate) fn has_answered(&self) -> bool {
         self.0.has_answered.load(Relaxed)
+    }
+
+    pub(crate) fn last_use(&self) -> &LastUse {
+        &self.0.last_use
     }
 
     /// Has `changed` called whenever the answer of one of the methods above may be another.

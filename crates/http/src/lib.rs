@@ -45,6 +45,7 @@ mod http2;
 mod idle;
 mod incoming;
 mod intercept;
+mod last_use;
 mod options;
 mod origin;
 mod outcome;

@@ -236,7 +236,7 @@ impl Retries<'_> {
         failed: &FailedAttempt,
         request: Request<RequestBody>,
     ) -> Result<Request<RequestBody>, NoRetryReason> {
-        match failed.had_answered || self.avoid(&failed.endpoint) {
+        match failed.was_kept || self.avoid(&failed.endpoint) {
             true => Ok(request),
             false => Err(NoRetryReason::AttemptsExhausted),
         }
@@ -250,7 +250,7 @@ impl Retries<'_> {
             return Err(NoRetryReason::NotIdempotent);
         }
         // A kept connection that died says little about its endpoint, which may be the only one.
-        let had_died = failed.classification == Classification::Connection && failed.had_answered;
+        let had_died = failed.classification == Classification::Connection && failed.was_kept;
         if !(self.avoid(&failed.endpoint) || had_died) || !self.is_within_limit(failed.not_processed) {
             return Err(NoRetryReason::AttemptsExhausted);
         }
@@ -300,8 +300,10 @@ pub(crate) struct FailedAttempt {
     pub(crate) classification: Classification,
     /// No endpoint has acted on the request in this attempt.
     pub(crate) not_processed: bool,
-    /// The connection has answered an earlier request.
-    had_answered: bool,
+    /// The connection was kept: it had answered an earlier request, or had been idle.
+    was_kept: bool,
+    /// For how long it had been idle, if that may be why it has ended.
+    pub(crate) ended_after: Option<Duration>,
     /// The request, if it was never sent.
     returned: Option<Request<RequestBody>>,
     pub(crate) error: BoxError,
@@ -334,7 +336,11 @@ impl FailedAttempt {
         error: BoxError,
     ) -> Self {
         let endpoint = Arc::clone(lease.endpoint());
-        let had_answered = lease.has_answered();
+        let (had_answered, was_idle) = (lease.has_answered(), lease.was_idle());
+        let ended_after = match classification {
+            Classification::Connection => lease.last_use().idle_before(),
+            _ => None,
+        };
         if let Some(refused) = lease.take_refusal() {
             let error = NotConnected::Refused(refused.to_string().into());
             lease.refused(refused);
@@ -342,7 +348,8 @@ impl FailedAttempt {
                 endpoint,
                 classification: Classification::Unsent,
                 not_processed: true,
-                had_answered,
+                was_kept: had_answered || was_idle,
+                ended_after,
                 returned,
                 error: error.into(),
             };
@@ -350,7 +357,7 @@ impl FailedAttempt {
         let mut error = error;
         match classification {
             Classification::Unsent | Classification::NotProcessed | Classification::Connection
-                if !had_answered && (lease.is_closed() || classification == Classification::Connection) =>
+                if !had_answered && is_unanswered(classification, &lease) =>
             {
                 let unanswered = NotConnected::Unanswered(error);
                 lease.unanswered(root(&unanswered).to_string());
@@ -363,7 +370,7 @@ impl FailedAttempt {
             Classification::NotProcessed | Classification::Stream | Classification::Answer => {
                 lease.finish(Outcome::Failure);
             }
-            Classification::Connection if lease.was_idle() => lease.broken(),
+            Classification::Connection if was_idle => lease.broken(),
             Classification::Connection => lease.close(Outcome::Failure),
             Classification::TimedOut => lease.cancel(Outcome::Failure),
         }
@@ -372,11 +379,18 @@ impl FailedAttempt {
             endpoint,
             classification,
             not_processed,
-            had_answered,
+            was_kept: had_answered || was_idle,
+            ended_after,
             returned,
             error,
         }
     }
+}
+
+/// Whether a connection that never carried an answer has ended as if there was none. A server may
+/// well close one that was not used for a while.
+fn is_unanswered(classification: Classification, lease: &Lease<Connector>) -> bool {
+    classification == Classification::Connection || lease.is_closed() && !lease.was_idle()
 }
 
 const ENDED: &str = "the connection had ended";

@@ -113,34 +113,27 @@ impl Sender {
                 maybe_processed_by = before;
             }
             let no_retry_reason = match retries.next(&mut failed) {
-                Ok(again) => {
-                    let acquire = retries.acquire(&self.balancer, route);
-                    let acquire = match timer.left() {
-                        Some(left) => acquire.within(left),
-                        None => acquire,
-                    };
-                    match acquire.await {
-                        Ok(next) => {
-                            tracing::debug!(
-                                endpoint = %failed.endpoint,
-                                error = %failed.error,
-                                not_processed = failed.not_processed,
-                                "sending again"
-                            );
-                            (*request, lease) = (again, next);
-                            last_error = Some(failed.error);
-                            continue;
-                        }
-                        Err(error) if timer.is_over() => {
-                            let source = match maybe_processed_by {
-                                Some(_) => failed.error,
-                                None => error.into(),
-                            };
-                            return Err(self.timed_out(maybe_processed_by, Some(source)));
-                        }
-                        Err(error) => NoRetryReason::NoConnection(error.into()),
+                Ok(again) => match self.acquire_again(&retries, route, &timer, failed.ended_after).await {
+                    Ok(next) => {
+                        tracing::debug!(
+                            endpoint = %failed.endpoint,
+                            error = %failed.error,
+                            not_processed = failed.not_processed,
+                            "sending again"
+                        );
+                        (*request, lease) = (again, next);
+                        last_error = Some(failed.error);
+                        continue;
                     }
-                }
+                    Err(error) if timer.is_over() => {
+                        let source = match maybe_processed_by {
+                            Some(_) => failed.error,
+                            None => error.into(),
+                        };
+                        return Err(self.timed_out(maybe_processed_by, Some(source)));
+                    }
+                    Err(error) => NoRetryReason::NoConnection(error.into()),
+                },
                 Err(reason) => reason,
             };
             return Err(Error::Send {
@@ -150,6 +143,34 @@ impl Sender {
                 no_retry_reason,
                 source: failed.error,
             });
+        }
+    }
+
+    /// Acquires a connection for another attempt. `ended_after`: the one before had been idle for so
+    /// long, and has ended.
+    ///
+    /// WHY others that were idle for long are not used: the pods of a Service close idle connections
+    /// after the same time, so each further attempt could meet the same end.
+    async fn acquire_again(
+        &self,
+        retries: &Retries<'_>,
+        route: Route,
+        timer: &Timer<'_>,
+        ended_after: Option<Duration>,
+    ) -> Result<Lease<Connector>, AcquireError> {
+        loop {
+            let acquire = retries.acquire(&self.balancer, route);
+            let next = match timer.left() {
+                Some(left) => acquire.within(left).await?,
+                None => acquire.await?,
+            };
+            let is_suspect = |ended_after| next.was_idle() && next.last_use().unused_for() > ended_after / 2;
+            if !ended_after.is_some_and(is_suspect) {
+                return Ok(next);
+            }
+            // The newest of an endpoint's idle connections is used first: the others are older.
+            next.invalidate_older_idle();
+            next.close(Outcome::Cancelled);
         }
     }
 

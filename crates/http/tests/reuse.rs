@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream;
 use headless::PoolStats;
+use headless::policy::RoundRobin;
 use headless_http::{Client, ClientBuilder, Error, Protocol, RequestBody, RetryBudget};
 use headless_testkit::{RawConnection, RawPod};
 use http::Request;
@@ -327,4 +328,38 @@ fn no_request_hangs_where_a_pod_accepts_and_closes() {
             assert!(!is_read && !error.is_not_sent(), "{protocol:?} {path}: {error:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn idle_connections_that_end_together_lose_no_read() {
+    // As a pod whose idle time is over when the second request comes.
+    let answers_once = || {
+        RawPod::start(|mut connection| async move {
+            connection.request().await;
+            connection.write(OK).await;
+            connection.head().await;
+        })
+    };
+    let pods: Vec<_> = (0..6).map(|_| answers_once().unwrap()).collect();
+    let addrs: Vec<_> = pods.iter().map(RawPod::addr).collect();
+    let client = raw::builder(&addrs)
+        .await
+        .policy(RoundRobin::default())
+        .build()
+        .unwrap();
+    for reply in join_all(pods.iter().map(|_| client.get("/"))).await {
+        reply.unwrap().text().await.unwrap();
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::time::resume();
+    assert_eq!(pods.iter().map(|pod| pod.stats().open).sum::<usize>(), pods.len());
+    let reply = client.get("/").await.unwrap();
+    assert_eq!(reply.text().await.unwrap(), "ok");
+    let requests: usize = pods.iter().map(|pod| pod.stats().requests).sum();
+    assert_eq!(
+        requests,
+        pods.len() + 2,
+        "the second attempt had a connection of its own"
+    );
 }

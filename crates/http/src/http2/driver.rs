@@ -23,6 +23,7 @@ use super::{ConnectionState, Handle, Settings};
 use crate::connector::HeadLimits;
 use crate::error::BoxError;
 use crate::intercept::{Intercept, Intercepted};
+use crate::last_use::LastUse;
 
 /// Runs a connection until it is closed: by the peer, because it does not answer a PING, or because
 /// its last handle was dropped and its last stream has ended.
@@ -101,6 +102,7 @@ where
         is_closed: AtomicBool::new(false),
         is_suspect: AtomicBool::new(false),
         has_answered: AtomicBool::new(false),
+        last_use: LastUse::new(),
         reads: Arc::clone(&reads),
         silence: Mutex::default(),
         changed: Mutex::default(),

@@ -37,6 +37,7 @@ impl Handle {
         let extensions = mem::take(&mut head.extensions);
         let unsent = head.clone();
         let is_whole = body.is_end_stream();
+        state.last_use.send();
         let mut sender = state.sender.clone();
         let (mut response, mut stream) = match sender.send_request(Request::from_parts(head, ()), is_whole) {
             Ok(sent) => sent,
@@ -76,6 +77,7 @@ impl Handle {
         .await;
         waiting.end();
         let answer = answer?;
+        state.last_use.answered();
         if !state.has_answered.load(Relaxed) {
             state.has_answered.store(true, Relaxed);
         }
