@@ -237,7 +237,8 @@ impl ClientBuilder {
     /// Keep-alive does nothing while data is unacknowledged, and Linux then gives up after about 15
     /// minutes: a pod that vanished during a request would keep its connection for so long. The
     /// default is below the [request timeout](Self::request_timeout), so that a read can still go
-    /// elsewhere. `None` leaves it to the system.
+    /// elsewhere. A pod that reads nothing of a large body for so long is given up, too. `None`
+    /// leaves it to the system.
     pub fn tcp_user_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.tcp.user_timeout = limit.into();
         self

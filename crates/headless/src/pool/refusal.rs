@@ -76,7 +76,7 @@ impl ConnectFault {
 
     /// Whether it seldom passes by itself, so that frequent probes only cost.
     pub(crate) fn is_lasting(&self) -> bool {
-        matches!(self, Self::Misconfigured(_) | Self::Dead | Self::Unanswered { .. })
+        matches!(self, Self::Misconfigured(_) | Self::Unanswered { .. })
     }
 
     /// Whether no other attempt can succeed soon.
