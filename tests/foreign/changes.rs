@@ -77,6 +77,7 @@ pub async fn kill_and_stop(server: &Server) {
         // While the client takes the new pod for dead, it compares only one of three pairs by load,
         // and all callers would soon wait for the pod that is stopped.
         bed.has_all_pods().await;
+        calls.more(SOME).await;
         let pod = bed.set.pod("web-2").unwrap();
         bed.processes.signal(&pod, Signal::STOP);
         calls.more(SOME).await;
