@@ -52,8 +52,8 @@ pub enum MayLose {
     Nothing,
     /// Writes on a connection that broke, since only the caller knows whether they may be repeated.
     Writes,
-    /// The same, and answers that broke off; the server's log may lack what it processed when it was
-    /// killed.
+    /// The same, and answers that broke off; the server's log may lack what it processed when it
+    /// was killed.
     WritesAndLogs,
 }
 
