@@ -191,20 +191,6 @@ impl<C: Connect> Pool<C> {
         }
     }
 
-    /// Closes idle connections now and those checked out on return.
-    pub(crate) fn invalidate_idle(self: &Arc<Self>) {
-        let mut out = Effects::default();
-        self.slots().invalidate_idle(&mut out);
-        self.carry_out(out);
-    }
-
-    /// Closes the idle connections that were last used before that of `slot` was checked out.
-    pub(crate) fn invalidate_idle_before(self: &Arc<Self>, slot: Slot) {
-        let mut out = Effects::default();
-        self.slots().invalidate_idle_before(slot, &mut out);
-        self.carry_out(out);
-    }
-
     /// The endpoint has left: see [`Slots::close`]. Waiters go to other endpoints.
     pub(crate) fn close(self: &Arc<Self>) {
         let mut out = Effects::default();

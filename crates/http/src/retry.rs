@@ -201,7 +201,10 @@ impl Retries<'_> {
         self.maybe_processed += 1;
         let may_retry =
             self.only.is_none() && self.is_repeatable && self.is_within_limit(false) && self.avoid(endpoint);
-        let again = self.prepared().filter(|_| may_retry)?;
+        if !may_retry {
+            return None;
+        }
+        let again = self.prepared()?;
         self.policy.withdraw().then_some(again)
     }
 

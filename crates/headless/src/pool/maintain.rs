@@ -1,5 +1,5 @@
-//! What happens to unused connections in time: the glue around `slots/maintain.rs`. Driven by the
-//! discovery's task.
+//! What happens to unused connections: in time, which the discovery's task drives, and when one in
+//! use shows that they cannot be trusted. The glue around `slots/maintain.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,20 @@ use super::slots::Effects;
 use super::{CloseReason, End, Handed, Pool, Slot};
 
 impl<C: Connect> Pool<C> {
+    /// Closes idle connections now and those checked out on return.
+    pub(crate) fn invalidate_idle(self: &Arc<Self>) {
+        let mut out = Effects::default();
+        self.slots().invalidate_idle(&mut out);
+        self.carry_out(out);
+    }
+
+    /// Closes the idle connections that were last used before that of `slot` was checked out.
+    pub(crate) fn invalidate_idle_before(self: &Arc<Self>, slot: Slot) {
+        let mut out = Effects::default();
+        self.slots().invalidate_idle_before(slot, &mut out);
+        self.carry_out(out);
+    }
+
     /// Expires, replaces and refills connections, and validates the one idle longest.
     pub(crate) fn maintain(self: &Arc<Self>, now: Timestamp) {
         let config = &self.context.config;

@@ -33,6 +33,7 @@ use headless_core::Timestamp;
 
 pub(crate) use self::permits::Permits;
 pub use self::types::ClosedBy;
+use self::types::Replacement;
 pub(crate) use self::types::{
     Checkout, CloseReason, Counts, Effects, End, Inspect, Limits, Placed, Slot, Ticket, Wait,
 };
@@ -90,20 +91,6 @@ struct MultiplexedConn<T> {
     closing: Option<CloseReason>,
     /// The peer allows no stream at the moment.
     is_barred: bool,
-}
-
-/// The connection that replaces one that is too old. One at a time, so that an endpoint is not
-/// dialled in bursts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Replacement {
-    None,
-    /// The next dial that ends is the replacement.
-    Dialling,
-    /// It is there; the next connection found too old is closed.
-    Ready,
-    /// There was no room for it: the old one is closed first, then the replacement is dialled, and
-    /// meanwhile nothing else is replaced.
-    Owed,
 }
 
 impl<T, W> Slots<T, W> {

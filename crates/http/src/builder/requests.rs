@@ -73,8 +73,8 @@ impl ClientBuilder {
     /// nothing.
     ///
     /// A stream that has sent more is not sent again. Sending is not delayed, the bytes are not
-    /// copied, and a request that cannot be [sent again](crate::Client#retries) keeps none. A body in
-    /// memory has no limit.
+    /// copied, and a request that cannot be [sent again](crate::Client#retries) keeps none. A body
+    /// in memory has no limit.
     pub fn replay_buffer_bytes(mut self, limit: usize) -> Self {
         self.replay_buffer_bytes = limit;
         self

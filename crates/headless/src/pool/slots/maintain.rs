@@ -3,8 +3,8 @@
 
 use headless_core::Timestamp;
 
-use super::types::{CloseReason, Effects, Inspect, Placed, Slot};
-use super::{Idle, MultiplexedConn, Replacement, Slots};
+use super::types::{CloseReason, Effects, Inspect, Placed, Replacement, Slot};
+use super::{Idle, MultiplexedConn, Slots};
 
 impl<T, W> Slots<T, W> {
     /// Time has passed: closes connections unused since `idle_before`, replaces those that are too

@@ -98,6 +98,20 @@ pub(crate) enum CloseReason {
     Removed,
 }
 
+/// The connection that replaces one that is too old. One at a time, so that an endpoint is not
+/// dialled in bursts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replacement {
+    None,
+    /// The next dial that ends is the replacement.
+    Dialling,
+    /// It is there; the next connection found too old is closed.
+    Ready,
+    /// There was no room for it: the old one is closed first, then the replacement is dialled, and
+    /// meanwhile nothing else is replaced.
+    Owed,
+}
+
 /// How many connections were closed since their endpoint was added, by reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
