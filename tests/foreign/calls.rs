@@ -52,7 +52,8 @@ pub enum MayLose {
     Nothing,
     /// Writes on a connection that broke, since only the caller knows whether they may be repeated.
     Writes,
-    /// The same, and the server's log may lack what it processed when it was killed.
+    /// The same, and answers that broke off; the server's log may lack what it processed when it
+    /// was killed.
     WritesAndLogs,
 }
 
@@ -67,16 +68,18 @@ fn kind(id: u64) -> Kind {
 /// Callers at work, and the writes that were answered.
 pub struct Calls {
     pub load: Load<Problem>,
+    client: Client,
     answered: Arc<Mutex<Vec<u64>>>,
 }
 
 impl Calls {
     /// Starts requests to `path`: of four requests, one is a write, and one is marked.
     pub fn start(client: &Client, path: &'static str, pace: Duration) -> Self {
-        let (client, answered) = (client.clone(), Arc::<Mutex<Vec<u64>>>::default());
+        let answered = Arc::<Mutex<Vec<u64>>>::default();
+        let all = client.clone();
         let writes = Arc::clone(&answered);
         let load = Load::start(CALLERS, pace, move |Call { caller, number }| {
-            let (client, writes) = (client.clone(), Arc::clone(&writes));
+            let (client, writes) = (all.clone(), Arc::clone(&writes));
             async move {
                 let id = (caller << 32) + number;
                 let kind = kind(id);
@@ -87,13 +90,28 @@ impl Calls {
                 asked.map_err(|cause| Problem { id, kind, cause })
             }
         });
-        Self { load, answered }
+        Self {
+            load,
+            client: client.clone(),
+            answered,
+        }
+    }
+
+    /// Waits until so many more requests are over.
+    pub async fn more(&self, count: u64) {
+        self.reach(self.load.done() + count).await;
     }
 
     /// Waits until so many requests are over in all.
     pub async fn reach(&self, count: u64) {
         while self.load.done() < count {
-            self.load.more(1.max((count - self.load.done()).min(500))).await;
+            let next = count.min(self.load.done() + 500);
+            let stats = || self.client.balancer().stats();
+            until(
+                || self.load.done() >= next,
+                || format!("{} of {count} requests are over: {:#?}", self.load.done(), stats()),
+            )
+            .await;
         }
     }
 }
@@ -136,6 +154,8 @@ impl Calls {
                 Cause::Error(error) if *kind == Kind::Write && may_lose != MayLose::Nothing => {
                     lost.insert(*id, error.is_not_sent());
                 }
+                // An answer that has begun cannot be asked for again without the caller.
+                Cause::Error(Error::Body { .. }) if may_lose == MayLose::WritesAndLogs => {}
                 Cause::Error(error) => panic!(
                     "{server}: {} of {requests} requests failed, such as {kind:?} {id}: {}\n{error:?}\n{}",
                     failed.len(),

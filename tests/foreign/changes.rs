@@ -48,13 +48,13 @@ pub async fn rolling_restart(server: &Server) {
         false => "/id",
     };
     let calls = Calls::start(&bed.client, path, Duration::ZERO);
-    calls.load.more(SOME).await;
+    calls.more(SOME).await;
     loop {
         bed.set.roll(Roll::default()).await.unwrap();
-        calls.load.more(SOME).await;
+        calls.more(SOME).await;
         for replicas in [5, 2, 3] {
             bed.set.scale(replicas).await.unwrap();
-            calls.load.more(SOME).await;
+            calls.more(SOME).await;
         }
         if calls.load.done() >= requests() {
             break;
@@ -69,19 +69,20 @@ pub async fn kill_and_stop(server: &Server) {
     };
     let calls = Calls::start(&bed.client, "/id", Duration::ZERO);
     while calls.load.done() < requests() {
-        calls.load.more(SOME).await;
+        calls.more(SOME).await;
         // DNS goes on listing it.
         bed.set.kill("web-1").await.unwrap();
-        calls.load.more(SOME).await;
+        calls.more(SOME).await;
         bed.set.replace("web-1", Address::New).await.unwrap();
         // While the client takes the new pod for dead, it compares only one of three pairs by load,
         // and all callers would soon wait for the pod that is stopped.
         bed.has_all_pods().await;
+        calls.more(SOME).await;
         let pod = bed.set.pod("web-2").unwrap();
         bed.processes.signal(&pod, Signal::STOP);
-        calls.load.more(SOME).await;
+        calls.more(SOME).await;
         bed.processes.signal(&pod, Signal::CONT);
     }
-    calls.load.more(SOME).await;
+    calls.more(SOME).await;
     calls.check(&bed, MayLose::WritesAndLogs).await;
 }

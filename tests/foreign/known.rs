@@ -12,12 +12,6 @@ use crate::servers::Server;
 /// Scenario, servers, and what is wrong.
 const KNOWN: &[(&str, &[&str], &str)] = &[
     (
-        "an_answer_before_the_body_was_read_arrives",
-        &["haproxy", "apache", "gunicorn", "uvicorn", "jetty", "hyper", "axum"],
-        "HTTP/1: the server answers and closes with a part of the body unread. The write fails before the answer is \
-         read, although it has arrived, and the caller gets an error in its place",
-    ),
-    (
         "idle_connections_that_end_lose_no_read",
         &[
             "nginx",
@@ -34,15 +28,8 @@ const KNOWN: &[(&str, &[&str], &str)] = &[
     ),
     (
         "idle_connections_that_end_lose_no_read",
-        &["nginx_http2", "haproxy_http2"],
-        "HTTP/2: GOAWAY has arrived together with the end of the connection, and the write that fails is seen first: \
-         requests above its last stream count as perhaps processed",
-    ),
-    (
-        "idle_connections_that_end_lose_no_read",
-        &["go_http2"],
-        "HTTP/2: a connection that its server ends with GOAWAY and NO_ERROR before the first request counts as one \
-         that was closed without an answer, and uses up the attempts of requests that were never processed",
+        &["nginx_http2", "haproxy_http2", "go_http2"],
+        "HTTP/2: the same, and a request that GOAWAY says was not processed uses up an attempt, too",
     ),
 ];
 

@@ -1,5 +1,5 @@
-//! The project's commands: `cargo xtask test`, `lint`, `ci`, `bench`, `counts`, `soak`, `mysql`, and the
-//! steps of `lint` alone.
+//! The project's commands: `cargo xtask test`, `lint`, `ci`, `bench`, `counts`, `soak`, `foreign`,
+//! `mysql`, and the steps of `lint` alone.
 //!
 //! Here: dispatch and exit codes. What is run lives in one file per command, how it is run in
 //! `steps`. Standard library only, so that the first command in a fresh clone starts at once.
