@@ -177,7 +177,9 @@ fn processed(bed: &Bed) -> HashMap<u64, u32> {
     for line in bed.log() {
         // Lines without a number are of the probes of the testkit.
         let id = line.split(' ').nth(1).and_then(|id| id.parse().ok());
-        id.map(|id: u64| *processed.entry(id).or_default() += 1);
+        if let Some(id) = id {
+            *processed.entry(id).or_default() += 1;
+        }
     }
     processed
 }

@@ -61,6 +61,21 @@ impl<C: Connect> Balancer<C> {
         self.acquire_filtered(route, EndpointFilter::Only(endpoints))
     }
 
+    /// As [`acquire`](Self::acquire), but on another endpoint than those in `tried` or not at all,
+    /// and without waiting for a change: each endpoint that fits is tried once. For a caller that
+    /// has something to fall back on, such as an answer that another endpoint might better. It
+    /// allocates.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire); [`AcquireError::NoneOfRequested`] at once if no other
+    /// endpoint fits.
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_other<'a>(&'a self, route: Route, tried: &'a [EndpointKey]) -> Acquire<'a, C> {
+        self.acquire_filtered(route, EndpointFilter::Other(tried))
+    }
+
     fn acquire_filtered<'a>(&'a self, route: Route, filter: EndpointFilter<'a>) -> Acquire<'a, C> {
         Acquire {
             balancer: self,

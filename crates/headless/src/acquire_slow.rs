@@ -24,13 +24,15 @@ pub(crate) enum EndpointFilter<'a> {
     Any,
     /// Others than these; these if no other fits, or none of those that fit has a connection.
     Excluding(&'a [EndpointKey]),
+    /// Others than these, once, without waiting for a change.
+    Other(&'a [EndpointKey]),
     /// These only.
     Only(&'a [EndpointKey]),
 }
 
 impl<C: Connect> Balancer<C> {
-    /// Waits for a connection, no longer than the acquire timeout and `limit`. `first` is an endpoint
-    /// that was chosen already.
+    /// Waits for a connection, no longer than the acquire timeout and `limit`. `first` is an
+    /// endpoint that was chosen already.
     #[cold]
     pub(crate) async fn acquire_slow(
         &self,
@@ -55,8 +57,8 @@ impl<C: Connect> Balancer<C> {
                 Ok(lease) => return Ok(lease),
                 Err(next) => next.after(attempts),
             };
-            let closed = self.state.reconciler.is_closed();
-            if attempts.is_final() || closed || Instant::now() >= deadline {
+            let is_last = self.state.reconciler.is_closed() || matches!(filter, EndpointFilter::Other(_));
+            if attempts.is_final() || is_last || Instant::now() >= deadline {
                 return Err(self.explain(attempts, route, start.elapsed()));
             }
             // No endpoint fits, or none can be reached: DNS is asked, and the next round comes with
@@ -83,6 +85,7 @@ impl<C: Connect> Balancer<C> {
         let mut attempts = Attempts {
             requested: match filter {
                 EndpointFilter::Only(endpoints) => Some(endpoints.len()),
+                EndpointFilter::Other(_) => Some((0..view.backends.len()).filter(|at| !excluded.contains(at)).count()),
                 EndpointFilter::Any | EndpointFilter::Excluding(_) => None,
             },
             ..Attempts::default()
@@ -171,7 +174,7 @@ impl EndpointFilter<'_> {
         let index_of = |key: &EndpointKey| view.backends.iter().position(|backend| backend.endpoint.key() == key);
         match self {
             Self::Any => Vec::new(),
-            Self::Excluding(endpoints) => endpoints.iter().filter_map(index_of).collect(),
+            Self::Excluding(endpoints) | Self::Other(endpoints) => endpoints.iter().filter_map(index_of).collect(),
             Self::Only(endpoints) => {
                 let accepted: Vec<usize> = endpoints.iter().filter_map(index_of).collect();
                 let all = 0..view.backends.len();

@@ -125,12 +125,12 @@ impl<C: Connect> Backend<C> {
     #[inline]
     pub(crate) fn answered(&self) {
         if self.trial.is_open() {
-            self.acquitted();
+            self.proved();
         }
     }
 
     #[cold]
-    fn acquitted(&self) {
+    fn proved(&self) {
         self.trial.end();
         self.became_reachable();
     }

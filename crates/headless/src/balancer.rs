@@ -71,6 +71,13 @@ impl<C: Connect> Balancer<C> {
         Some(Pick::new(in_flight, now))
     }
 
+    /// Returns whether the endpoint is in the set.
+    #[must_use]
+    pub fn contains(&self, endpoint: &EndpointKey) -> bool {
+        let view = self.state.reconciler.view_full();
+        view.backends.iter().any(|backend| backend.endpoint.key() == endpoint)
+    }
+
     /// Closes the connections to one endpoint: idle ones now, those in use when they are returned.
     /// Returns whether the endpoint is in the set.
     ///

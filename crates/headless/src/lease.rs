@@ -25,8 +25,7 @@ use crate::pool::{CloseReason, End, Slot};
 ///   ends.
 /// * [`unanswered`](Self::unanswered) or [`refused`](Self::refused): there was no connection, as it
 ///   turns out. It is closed, and counts as a failed attempt to connect.
-/// * dropped: cancelled, with an outcome that blames no one. The endpoint does not look fast for
-///   it.
+/// * dropped: cancelled, with [`Outcome::Cancelled`]. The endpoint does not look fast for it.
 ///
 /// If nothing was received on the connection since the request was sent, call
 /// [`invalidate_older_idle`](Self::invalidate_older_idle) before the lease of a request that is
@@ -121,9 +120,9 @@ impl<C: Connect> Lease<C> {
         backend.request_reresolution();
     }
 
-    /// Says that a request was answered on this connection, the first one. It clears the endpoint of
-    /// what [`unanswered`](Self::unanswered) and [`refused`](Self::refused) have reported, and is
-    /// not needed without them. Synchronous and cheap.
+    /// Says that a request was answered on this connection, the first one. It clears the endpoint
+    /// of what [`unanswered`](Self::unanswered) and [`refused`](Self::refused) have reported, and
+    /// is not needed without them. Synchronous and cheap.
     #[inline]
     pub fn answered(&self) {
         self.in_flight.on().answered();

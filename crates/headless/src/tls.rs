@@ -167,6 +167,7 @@ pub enum Verify {
     /// The endpoint's own DNS name below the Service: `web-0.web.shop.svc.cluster.local`.
     ///
     /// Each pod needs a certificate of its own, and an address that went to another pod is noticed.
+    /// So that this holds, the HTTP client resumes no TLS session.
     EndpointName,
     /// This name, whether it is the Service's or not: `web.shop.svc`, `shop.example`.
     Name(String),

@@ -389,6 +389,32 @@ async fn a_retry_goes_to_another_pod_and_back_only_if_there_is_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn with_something_to_fall_back_on_nothing_is_waited_for() {
+    let (dns, pods) = (FakeDns::new(found([pod(0, 1), pod(1, 2)])), FakePods::default());
+    let balancer = balancer(&dns, &pods).await;
+    let (one, other) = (pod(0, 1).key().clone(), pod(1, 2).key().clone());
+    let start = Instant::now();
+    for _ in 0..10 {
+        let tried = [one.clone()];
+        let lease = balancer.acquire_other(Route::any(), &tried).await.unwrap();
+        assert_eq!(lease.endpoint().key(), &other);
+        lease.finish(Outcome::Success);
+    }
+    let tried = [one.clone(), other.clone(), one.clone()];
+    let error = balancer.acquire_other(Route::any(), &tried).await.unwrap_err();
+    assert!(
+        matches!(error, AcquireError::NoneOfRequested { requested: 0, .. }),
+        "{error:?}"
+    );
+    // The connections to it end, and it can no longer be connected to.
+    assert!(balancer.evict(&other));
+    pods.set(&pod(1, 2), Dial::Refuses);
+    let error = balancer.acquire_other(Route::any(), &tried[..1]).await.unwrap_err();
+    assert!(matches!(error, AcquireError::Unreachable { tried: 1, .. }), "{error:?}");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_goes_back_at_once_if_no_other_pod_can_be_reached() {
     let (dns, pods) = (FakeDns::new(found([pod(0, 1), pod(1, 2)])), FakePods::default());
     let balancer = balancer(&dns, &pods).await;

@@ -7,16 +7,20 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use headless::{Endpoint, Lease, Outcome};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::classify::{Classification, classify};
 use crate::connection::ExchangeError;
 use crate::connector::Connector;
-use crate::error::Error;
+use crate::error::{BodyStalled, Error};
+use crate::idle::IdleTimer;
 use crate::incoming::Incoming;
+use crate::outcome::AwaitedTrailers;
 use crate::request_body::BodyFailure;
 
 /// The body of an answer, streamed from the pod.
@@ -26,21 +30,33 @@ use crate::request_body::BodyFailure;
 /// the request counts as cancelled: an HTTP/1 connection is closed, because the rest would still
 /// come, and an HTTP/2 stream is reset. So read a short body even if it is not needed.
 ///
-/// There is no timeout on the pace at which a body comes; put one around the reading.
+/// A body that stalls while it is waited for ends with [`Error::Body`] after the
+/// [`body_idle_timeout`](crate::ClientBuilder::body_idle_timeout). There is no limit on the whole
+/// body; put a timeout around the reading.
 ///
 /// The default one is empty and of no pod. It is for layers that answer in the client's place, such
 /// as an interceptor that refuses a request.
 #[derive(Default)]
 pub struct ResponseBody(Option<Received>);
 
+/// What the end of a body says, and how long it may stall.
+pub(crate) struct BodyRules {
+    /// What to report at the end.
+    pub(crate) outcome: Outcome,
+    /// The trailers decide it.
+    pub(crate) trailers: Option<AwaitedTrailers>,
+    /// `None`: there is no limit.
+    pub(crate) idle: Option<IdleTimer>,
+}
+
 /// The body of an answer that came.
 struct Received {
-    incoming: Incoming,
+    /// `None` after it has stalled.
+    incoming: Option<Incoming>,
     endpoint: Arc<Endpoint>,
     /// `None` after the end.
     lease: Option<Lease<Connector>>,
-    /// What to report at the end.
-    outcome: Outcome,
+    rules: BodyRules,
     /// The body of the request may still be sent, and fail.
     body_failure: Option<BodyFailure>,
 }
@@ -49,18 +65,27 @@ impl ResponseBody {
     pub(crate) fn new(
         incoming: Incoming,
         lease: Lease<Connector>,
-        outcome: Outcome,
+        rules: BodyRules,
         body_failure: Option<BodyFailure>,
     ) -> Self {
         let mut received = Received {
-            incoming,
+            incoming: Some(incoming),
             endpoint: Arc::clone(lease.endpoint()),
             lease: Some(lease),
-            outcome,
+            rules,
             body_failure,
         };
         received.end_if_read();
         Self(Some(received))
+    }
+
+    /// Ends the exchange here, with the outcome that the answer has so far.
+    pub(crate) fn discard(self) {
+        if let Some(received) = self.0
+            && let Some(lease) = received.lease
+        {
+            lease.cancel(received.rules.outcome);
+        }
     }
 
     /// Returns the pod that it comes from; `None` for the default body.
@@ -74,15 +99,51 @@ impl ResponseBody {
 }
 
 impl Received {
+    fn is_read(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
     fn end_if_read(&mut self) {
-        if self.incoming.is_end_stream() {
+        if self.is_read() {
             self.end();
         }
     }
 
     fn end(&mut self) {
+        if let Some(trailers) = self.rules.trailers.take() {
+            self.rules.outcome = trailers.outcome(&HeaderMap::new());
+        }
         if let Some(lease) = self.lease.take() {
-            lease.finish(self.outcome);
+            lease.finish(self.rules.outcome);
+        }
+    }
+
+    /// Notes what a frame says of the end, and ends there if this was it.
+    fn received(&mut self, frame: &Frame<Bytes>) {
+        if let Some(idle) = &mut self.rules.idle {
+            idle.progressed();
+        }
+        if let Some(trailers) = frame.trailers_ref()
+            && let Some(awaited) = self.rules.trailers.take()
+        {
+            self.rules.outcome = awaited.outcome(trailers);
+        }
+        // WHY: many readers do not ask for another frame if this one is known to be the last.
+        self.end_if_read();
+    }
+
+    /// Nothing came for as long as it may: the exchange ends here.
+    #[cold]
+    fn stalled(&mut self, limit: Duration) -> Error {
+        // Ends the stream, or the connection that it is alone on.
+        self.incoming = None;
+        if let Some(lease) = self.lease.take() {
+            lease.invalidate_older_idle();
+            lease.cancel(Outcome::Failure);
+        }
+        Error::Body {
+            endpoint: Arc::clone(&self.endpoint),
+            source: BodyStalled(limit).into(),
         }
     }
 
@@ -117,12 +178,20 @@ impl Body for ResponseBody {
         let Some(received) = &mut self.0 else {
             return Poll::Ready(None);
         };
-        let next = ready!(Pin::new(&mut received.incoming).poll_frame(cx));
+        let Some(incoming) = &mut received.incoming else {
+            return Poll::Ready(None);
+        };
+        let Poll::Ready(next) = Pin::new(incoming).poll_frame(cx) else {
+            let Some(idle) = &mut received.rules.idle else {
+                return Poll::Pending;
+            };
+            ready!(idle.poll_stalled(cx));
+            let limit = idle.limit();
+            return Poll::Ready(Some(Err(received.stalled(limit))));
+        };
         Poll::Ready(match next {
             Some(Ok(frame)) => {
-                // WHY: many readers do not ask for another frame if this one is known to be the
-                // last.
-                received.end_if_read();
+                received.received(&frame);
                 Some(Ok(frame))
             }
             Some(Err(error)) => Some(Err(received.fail(error))),
@@ -135,14 +204,14 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Some(received) => received.lease.is_none() || received.incoming.is_end_stream(),
+            Some(received) => received.lease.is_none() || received.is_read(),
             None => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Some(received) => received.incoming.size_hint(),
+        match self.0.as_ref().and_then(|received| received.incoming.as_ref()) {
+            Some(incoming) => incoming.size_hint(),
             None => SizeHint::with_exact(0),
         }
     }

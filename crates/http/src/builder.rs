@@ -1,4 +1,7 @@
-//! [`ClientBuilder`]: the settings of a client, each with its default and the reason for it.
+//! [`ClientBuilder`]: the settings of a client, each with its default and the reason for it. Those
+//! that say how a request is sent, and when it is sent again, are in `requests.rs`.
+
+mod requests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,6 +9,7 @@ use std::time::Duration;
 
 use headless::policy::Policy;
 use headless::{Balancer, Discovery, PoolConfig, RetryBudget, RoleRule, Route, Tls, VerifyPeer};
+use http::StatusCode;
 use http::uri::Scheme;
 
 use crate::client::Client;
@@ -13,11 +17,12 @@ use crate::connector::{Connector, HeadLimits};
 use crate::error::Error;
 use crate::http2;
 use crate::origin::Origin;
+use crate::outcome::Classify;
 use crate::protocol::Protocol;
 use crate::retry::RetryPolicy;
 use crate::route::{RequestHead, RouteBy, by_method};
 use crate::send::Sender;
-use crate::timer::TimeLimits;
+use crate::tcp::TcpOptions;
 use crate::tls::Handshake;
 
 impl Client {
@@ -50,14 +55,18 @@ impl Client {
             acquire_timeout: None,
             protocol: Protocol::default(),
             http2: http2::Settings::default(),
+            tcp: TcpOptions::default(),
             authority: None,
             tls: None,
             route_by: Arc::new(by_method),
-            request_timeout: Some(REQUEST_TIMEOUT),
+            request_timeout: Some(requests::REQUEST_TIMEOUT),
             per_try_timeout: None,
+            body_idle_timeout: Some(requests::BODY_IDLE_TIMEOUT),
+            classify: None,
+            retry_on: Vec::new(),
             max_retries: None,
             retry_budget: RetryBudget::default(),
-            replay_buffer_bytes: REPLAY_BUFFER_BYTES,
+            replay_buffer_bytes: requests::REPLAY_BUFFER_BYTES,
             max_response_headers: MAX_RESPONSE_HEADERS,
             max_response_head_bytes: MAX_RESPONSE_HEAD_BYTES,
             verify_peer: None,
@@ -89,11 +98,15 @@ pub struct ClientBuilder {
     acquire_timeout: Option<Duration>,
     protocol: Protocol,
     http2: http2::Settings,
+    tcp: TcpOptions,
     authority: Option<String>,
     tls: Option<Tls>,
     route_by: RouteBy,
     request_timeout: Option<Duration>,
     per_try_timeout: Option<Duration>,
+    body_idle_timeout: Option<Duration>,
+    classify: Classify,
+    retry_on: Vec<StatusCode>,
     max_retries: Option<usize>,
     retry_budget: RetryBudget,
     replay_buffer_bytes: usize,
@@ -133,8 +146,10 @@ impl ClientBuilder {
     /// own certificate was replaced, make a new client.
     ///
     /// With TLS 1.3, a pod that misses or refuses the client's certificate says so after the
-    /// handshake. Over HTTP/1.1 the first request then fails with [`Error::Send`], and the pod's
-    /// alert is among its causes; over HTTP/2, opening the connection fails.
+    /// handshake (RFC 8446 4.4.2.4). It counts as a failed connect all the same. A new connection
+    /// to a pod that asks for a certificate waits until the pod has sent a session ticket, or for
+    /// 100 ms if it sends none. A request that meets a later refusal was not processed, and goes
+    /// elsewhere.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
@@ -205,36 +220,32 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets after how long without traffic TCP checks that the other side of a connection is there
+    /// (`SO_KEEPALIVE`). Default: 15 s, then at most 3 probes 5 s apart. From 1 s to 32,767 s.
+    ///
+    /// It finds a pod or a node that vanished while a connection is idle, or while a request waits
+    /// for a long answer, and keeps firewalls from forgetting the connection. The probes are empty
+    /// packets, which no server counts. `None` turns it off.
+    pub fn tcp_keep_alive(mut self, idle: impl Into<Option<Duration>>) -> Self {
+        self.tcp.keep_alive = idle.into();
+        self
+    }
+
+    /// Sets for how long what was sent may stay unacknowledged by the pod's TCP
+    /// (`TCP_USER_TIMEOUT`). Default: 20 s, as gRPC does (A18). From 1 s to 24 days. Linux only.
+    ///
+    /// Keep-alive does nothing while data is unacknowledged, and Linux then gives up after about 15
+    /// minutes: a pod that vanished during a request would keep its connection for so long. The
+    /// default is below the [request timeout](Self::request_timeout), so that a read can still go
+    /// elsewhere. `None` leaves it to the system.
+    pub fn tcp_user_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.tcp.user_timeout = limit.into();
+        self
+    }
+
     /// Sets how long a request may wait for a connection. Default: 5 s.
     pub fn acquire_timeout(mut self, limit: Duration) -> Self {
         self.acquire_timeout = Some(limit);
-        self
-    }
-
-    /// Sets how long a request may take up to the head of its answer, with waiting and retries.
-    /// Default: 30 s, because every wait has a bound and few servers let a request live longer.
-    ///
-    /// `None` sets no limit, for long polling. The body is not included, because a stream may be
-    /// endless.
-    pub fn request_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.request_timeout = limit.into();
-        self
-    }
-
-    /// Sets how long one attempt may take, from its connection to the head of the answer. Default:
-    /// `None`, no limit of its own. It must be shorter than the
-    /// [`request_timeout`](Self::request_timeout).
-    ///
-    /// When it passes, the attempt is given up. A request that may be [sent again](Client#retries)
-    /// goes to another pod, within the limits of all retries. Any other fails with
-    /// [`Error::Send`], because the pod may have processed it. A pod that accepts connections and
-    /// never answers then costs each request this time, not the whole request timeout.
-    ///
-    /// There is none by default, as in Envoy (`per_try_timeout`): only the application knows how
-    /// slow an answer may be, and a limit below that turns one slow request into several. Set it
-    /// well above the slowest answer that is expected.
-    pub fn per_try_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.per_try_timeout = limit.into();
         self
     }
 
@@ -263,41 +274,6 @@ impl ClientBuilder {
     /// it was given as a number other than 80 (with TLS, 443): `web.shop.svc.cluster.local`.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
         self.authority = Some(authority.into());
-        self
-    }
-
-    /// Sets how often one request is sent again at most after a part of it may have left
-    /// ([when](Client#retries)).
-    ///
-    /// Default: 2 if it may have been processed, so that a request that crashes each pod it reaches
-    /// crashes three of them. If the pods say that they did not process it, as often as there are
-    /// pods. The [retry budget](Self::retry_budget) bounds all requests together.
-    ///
-    /// 0 turns these retries off, and saves each request the copy of its head. What was never sent
-    /// is sent again all the same.
-    pub fn max_retries(mut self, limit: usize) -> Self {
-        self.max_retries = Some(limit);
-        self
-    }
-
-    /// Sets how many retries all requests of this client together may have. Default: 20 % of the
-    /// requests of the last 10 s, plus 10 per second. [`RetryBudget::unlimited`] sets no limit.
-    ///
-    /// Pods that cannot be connected to, and requests that were never sent, take nothing from it
-    /// ([why](Client#retries)).
-    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
-        self.retry_budget = budget;
-        self
-    }
-
-    /// Sets how many bytes of a streamed request body are kept until the answer begins, so that the
-    /// request can be sent again. Default: 64 KiB, which a unary gRPC call seldom exceeds; 0 keeps nothing.
-    ///
-    /// A stream that has sent more is not sent again. Sending is not delayed, the bytes are not
-    /// copied, and a request that cannot be [sent again](Client#retries) keeps none. A body in
-    /// memory has no limit.
-    pub fn replay_buffer_bytes(mut self, limit: usize) -> Self {
-        self.replay_buffer_bytes = limit;
         self
     }
 
@@ -358,15 +334,12 @@ impl ClientBuilder {
             let problem = "`max_response_head_bytes` is 0; it must be at least 1";
             return Err(Error::invalid(service, problem));
         }
-        let time_limits = TimeLimits {
-            request: self.request_timeout,
-            attempt: self.per_try_timeout,
-        };
-        if let Err(problem) = time_limits.check() {
+        if let Err(problem) = self.tcp.check() {
             return Err(Error::invalid(service, problem));
         }
-        if let Err(error) = self.retry_budget.check() {
-            return Err(Error::invalid(service, error.to_string()));
+        let time_limits = self.time_limits().map_err(|problem| Error::invalid(service, problem))?;
+        if let Err(problem) = self.check_retries() {
+            return Err(Error::invalid(service, problem));
         }
         let tls = match &self.tls {
             Some(tls) => Some(Handshake::new(tls, service, origin.host(), self.protocol)?),
@@ -379,6 +352,7 @@ impl ClientBuilder {
                 fields: self.max_response_headers,
                 bytes: self.max_response_head_bytes,
             },
+            tcp: self.tcp,
             tls,
         };
         let mut balancer = Balancer::builder(self.discovery, connector).pool(self.pool);
@@ -400,7 +374,13 @@ impl ClientBuilder {
             balancer,
             origin,
             time_limits,
-            retry_policy: RetryPolicy::new(self.max_retries, self.retry_budget, self.replay_buffer_bytes),
+            retry_policy: RetryPolicy::new(
+                self.max_retries,
+                self.retry_budget,
+                self.retry_on.into(),
+                self.replay_buffer_bytes,
+            ),
+            classify: self.classify,
             route_by,
         }))
     }
@@ -416,10 +396,6 @@ impl fmt::Debug for ClientBuilder {
             .finish_non_exhaustive()
     }
 }
-
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-
-const REPLAY_BUFFER_BYTES: usize = 64 * 1024;
 
 const MAX_RESPONSE_HEADERS: usize = 256;
 

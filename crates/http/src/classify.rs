@@ -1,27 +1,16 @@
-//! What an answer or a failure means: for the endpoint's load, for its connection, and for sending
-//! the request again.
+//! What a failure means: for the endpoint's load, for its connection, and for sending the request
+//! again.
 //!
-//! Must not live here: what is done about it (`send`, `retry`, `body`).
+//! Must not live here: what an answer means (`outcome`), and what is done about it (`send`,
+//! `retry`, `body`).
 
 use std::error::Error;
 
 use h2::Reason;
-use headless::Outcome;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request};
 
 use crate::connection::ExchangeError;
 use crate::request_body::BodyFailed;
-
-/// How an answer with this status counts.
-///
-/// A server error (5xx) is a failure even when it comes fast, so that a pod that fails fast does
-/// not look like the fastest one. Any other status shows that the pod works.
-pub(crate) fn outcome(status: StatusCode) -> Outcome {
-    match status.is_server_error() {
-        true => Outcome::Failure,
-        false => Outcome::Success,
-    }
-}
 
 /// Whether a request of this method only asks, so that it may be sent twice.
 ///
@@ -135,20 +124,6 @@ fn classify_http2(error: &h2::Error) -> Classification {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_server_errors_are_failures() {
-        for (status, is) in [
-            (200, Outcome::Success),
-            (304, Outcome::Success),
-            (404, Outcome::Success),
-            (429, Outcome::Success),
-            (500, Outcome::Failure),
-            (503, Outcome::Failure),
-        ] {
-            assert_eq!(outcome(StatusCode::from_u16(status).unwrap()), is, "{status}");
-        }
-    }
 
     #[test]
     fn safe_methods_are_those_of_rfc_9110() {

@@ -77,8 +77,33 @@ use crate::send::Sender;
 /// stay within the [`retry_budget`](crate::ClientBuilder::retry_budget).
 ///
 /// A pod that cannot be connected to takes nothing from the budget: nothing was sent, no pod has
-/// more to do, and connecting has limits of its own (each pod once, then with pauses). A request
-/// that was answered is never sent again, whatever the status.
+/// more to do, and connecting has limits of its own (each pod once, then with pauses).
+///
+/// A request that was answered is not sent again, whatever the status, unless
+/// [`retry_on`](crate::ClientBuilder::retry_on) says otherwise. A layer outside, such as tower's
+/// `retry`, can look at the whole answer, and leave the pod that gave it
+/// ([`ExcludeEndpoints`](crate::ExcludeEndpoints)).
+///
+/// # Timeouts
+/// | limits | default | when it passes |
+/// |---|---|---|
+/// | [`acquire_timeout`]: waiting for a connection | 5 s | [`Error::Acquire`] |
+/// | [`per_try_timeout`]: from a connection to the head of the answer | none | another pod, or [`Error::Send`] |
+/// | [`request_timeout`]: all of it, up to the head of the answer | 30 s | [`Error::Timeout`] |
+/// | [`body_idle_timeout`]: a body from which nothing comes | 5 min | [`Error::Body`] |
+///
+/// Each of these errors keeps what was waited for, and why. Nothing limits a whole body: put a
+/// timeout around the reading.
+///
+/// A request that is given up while its pod was silent makes the pod's older idle HTTP/1
+/// connections suspect, and they are closed: a pod that vanished without a word then costs one
+/// request its time, and not one per connection. This holds for these timeouts, and for a future
+/// that is dropped after 100 ms or more.
+///
+/// [`acquire_timeout`]: crate::ClientBuilder::acquire_timeout
+/// [`per_try_timeout`]: crate::ClientBuilder::per_try_timeout
+/// [`request_timeout`]: crate::ClientBuilder::request_timeout
+/// [`body_idle_timeout`]: crate::ClientBuilder::body_idle_timeout
 #[derive(Clone)]
 pub struct Client {
     sender: Arc<Sender>,

@@ -9,7 +9,6 @@ use std::num::NonZeroUsize;
 use headless::{AbortHandle, CapacityChanged, Connect, Endpoint, Multiplexing};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
@@ -17,6 +16,7 @@ use crate::abort::{self, abortable};
 use crate::connection::{Connection, Half};
 use crate::error::{BoxError, ConnectorError};
 use crate::protocol::Protocol;
+use crate::tcp::TcpOptions;
 use crate::tls::Handshake;
 use crate::{http1, http2};
 
@@ -28,6 +28,7 @@ pub struct Connector {
     pub(crate) protocol: Protocol,
     pub(crate) http2: http2::Settings,
     pub(crate) head_limits: HeadLimits,
+    pub(crate) tcp: TcpOptions,
     /// `None`: plain text.
     pub(crate) tls: Option<Handshake>,
 }
@@ -45,8 +46,7 @@ impl Connect for Connector {
     type Error = ConnectorError;
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, ConnectorError> {
-        let stream = TcpStream::connect(endpoint.addr()).await.map_err(ConnectorError::Tcp)?;
-        stream.set_nodelay(true).map_err(ConnectorError::Tcp)?;
+        let stream = self.tcp.connect(endpoint.addr()).await.map_err(ConnectorError::Tcp)?;
         let (stream, abort) = abortable(stream, self.tls.is_none().then_some(self.protocol));
         let Some(tls) = &self.tls else {
             return self.begin(stream, abort, endpoint).await;
@@ -149,6 +149,7 @@ fn drive(driver: impl Future<Output = Result<(), BoxError>> + Send + 'static, en
 #[cfg(test)]
 mod tests {
     use http::Request;
+    use tokio::net::TcpStream;
 
     use super::*;
     use crate::request_body::RequestBody;
@@ -162,6 +163,7 @@ mod tests {
                 fields: 256,
                 bytes: 10_000,
             },
+            tcp: TcpOptions::default(),
             tls: None,
         };
         let endpoint = Endpoint::new(listener.local_addr().unwrap());

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless::{AcquireError, BuildError, Endpoint, StartError, TlsError};
+use headless::{AcquireError, BuildError, Endpoint, EndpointKey, StartError, TlsError};
 
 use crate::first_bytes::WrongProtocol;
 
@@ -37,6 +37,18 @@ pub enum Error {
         service: Box<str>,
         /// What is wrong, and what to write instead.
         problem: Box<str>,
+    },
+    /// The pod that the request is for ([`OnEndpoint`](crate::OnEndpoint)) is not in the set. The
+    /// request was not sent.
+    #[error(
+        "{endpoint} is not among the pods of `{service}`: it has left, or was never one; without `OnEndpoint`, any pod \
+         takes the request"
+    )]
+    NoSuchEndpoint {
+        /// The Service that the client calls.
+        service: Box<str>,
+        /// The pod that was asked for.
+        endpoint: EndpointKey,
     },
     /// No connection to any pod was available. The request was not sent.
     #[error(transparent)]
@@ -97,12 +109,27 @@ pub enum Error {
         source: Option<BoxError>,
     },
     /// The answer began and did not come to its end.
-    #[error("the body of the answer from {endpoint} is incomplete")]
+    #[error("the body of the answer from {endpoint} is incomplete{}", stalled(&**.source))]
     Body {
         /// The pod that answered.
         endpoint: Arc<Endpoint>,
         /// What went wrong.
         source: BoxError,
+    },
+    /// The body of the answer is larger than the caller allows
+    /// ([`Response::bytes_limited`](crate::Response::bytes_limited)).
+    #[error(
+        "the body of the answer from {endpoint} is larger than {limit} bytes{}; raise the limit, or read it as a stream \
+         (`into_http`)",
+        declared.map_or_else(String::new, |bytes| format!(" (its length is {bytes})"))
+    )]
+    BodyTooLarge {
+        /// The pod that answered.
+        endpoint: Arc<Endpoint>,
+        /// The caller's limit, in bytes.
+        limit: usize,
+        /// The length that the answer declares. `None`: it was found out by reading.
+        declared: Option<u64>,
     },
     /// The answer is not text ([`Response::text`](crate::Response::text)).
     #[error("the body of the answer from {endpoint} is not UTF-8; read it with `bytes()`")]
@@ -145,13 +172,22 @@ impl Error {
     #[must_use]
     pub const fn is_not_sent(&self) -> bool {
         match self {
-            Self::Start(_) | Self::Build(_) | Self::Tls(_) | Self::InvalidRequest { .. } | Self::Acquire(_) => true,
+            Self::Start(_)
+            | Self::Build(_)
+            | Self::Tls(_)
+            | Self::InvalidRequest { .. }
+            | Self::NoSuchEndpoint { .. }
+            | Self::Acquire(_) => true,
             Self::Send {
                 may_have_been_processed,
                 ..
             } => !*may_have_been_processed,
             Self::Timeout { endpoint, .. } => endpoint.is_none(),
-            Self::RequestBody { .. } | Self::InvalidResponse { .. } | Self::Body { .. } | Self::NotText { .. } => false,
+            Self::RequestBody { .. }
+            | Self::InvalidResponse { .. }
+            | Self::Body { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::NotText { .. } => false,
         }
     }
 
@@ -163,20 +199,28 @@ impl Error {
             | Self::RequestBody { endpoint, .. }
             | Self::InvalidResponse { endpoint, .. }
             | Self::Body { endpoint, .. }
+            | Self::BodyTooLarge { endpoint, .. }
             | Self::NotText { endpoint, .. } => Some(endpoint),
             Self::Timeout { endpoint, .. } => endpoint.as_deref(),
-            Self::Start(_) | Self::Build(_) | Self::Tls(_) | Self::InvalidRequest { .. } | Self::Acquire(_) => None,
+            Self::Start(_)
+            | Self::Build(_)
+            | Self::Tls(_)
+            | Self::InvalidRequest { .. }
+            | Self::NoSuchEndpoint { .. }
+            | Self::Acquire(_) => None,
         }
     }
 
-    /// Returns whether the time for an answer was over:
+    /// Returns whether a limit of time was reached:
     /// [`request_timeout`](crate::ClientBuilder::request_timeout),
-    /// [`per_try_timeout`](crate::ClientBuilder::per_try_timeout) in the last attempt.
+    /// [`per_try_timeout`](crate::ClientBuilder::per_try_timeout) in the last attempt, or
+    /// [`body_idle_timeout`](crate::ClientBuilder::body_idle_timeout).
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match self {
             Self::Timeout { .. } => true,
             Self::Send { source, .. } => source.is::<AttemptTimedOut>(),
+            Self::Body { source, .. } => source.is::<BodyStalled>(),
             _ => false,
         }
     }
@@ -205,6 +249,11 @@ fn what_failed(source: &(dyn StdError + Send + Sync + 'static)) -> String {
         (_, Some(not_connected)) => not_connected.to_string(),
         (None, None) => "the connection failed".to_owned(),
     }
+}
+
+fn stalled(source: &(dyn StdError + Send + Sync + 'static)) -> String {
+    let stalled = source.downcast_ref::<BodyStalled>();
+    stalled.map_or_else(String::new, |stalled| format!(": {stalled}"))
 }
 
 fn waited_for(endpoint: Option<&Endpoint>, source: Option<&(dyn StdError + Send + Sync + 'static)>) -> String {
@@ -236,6 +285,14 @@ pub(crate) enum NotConnected {
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {0:?} (`per_try_timeout`)")]
 pub(crate) struct AttemptTimedOut(pub(crate) Duration);
+
+/// A body had nothing to read for this long.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "nothing came for {0:?} (`body_idle_timeout`); a stream that may be quiet for longer needs `BodyIdleTimeout(None)` \
+     with its request"
+)]
+pub(crate) struct BodyStalled(pub(crate) Duration);
 
 /// Why a connection could not be opened. The error around it says which pod it was.
 #[derive(Debug, thiserror::Error)]

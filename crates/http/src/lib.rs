@@ -19,7 +19,9 @@
 //! ```
 //!
 //! The certificate must carry the Service's full name, unless [`Verify`] says otherwise. Each pod's
-//! TLS session is resumed with that pod only; those of the last 1,024 pods are remembered.
+//! TLS session is resumed with that pod only; those of the last 1,024 pods are remembered. With
+//! [`Verify::EndpointName`] none is: pods may share tickets, and a resumed session does not show
+//! the certificate.
 //!
 //! # Limits
 //! It is neither a browser nor an API client: it has no redirects, cookies, proxies, compression or
@@ -40,9 +42,12 @@ mod first_bytes;
 mod framing;
 mod http1;
 mod http2;
+mod idle;
 mod incoming;
 mod intercept;
+mod options;
 mod origin;
+mod outcome;
 mod protocol;
 mod refusal;
 mod replay;
@@ -51,12 +56,13 @@ mod response;
 mod retry;
 mod route;
 mod send;
+mod tcp;
 mod timer;
 #[cfg_attr(not(feature = "__tls"), path = "tls/unavailable.rs")]
 mod tls;
 
 #[doc(no_inline)]
-pub use headless::{Pem, RetryBudget, Tls, TlsError, TlsProvider, Verify};
+pub use headless::{Outcome, Pem, RetryBudget, Tls, TlsError, TlsProvider, Verify};
 
 pub use crate::body::ResponseBody;
 pub use crate::builder::ClientBuilder;
@@ -65,6 +71,8 @@ pub use crate::client::{Client, ResponseFuture};
 pub use crate::connection::Connection;
 pub use crate::connector::Connector;
 pub use crate::error::{BoxError, ConnectorError, Error, NoRetryReason};
+pub use crate::options::{BodyIdleTimeout, ExcludeEndpoints, OnEndpoint};
+pub use crate::outcome::ResponseHead;
 pub use crate::protocol::Protocol;
 pub use crate::request_body::RequestBody;
 pub use crate::response::Response;

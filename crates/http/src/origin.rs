@@ -74,6 +74,11 @@ impl Origin {
         self.authority.host()
     }
 
+    /// Returns the Service that the client calls, as it is watched.
+    pub(crate) fn service(&self) -> &str {
+        &self.service
+    }
+
     pub(crate) const fn protocol(&self) -> Protocol {
         self.protocol
     }

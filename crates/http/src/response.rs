@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::{Bytes, BytesMut};
 use headless::{Endpoint, Lease};
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 
-use crate::body::ResponseBody;
-use crate::classify::outcome;
+use crate::body::{BodyRules, ResponseBody};
 use crate::connector::Connector;
 use crate::error::Error;
 use crate::incoming::Incoming;
@@ -30,14 +29,19 @@ impl Response {
     pub(crate) fn new(
         answer: http::Response<Incoming>,
         lease: Lease<Connector>,
+        rules: BodyRules,
         body_failure: Option<BodyFailure>,
     ) -> Self {
-        let outcome = outcome(answer.status());
         let endpoint = Arc::clone(lease.endpoint());
         Self {
-            answer: answer.map(|incoming| ResponseBody::new(incoming, lease, outcome, body_failure)),
+            answer: answer.map(|incoming| ResponseBody::new(incoming, lease, rules, body_failure)),
             endpoint,
         }
+    }
+
+    /// Ends the exchange here: another attempt takes its place.
+    pub(crate) fn discard(self) {
+        self.answer.into_body().discard();
     }
 
     /// Returns the status.
@@ -60,26 +64,63 @@ impl Response {
 
     /// Returns the whole body, kept in memory however large it is. Trailers are left out.
     ///
+    /// Where the pods are not trusted to be brief, [`bytes_limited`](Self::bytes_limited) has a
+    /// bound.
+    ///
     /// # Errors
-    /// [`Error::Body`] if the connection fails before the end, and [`Error::RequestBody`] if the
-    /// request's own body does.
+    /// [`Error::Body`] if the connection fails before the end or the body stalls, and
+    /// [`Error::RequestBody`] if the request's own body fails.
     ///
     /// # Cancel safety
     /// Dropping the future loses what was read, and the request counts as cancelled; see
     /// [`ResponseBody`].
     pub async fn bytes(self) -> Result<Bytes, Error> {
-        let mut body = self.answer.into_body();
-        let first = match body.frame().await {
-            Some(frame) => frame?.into_data().unwrap_or_default(),
-            None => Bytes::new(),
+        self.bytes_limited(usize::MAX).await
+    }
+
+    /// As [`bytes`](Self::bytes), but at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Error::BodyTooLarge`] as soon as the body is known to be larger: before anything of it is
+    /// read if it has a `Content-Length`. The exchange then ends as if the body was dropped. Others
+    /// as [`bytes`](Self::bytes).
+    ///
+    /// # Cancel safety
+    /// As [`bytes`](Self::bytes).
+    pub async fn bytes_limited(self, limit: usize) -> Result<Bytes, Error> {
+        let (endpoint, mut body) = (self.endpoint, self.answer.into_body());
+        let too_large = |declared| Error::BodyTooLarge {
+            endpoint: Arc::clone(&endpoint),
+            limit,
+            declared,
         };
+        let declared = body.size_hint().lower();
+        if declared > limit as u64 {
+            return Err(too_large(Some(declared)));
+        }
+        let (mut first, mut rest, mut length) = (Bytes::new(), Vec::new(), 0);
+        while !body.is_end_stream()
+            && let Some(frame) = body.frame().await
+        {
+            let Ok(data) = frame?.into_data() else { continue };
+            length += data.len();
+            if length > limit {
+                return Err(too_large(None));
+            }
+            match first.is_empty() {
+                true => first = data,
+                false => rest.push(data),
+            }
+        }
         // WHY: a short answer comes in one piece, which is handed on as it is.
-        if body.is_end_stream() {
+        if rest.is_empty() {
             return Ok(first);
         }
-        let rest = body.collect().await?.aggregate();
-        let length = first.len() + rest.remaining();
-        Ok(first.chain(rest).copy_to_bytes(length))
+        let mut whole = BytesMut::with_capacity(length);
+        for piece in std::iter::once(first).chain(rest) {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
     }
 
     /// Returns the whole body as text.
@@ -90,8 +131,19 @@ impl Response {
     /// # Cancel safety
     /// As [`bytes`](Self::bytes).
     pub async fn text(self) -> Result<String, Error> {
+        self.text_limited(usize::MAX).await
+    }
+
+    /// As [`text`](Self::text), but at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`bytes_limited`](Self::bytes_limited), and [`Error::NotText`] if it is not UTF-8.
+    ///
+    /// # Cancel safety
+    /// As [`bytes`](Self::bytes).
+    pub async fn text_limited(self, limit: usize) -> Result<String, Error> {
         let endpoint = Arc::clone(&self.endpoint);
-        let bytes = self.bytes().await?;
+        let bytes = self.bytes_limited(limit).await?;
         String::from_utf8(bytes.into()).map_err(|source| Error::NotText { endpoint, source })
     }
 

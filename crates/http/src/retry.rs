@@ -7,7 +7,10 @@
 //! * hyper returns it, so it was never sent: yes, whatever its method, its body and the limits
 //!   (`a_write_that_never_left_goes_elsewhere`,
 //!   `a_pod_that_closes_after_each_answer_loses_no_request`).
-//! * The pod refused the stream: yes, if the body is in memory, or if what was sent of it was kept
+//! * The pod refused the connection after it was opened, in TLS 1.3: likewise, if the body is in
+//!   memory, or if what was sent of it was kept
+//!   (`a_refusal_that_meets_the_request_means_that_it_was_not_processed`).
+//! * The pod refused the stream: likewise
 //!   (`a_refused_stream_goes_elsewhere_whatever_the_method`, `a_short_stream_is_sent_again`).
 //! * The stream is above the last one of a GOAWAY: likewise
 //!   (`what_a_goaway_leaves_out_goes_elsewhere_once`).
@@ -17,6 +20,9 @@
 //! * The request's own body failed: no (`a_body_that_fails_is_not_the_pods_fault`).
 //! * It had no answer within `per_try_timeout`: as one that failed otherwise, on another pod
 //!   (`with_a_timeout_for_each_try_a_read_leaves_a_pod_that_never_answers`).
+//! * It was answered: no, unless the status is one of `retry_on`; then as one that failed
+//!   otherwise, but only on a pod that was not tried
+//!   (`an_answer_of_a_chosen_status_is_asked_for_elsewhere`).
 //! * The request timeout passed: no, nor does a retry outlive it
 //!   (`a_retry_does_not_outlive_the_request_timeout`).
 //! * Pods that may have processed it: three, or as `max_retries` says
@@ -24,26 +30,32 @@
 //! * Every pod had it: no (`a_stream_that_every_pod_refuses_is_sent_to_each`).
 //! * The retry budget is used up: no (`the_budget_bounds_all_requests_together`).
 //!
+//! A connection that ends before its first answer counts as a failed connect
+//! (`reads_lose_nothing_and_soon_stay_away`), so few requests meet such a pod.
+//!
 //! A request that was never sent has cost no pod anything. So it takes nothing from the budget, and
 //! is neither held against the pod nor against its other connections. Only the request timeout
 //! bounds how often this happens on connections that have answered before: each of them has served
 //! a request, so the requests as a whole advance. Of new connections, each pod gets one, and one
 //! pod a last one.
 //!
-//! This is what lets a rolling restart lose nothing. What depends on the *answer* is left to the
-//! caller (tower's `retry`).
+//! This is what lets a rolling restart lose nothing. What depends on the *answer* is off by
+//! default, and what depends on more than its status is left to the caller (tower's `retry`, with
+//! [`ExcludeEndpoints`]).
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless::{Endpoint, EndpointKey, Lease, Outcome, RetryBudget, Timestamp};
-use http::Request;
+use headless::{Acquire, Balancer, Endpoint, EndpointKey, Lease, Outcome, RetryBudget, Route, Timestamp};
+use http::{Request, StatusCode};
 use tokio::time::Instant;
 
 use crate::classify::{Classification, classify, is_repeatable};
 use crate::connection::Unanswered;
 use crate::connector::Connector;
 use crate::error::{AttemptTimedOut, BoxError, NoRetryReason, NotConnected, root};
+use crate::options::chosen_endpoints;
 use crate::origin::Origin;
 use crate::protocol::Protocol;
 use crate::request_body::{KeptBody, RequestBody};
@@ -54,6 +66,8 @@ pub(crate) struct RetryPolicy {
     /// are endpoints.
     max_retries: Option<usize>,
     budget: RetryBudget,
+    /// The answers that are not the last word.
+    retry_on: Box<[StatusCode]>,
     /// How much of a stream is kept.
     replay_buffer: usize,
     /// The zero of the budget's clock.
@@ -61,10 +75,16 @@ pub(crate) struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    pub(crate) fn new(max_retries: Option<usize>, budget: RetryBudget, replay_buffer: usize) -> Self {
+    pub(crate) fn new(
+        max_retries: Option<usize>,
+        budget: RetryBudget,
+        retry_on: Box<[StatusCode]>,
+        replay_buffer: usize,
+    ) -> Self {
         Self {
             max_retries,
             budget,
+            retry_on,
             replay_buffer,
             start: Instant::now(),
         }
@@ -73,6 +93,10 @@ impl RetryPolicy {
     /// Remembers what is needed to send `request` again. It is not prepared yet.
     pub(crate) fn begin<'a>(&'a self, request: &mut Request<RequestBody>, origin: &'a Origin) -> Retries<'a> {
         let is_repeatable = is_repeatable(request);
+        let (only, tried) = match request.extensions().is_empty() {
+            true => (None, Vec::new()),
+            false => chosen_endpoints(request.extensions()),
+        };
         // Over HTTP/1.1, a request that is not repeatable is sent again only if hyper returns it,
         // which needs no copy.
         let needs_copy = self.max_retries != Some(0) && (is_repeatable || origin.protocol() == Protocol::Http2);
@@ -86,7 +110,9 @@ impl RetryPolicy {
             attempts: 0,
             sent: 0,
             maybe_processed: 0,
-            tried: Vec::new(),
+            only,
+            excluded: tried.len(),
+            tried,
         }
     }
 
@@ -95,6 +121,11 @@ impl RetryPolicy {
         let body = request.body_mut().keep(self.replay_buffer)?;
         let head = head_of(request);
         Some(Original { head, body })
+    }
+
+    /// Returns whether an answer with this status may be asked for again elsewhere.
+    pub(crate) fn retries_on(&self, status: StatusCode) -> bool {
+        self.retry_on.contains(&status)
     }
 
     /// Takes a retry from the budget, if it has one left.
@@ -121,8 +152,13 @@ pub(crate) struct Retries<'a> {
     sent: usize,
     /// Attempts in which an endpoint may have acted on it.
     maybe_processed: usize,
-    /// The endpoints that another attempt avoids.
+    /// The endpoint that the caller insists on.
+    only: Option<EndpointKey>,
+    /// The endpoints that another attempt avoids: those that the caller excludes, and those that
+    /// were tried.
     tried: Vec<EndpointKey>,
+    /// How many of them the caller excludes.
+    excluded: usize,
 }
 
 impl Retries<'_> {
@@ -136,13 +172,41 @@ impl Retries<'_> {
         self.attempts
     }
 
-    /// Returns the endpoints that another attempt should avoid.
+    /// Returns the endpoint that the caller insists on.
+    pub(crate) fn only(&self) -> Option<&EndpointKey> {
+        self.only.as_ref()
+    }
+
+    /// Acquires a connection for the next attempt: to the endpoint that the caller insists on, or
+    /// to one that was not tried, if there is any.
+    #[inline]
+    pub(crate) fn acquire<'b>(&'b self, balancer: &'b Balancer<Connector>, route: Route) -> Acquire<'b, Connector> {
+        match &self.only {
+            Some(only) => balancer.acquire_from(route, slice::from_ref(only)),
+            None if self.tried.is_empty() => balancer.acquire(route),
+            None => balancer.acquire_excluding(route, &self.tried),
+        }
+    }
+
+    /// Returns the endpoints that another attempt avoids.
     pub(crate) fn tried(&self) -> &[EndpointKey] {
         &self.tried
     }
 
-    /// Remembers a prepared request that was not to be sent from a copy: this connection may turn out
-    /// to be refused, with the request processed by no one.
+    /// Returns the request for another attempt in place of the answer from `endpoint`, or `None` if
+    /// the answer is the last word.
+    pub(crate) fn instead_of_answer(&mut self, endpoint: &Endpoint) -> Option<Request<RequestBody>> {
+        self.attempts += 1;
+        self.sent += 1;
+        self.maybe_processed += 1;
+        let may_retry =
+            self.only.is_none() && self.is_repeatable && self.is_within_limit(false) && self.avoid(endpoint);
+        let again = self.prepared().filter(|_| may_retry)?;
+        self.policy.withdraw().then_some(again)
+    }
+
+    /// Remembers a prepared request that was not to be sent from a copy. The pod may still refuse
+    /// the connection, and has then not processed it.
     pub(crate) fn keep(&mut self, prepared: &mut Request<RequestBody>) {
         if self.original.is_none() {
             self.original = self.policy.copy(prepared);
@@ -169,7 +233,7 @@ impl Retries<'_> {
         failed: &FailedAttempt,
         request: Request<RequestBody>,
     ) -> Result<Request<RequestBody>, NoRetryReason> {
-        match failed.had_answered || self.avoid(failed) {
+        match failed.had_answered || self.avoid(&failed.endpoint) {
             true => Ok(request),
             false => Err(NoRetryReason::AttemptsExhausted),
         }
@@ -182,13 +246,9 @@ impl Retries<'_> {
         if !self.is_repeatable && !failed.not_processed {
             return Err(NoRetryReason::NotIdempotent);
         }
-        let is_within_limit = match self.policy.max_retries {
-            Some(limit) => self.sent <= limit,
-            None => failed.not_processed || self.maybe_processed <= MAX_RETRIES,
-        };
         // A kept connection that died says little about its endpoint, which may be the only one.
         let had_died = failed.classification == Classification::Connection && failed.had_answered;
-        if !(self.avoid(failed) || had_died) || !is_within_limit {
+        if !(self.avoid(&failed.endpoint) || had_died) || !self.is_within_limit(failed.not_processed) {
             return Err(NoRetryReason::AttemptsExhausted);
         }
         let again = self.prepared().ok_or(NoRetryReason::BodyConsumed)?;
@@ -200,13 +260,21 @@ impl Retries<'_> {
 
     /// Has further attempts avoid the endpoint. Returns `false` if they did already: there was no
     /// other, and that attempt was the last.
-    fn avoid(&mut self, failed: &FailedAttempt) -> bool {
-        let endpoint = failed.endpoint.key();
-        let is_new = !self.tried.contains(endpoint);
+    fn avoid(&mut self, endpoint: &Endpoint) -> bool {
+        let is_new = !self.tried[self.excluded..].contains(endpoint.key());
         if is_new {
-            self.tried.push(endpoint.clone());
+            self.tried.push(endpoint.key().clone());
         }
         is_new
+    }
+
+    /// Whether the limit on retries allows one more. `not_processed`: the last attempt had no
+    /// effect.
+    fn is_within_limit(&self, not_processed: bool) -> bool {
+        match self.policy.max_retries {
+            Some(limit) => self.sent <= limit,
+            None => not_processed || self.maybe_processed <= MAX_RETRIES,
+        }
     }
 
     /// The original request once more, in the form in which it is sent.

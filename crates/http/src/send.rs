@@ -1,8 +1,8 @@
 //! [`Sender`]: one request, up to the head of its answer, from top to bottom: the form in which it
 //! is sent, its route, a connection, sending it, and the answer or the next attempt.
 //!
-//! What is sent again is decided in `retry`; what a failure means, in `classify`; how long all of
-//! it may take, in `timer`.
+//! What is sent again is decided in `retry`; what a failure means, in `classify`, and an answer, in
+//! `outcome`; how long all of it may take, in `timer`.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,15 +11,19 @@ use std::time::Duration;
 use headless::{AcquireError, Balancer, Endpoint, Lease, Outcome, Route};
 use http::{Request, Response as HttpResponse};
 
+use crate::body::BodyRules;
 use crate::classify::Classification;
 use crate::connection::Unanswered;
 use crate::connector::Connector;
 use crate::error::{BoxError, Error, NoRetryReason};
+use crate::idle::IdleTimer;
 use crate::incoming::Incoming;
+use crate::options::BodyIdleTimeout;
 use crate::origin::Origin;
-use crate::request_body::RequestBody;
+use crate::outcome::{Classify, ResponseHead};
+use crate::request_body::{BodyFailure, RequestBody};
 use crate::response::Response;
-use crate::retry::{FailedAttempt, RetryPolicy};
+use crate::retry::{FailedAttempt, Retries, RetryPolicy};
 use crate::route::{RequestHead, RouteBy};
 use crate::timer::{TimeLimits, Timer};
 
@@ -29,6 +33,7 @@ pub(crate) struct Sender {
     pub(crate) origin: Origin,
     pub(crate) time_limits: TimeLimits,
     pub(crate) retry_policy: RetryPolicy,
+    pub(crate) classify: Classify,
     /// `None`: the balancer's policy knows no roles.
     pub(crate) route_by: Option<RouteBy>,
 }
@@ -39,12 +44,13 @@ impl Sender {
     /// WHY by reference: each `async fn` would move it twice, and it is large.
     pub(crate) async fn send(&self, request: &mut Request<RequestBody>) -> Result<Response, Error> {
         let mut retries = self.retry_policy.begin(request, &self.origin);
+        let body_idle_timeout = self.check_marks(request, &retries)?;
         self.origin.prepare(request)?;
         let route = self.route(request);
         retries.count_request();
         let sleep = pin!(None);
         let mut timer = Timer::start(self.time_limits, sleep);
-        let acquire = self.balancer.acquire(route);
+        let acquire = retries.acquire(&self.balancer, route);
         let acquire = match self.time_limits.request {
             Some(limit) => acquire.within(limit),
             None => acquire,
@@ -59,7 +65,7 @@ impl Sender {
         loop {
             let before = maybe_processed_by.replace(Arc::clone(lease.endpoint()));
             let body_failure = request.body().failure();
-            timer.begin_attempt(last_error.is_none());
+            timer.begin_attempt(retries.attempts() == 0);
             let is_new = !lease.has_answered();
             if is_new && lease.may_be_refused() {
                 retries.keep(request);
@@ -69,7 +75,16 @@ impl Sender {
                     if is_new {
                         lease.answered();
                     }
-                    return Ok(Response::new(answer, lease, body_failure));
+                    let answer = self.response(answer, lease, body_idle_timeout, body_failure);
+                    if !self.retry_policy.retries_on(answer.status()) {
+                        return Ok(answer);
+                    }
+                    // Boxed: seldom needed, and otherwise part of the future of every request.
+                    match Box::pin(self.instead_of(answer, &mut retries, route, &timer)).await {
+                        Ok(another) => (*request, lease) = another,
+                        Err(answer) => return Ok(answer),
+                    }
+                    continue;
                 }
                 Some(Err(error)) => FailedAttempt::end(lease, error),
                 None if timer.is_over() => {
@@ -99,7 +114,7 @@ impl Sender {
             }
             let no_retry_reason = match retries.next(&mut failed) {
                 Ok(again) => {
-                    let acquire = self.balancer.acquire_excluding(route, retries.tried());
+                    let acquire = retries.acquire(&self.balancer, route);
                     let acquire = match timer.left() {
                         Some(left) => acquire.within(left),
                         None => acquire,
@@ -135,6 +150,67 @@ impl Sender {
                 no_retry_reason,
                 source: failed.error,
             });
+        }
+    }
+
+    /// Hands the lease to the body of the answer, which ends it.
+    fn response(
+        &self,
+        answer: HttpResponse<Incoming>,
+        lease: Lease<Connector>,
+        idle_timeout: Option<Duration>,
+        body_failure: Option<BodyFailure>,
+    ) -> Response {
+        let head = ResponseHead::of(&answer);
+        let rules = BodyRules {
+            outcome: head.classify(&self.classify),
+            trailers: head.awaited_trailers(&self.classify),
+            idle: idle_timeout.map(IdleTimer::new),
+        };
+        Response::new(answer, lease, rules, body_failure)
+    }
+
+    /// Another attempt in place of `answer`, or the answer if it is the last word. It is not given
+    /// up before there is a connection to another endpoint.
+    #[cold]
+    async fn instead_of(
+        &self,
+        answer: Response,
+        retries: &mut Retries<'_>,
+        route: Route,
+        timer: &Timer<'_>,
+    ) -> Result<(Request<RequestBody>, Lease<Connector>), Response> {
+        let Some(again) = retries.instead_of_answer(answer.endpoint()) else {
+            return Err(answer);
+        };
+        let limit = timer.left().map_or(ANSWER_WAITS, |left| left.min(ANSWER_WAITS));
+        let other = self.balancer.acquire_other(route, retries.tried());
+        let Ok(next) = other.within(limit).await else {
+            return Err(answer);
+        };
+        tracing::debug!(endpoint = %answer.endpoint(), status = %answer.status(), "sending again");
+        answer.discard();
+        Ok((again, next))
+    }
+
+    /// Checks what the marks of the request ask for, and returns how long the body of its answer
+    /// may stall.
+    fn check_marks(&self, request: &Request<RequestBody>, retries: &Retries<'_>) -> Result<Option<Duration>, Error> {
+        if let Some(only) = retries.only()
+            && !self.balancer.contains(only)
+        {
+            return Err(Error::NoSuchEndpoint {
+                service: self.origin.service().into(),
+                endpoint: only.clone(),
+            });
+        }
+        match request.extensions().get() {
+            None => Ok(self.time_limits.body_idle),
+            Some(BodyIdleTimeout(Some(Duration::ZERO))) => Err(Error::invalid(
+                self.origin.service(),
+                "`BodyIdleTimeout` is 0; it must be longer, and `None` sets no limit",
+            )),
+            Some(&BodyIdleTimeout(limit)) => Ok(limit),
         }
     }
 
@@ -204,3 +280,6 @@ impl Drop for Waiting<'_, '_> {
 /// about it. A round trip in a cluster takes about a millisecond. Where the pod is just slow, idle
 /// connections that were not used for so long are opened again.
 const SUSPICIOUS: Duration = Duration::from_millis(100);
+
+/// How long an answer in hand waits for a connection to another pod.
+const ANSWER_WAITS: Duration = Duration::from_secs(1);

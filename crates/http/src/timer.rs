@@ -15,12 +15,19 @@ pub(crate) struct TimeLimits {
     pub(crate) request: Option<Duration>,
     /// From a connection to the head of the answer. `None`: no limit of its own.
     pub(crate) attempt: Option<Duration>,
+    /// How long the body of an answer may stall, which is another timer's business (`idle`).
+    /// `None`: no limit.
+    pub(crate) body_idle: Option<Duration>,
 }
 
 impl TimeLimits {
     /// An error is the setting that cannot work, and its rule.
     pub(crate) fn check(self) -> Result<(), String> {
-        for (name, limit) in [("request_timeout", self.request), ("per_try_timeout", self.attempt)] {
+        for (name, limit) in [
+            ("request_timeout", self.request),
+            ("per_try_timeout", self.attempt),
+            ("body_idle_timeout", self.body_idle),
+        ] {
             if limit.is_some_and(|limit| limit.is_zero()) {
                 return Err(format!("`{name}` is 0; it must be longer, and `None` sets no limit"));
             }

@@ -7,8 +7,8 @@
 mod client_auth;
 mod explain;
 mod handshake;
+mod late_refusal;
 mod sessions;
-mod verdict;
 
 use std::sync::Arc;
 

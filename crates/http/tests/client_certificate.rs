@@ -1,5 +1,5 @@
 //! Pods that require a client certificate: what they refuse is a failed connect, told in words, and
-//! costs no request, whenever their verdict comes.
+//! costs no request, at once or later.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -157,7 +157,7 @@ async fn if_all_pods_refuse_the_client_the_error_says_so_at_once() {
 }
 
 /// A server's side of TCP that receives nothing more after the client's greeting until a part of a
-/// request is there too: its verdict comes late.
+/// request is there too: its refusal comes late.
 struct Late {
     stream: TcpStream,
     has_answered: bool,
@@ -184,7 +184,7 @@ impl AsyncRead for Late {
                 let count = this.held.len().min(buf.remaining());
                 buf.put_slice(&this.held[..count]);
                 this.held.drain(..count);
-                // What is left is never waited for: the verdict falls before.
+                // What is left is never waited for: the refusal comes before.
                 Poll::Ready(Ok(()))
             }
             false => Pin::new(&mut this.stream).poll_read(cx, buf),
@@ -207,7 +207,7 @@ impl AsyncWrite for Late {
     }
 }
 
-/// As a demanding server, and late with its verdict.
+/// As a demanding server, and late with its refusal.
 fn late(cas: &Cas, others: &[&'static str]) -> App {
     let (demanding, lax) = (cas.demanding().config(), cas.server().config());
     let others = others.to_vec();
@@ -232,7 +232,7 @@ fn late(cas: &Cas, others: &[&'static str]) -> App {
 }
 
 #[tokio::test]
-async fn a_verdict_that_meets_the_request_means_that_it_was_not_processed() {
+async fn a_refusal_that_meets_the_request_means_that_it_was_not_processed() {
     let cas = Cas::new();
     let says = "the pod requires a client certificate";
     // What does not fit into what the server reads is answered with a reset.
@@ -326,7 +326,7 @@ impl Drop for OpenSsl {
 async fn what_openssl_refuses_is_told_in_the_same_words() {
     let cas = Cas::new();
     let me = cas.clients.issue(&["shop"]);
-    let stranger = cas.others.issue(&["shop"]);
+    let unknown = cas.others.issue(&["shop"]);
     for version in ["-tls1_3", "-tls1_2"] {
         let Some(server) = OpenSsl::start(&cas.shop.issue(&[SERVICE]), &cas.clients, version) else {
             println!("skipped: no `openssl` in the path");
@@ -335,7 +335,7 @@ async fn what_openssl_refuses_is_told_in_the_same_words() {
         for (identity, says) in [
             (Some(&me), None),
             (None, Some("requires a client certificate")),
-            (Some(&stranger), Some("does not trust the CA")),
+            (Some(&unknown), Some("does not trust the CA")),
         ] {
             let endpoint = Endpoint::new(([127, 0, 0, 1], server.port).into());
             let discovery = Discovery::builder(StaticList::new("web", vec![endpoint])).start().await;

@@ -179,3 +179,22 @@ async fn what_a_removed_pod_has_not_finished_by_the_drain_deadline_is_aborted() 
         assert_eq!(client.balancer().stats().draining, []);
     }
 }
+
+#[tokio::test]
+async fn tcp_options_that_cannot_be_set_are_refused_by_name() {
+    let web = Web::start(1).await;
+    let keep_alive = web.builder().await.tcp_keep_alive(Duration::ZERO);
+    let user_timeout = web.builder().await.tcp_user_timeout(Duration::MAX);
+    for (builder, says) in [
+        (keep_alive, "`tcp_keep_alive` is 0ns; it must be from 1 s to 32767s"),
+        (
+            user_timeout,
+            "`tcp_user_timeout` is 18446744073709551615.999999999s; it must be",
+        ),
+    ] {
+        let error = builder.build().unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let none = web.builder().await.tcp_keep_alive(None).tcp_user_timeout(None);
+    get(&none.build().unwrap()).await.unwrap();
+}

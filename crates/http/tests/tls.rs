@@ -8,7 +8,7 @@ mod common;
 mod pki;
 
 use std::error::Error as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::Web;
@@ -18,8 +18,10 @@ use headless_http::{Client, ClientBuilder, Error, Pem, Protocol, Tls, TlsProvide
 use headless_testkit::App;
 use http::Request;
 use http_body_util::BodyExt;
-use pki::{Ca, Observation, SERVICE, Server, app_of};
+use pki::{Ca, Observation, SERVICE, Server, app_of, serve};
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, date_time_ymd};
 use tokio::sync::Notify;
+use tokio_rustls::rustls::crypto::ring;
 
 /// Trusts this CA. The provider is named, so that the tests run with both compiled in too.
 fn trust(ca: &Ca) -> Tls {
@@ -227,6 +229,81 @@ async fn a_session_is_resumed_with_the_pod_that_it_was_made_with() {
             assert_eq!(handshakes, kinds);
         }
     }
+}
+
+/// The address goes to another pod of the same deployment: it knows the tickets, not the name.
+#[tokio::test]
+async fn an_address_that_went_to_another_pod_is_noticed_although_its_tickets_are_known() {
+    let ca = Ca::new("shop");
+    for only_tls12 in [false, true] {
+        let tickets = ring::Ticketer::new().unwrap();
+        let config = |pod: &str| {
+            let server = Server {
+                only_tls12,
+                ..Server::new(ca.issue(&[&format!("{pod}.{SERVICE}")]))
+            };
+            let mut config = Arc::unwrap_or_clone(server.config());
+            config.ticketer = Arc::clone(&tickets);
+            Arc::new(config)
+        };
+        let serves = Arc::new(Mutex::new(config("web-0")));
+        let app = App::custom({
+            let serves = Arc::clone(&serves);
+            move |pod, stream| serve(pod, stream, Arc::clone(&serves.lock().unwrap()))
+        });
+        let web = Web::start_with(1, app).await;
+        let client = client(&web, trust(&ca).verify(Verify::EndpointName)).await;
+        for _ in 0..2 {
+            let request = Request::get("/").header("connection", "close").body(()).unwrap();
+            let seen = Observation::parse(&client.request(request).await.unwrap().text().await.unwrap());
+            assert_eq!(seen.handshake, "Full");
+        }
+        *serves.lock().unwrap() = config("web-1");
+        let text = client.get("/").await.unwrap_err().to_string();
+        assert!(text.contains(&format!("TLS to `web-0.{SERVICE}` failed")), "{text}");
+        assert!(text.contains(&format!("is for `web-1.{SERVICE}`")), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_certificate_is_told_with_dates_and_advice() {
+    let ca = Ca::new("shop");
+    let chained = |depth: usize| {
+        let mut issuers = vec![ca.intermediate("1")];
+        for number in 2..=depth {
+            issuers.push(issuers[issuers.len() - 1].intermediate(&number.to_string()));
+        }
+        let mut identity = issuers[depth - 1].issue(&[SERVICE]);
+        for issuer in issuers.iter().rev() {
+            identity.chain += &issuer.pem();
+        }
+        identity
+    };
+    let set = |set: fn(&mut CertificateParams)| ca.issue_with(&[SERVICE], set);
+    let self_signed = Ca::new(SERVICE);
+    for (identity, says) in [
+        (ca.issue_until(&[SERVICE], 2020), &[" days ago (on 2020-01-01)"][..]),
+        (
+            set(|params| params.not_before = date_time_ymd(4000, 2, 29)),
+            &["will be valid in ", " days (from 4000-02-29)"],
+        ),
+        (
+            set(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]),
+            &["is for `ClientAuth`", "issue it with `serverAuth`"],
+        ),
+        (
+            set(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
+            &["is that of a CA"],
+        ),
+        (set(|params| params.subject_alt_names.clear()), &["carries no name"]),
+        (chained(8), &["has more than 6 intermediate certificates"]),
+        (self_signed.issue(&[SERVICE]), &["not signed by a CA", "self-signed"]),
+    ] {
+        let text = refusal(&Server::new(identity), trust(&ca), Protocol::Http1).await;
+        assert!(says.iter().all(|says| text.contains(says)), "{text}");
+    }
+    let web = Web::start_with(1, Server::new(chained(6)).app()).await;
+    ask(&client(&web, trust(&ca)).await, "/").await.unwrap();
 }
 
 #[tokio::test]

@@ -163,7 +163,7 @@ async fn reads_lose_nothing_and_soon_stay_away() {
             errors.len(),
             errors[0]
         );
-        // Three for the verdict, then at most ten a minute.
+        // Three in a row, then at most ten a minute.
         let accepted = accepted_by_first(&web);
         assert!(accepted <= 20, "{protocol:?} {how:?}: {accepted}");
         let stats = client.balancer().stats();

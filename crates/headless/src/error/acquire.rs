@@ -32,7 +32,8 @@ pub enum AcquireError {
         reason: Option<String>,
     },
     /// There are endpoints, but none of the requested ones
-    /// ([`acquire_from`](crate::Balancer::acquire_from)).
+    /// ([`acquire_from`](crate::Balancer::acquire_from)), or no other than those that were tried
+    /// ([`acquire_other`](crate::Balancer::acquire_other)).
     #[error(
         "none of the {requested} pods asked for is among the {endpoints} of {service} that fit (waited {waited:?})"
     )]

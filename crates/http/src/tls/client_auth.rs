@@ -37,7 +37,7 @@ impl ClientAuth {
         self.certificates.has_certs()
     }
 
-    /// Returns the end of a sentence that names the CAs which the endpoint accepts, if it named any.
+    /// Returns the end of a sentence that names the CAs that the endpoint accepts, if it named any.
     pub(super) fn accepted(&self) -> String {
         let authorities = self.authorities.lock().unwrap_or_else(PoisonError::into_inner);
         match authorities.is_empty() {

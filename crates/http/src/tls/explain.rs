@@ -28,12 +28,11 @@ pub(super) fn is_misconfiguration(error: &io::Error) -> bool {
     }
 }
 
-/// Whether this is the other side's verdict on the handshake, which it gives before it processes
-/// anything.
+/// Whether the other side refuses the handshake, which it does before it processes anything.
 ///
 /// SPEC(RFC 8446 4.4.2.4, 6.2): these alerts are about the handshake only. In TLS 1.3 the client
 /// has finished it by then and may have sent a request.
-pub(super) fn is_verdict(error: &io::Error) -> bool {
+pub(super) fn is_refusal(error: &io::Error) -> bool {
     matches!(
         library_error(error),
         Some(RustlsError::AlertReceived(

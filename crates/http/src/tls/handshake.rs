@@ -11,8 +11,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::client_config;
 use super::explain::{explain, is_misconfiguration, no_common_protocol};
+use super::late_refusal::{Guarded, settled};
 use super::sessions::Sessions;
-use super::verdict::{Guarded, settled};
 use crate::abort::AbortableStream;
 use crate::error::{ConnectorError, Error};
 use crate::protocol::Protocol;

@@ -46,6 +46,14 @@ impl Ca {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
+    /// A CA whose certificate this one issues.
+    pub(crate) fn intermediate(&self, name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.0).unwrap())
+    }
+
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
@@ -111,7 +119,8 @@ impl Server {
                 config.with_client_cert_verifier(verifier.build().unwrap())
             }
         };
-        let chain = vec![CertificateDer::from_pem_slice(self.identity.chain.as_bytes()).unwrap()];
+        let chain = CertificateDer::pem_slice_iter(self.identity.chain.as_bytes());
+        let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
         let key = PrivateKeyDer::from_pem_slice(self.identity.key.as_bytes()).unwrap();
         let mut config = config.with_single_cert(chain, key).unwrap();
         config.send_tls13_tickets = self.tickets;

@@ -120,11 +120,11 @@ const DAY: u64 = 24 * 3600;
 struct Date(UnixTime);
 
 impl std::fmt::Display for Date {
-    /// Counts in years that begin in March, so that the day of a leap year comes last; an era of
+    /// Counts in years that begin in March, so that the day of a leap year comes last; a cycle of
     /// 400 years has 146,097 days, and day 0 is 0000-03-01, 719,468 days before 1970.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let days = self.0.as_secs() / DAY + 719_468;
-        let (era, day) = (days / 146_097, days % 146_097);
+        let (cycle, day) = (days / 146_097, days % 146_097);
         let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
         let day = day - (365 * year + year / 4 - year / 100);
         let month = (5 * day + 2) / 153;
@@ -133,7 +133,7 @@ impl std::fmt::Display for Date {
             0..10 => (month + 3, 0),
             _ => (month - 9, 1),
         };
-        write!(f, "{:04}-{month:02}-{day:02}", 400 * era + year + next)
+        write!(f, "{:04}-{month:02}-{day:02}", 400 * cycle + year + next)
     }
 }
 

@@ -357,7 +357,7 @@ fn a_silent_connection_takes_along_what_was_last_used_before_it_and_nothing_newe
     pool.invalidate_idle_before(slot);
     assert_eq!(pool.dead(), [1, 2]);
     assert_eq!((pool.closed().invalidated, pool.closed().total()), (2, 2));
-    assert!(is_kept(&pool.return_conn(in_use)), "its own caller judges it");
+    assert!(is_kept(&pool.return_conn(in_use)), "its own caller sees to it");
     assert!(is_closed(&pool.end((silent, slot), End::Close(CloseReason::Cancelled))));
     assert_eq!(stack(&mut pool), [3, 6, 4]);
 }

@@ -1,9 +1,9 @@
-//! The verdict of the other side on a finished handshake.
+//! A refusal of the other side that comes after the handshake.
 //!
 //! In TLS 1.3 the client has finished the handshake before the server has seen its certificate. A
 //! server that refuses it says so with an alert, which meets whatever the client has sent by then.
 //! Such a connection is none: nothing was processed, and no other one would be accepted. So
-//! [`settled`] waits a little for the verdict when the server asked for a certificate, and
+//! [`settled`] waits a little for the server's decision when it asked for a certificate, and
 //! [`Guarded`] recognizes one that comes later, as long as nothing else was received.
 
 use std::io;
@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{HandshakeKind, ProtocolVersion};
 
 use super::client_auth::ClientAuth;
-use super::explain::is_verdict;
+use super::explain::is_refusal;
 use crate::error::ConnectorError;
 use crate::refusal::Refusal;
 
@@ -36,7 +36,7 @@ where
     if !is_open || !client_auth.was_asked() {
         return Ok(());
     }
-    let verdict = std::future::poll_fn(|cx| {
+    let decision = std::future::poll_fn(|cx| {
         // What is read here stays in the stream's buffer.
         let read = pin!(&mut *stream).poll_fill_buf(cx).map_ok(|bytes| bytes.is_empty());
         match read {
@@ -46,11 +46,11 @@ where
             Poll::Pending => Poll::Pending,
         }
     });
-    timeout(PATIENCE, verdict).await.unwrap_or(Ok(()))
+    timeout(DECISION_TIMEOUT, decision).await.unwrap_or(Ok(()))
 }
 
 /// A round trip and the verification of a signature take a few milliseconds.
-const PATIENCE: Duration = Duration::from_millis(100);
+const DECISION_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A TLS stream that remembers if the other side refuses the connection before it sends anything
 /// else.
@@ -79,9 +79,9 @@ impl<S> Guarded<S> {
         }
     }
 
-    /// Passes an error on, and remembers it if it is a verdict.
+    /// Passes an error on, and remembers it if it is a refusal.
     fn note(&mut self, error: io::Error) -> io::Error {
-        let Some(watch) = self.watch.take_if(|_| is_verdict(&error)) else {
+        let Some(watch) = self.watch.take_if(|_| is_refusal(&error)) else {
             return error;
         };
         let refusal = (watch.explain)(error);
@@ -99,7 +99,7 @@ impl<S: AsyncBufRead + Unpin> Guarded<S> {
         }
         // What was received stays in the stream's buffer.
         match Pin::new(&mut self.stream).poll_fill_buf(cx) {
-            Poll::Ready(Err(reason)) if is_verdict(&reason) => self.note(reason),
+            Poll::Ready(Err(reason)) if is_refusal(&reason) => self.note(reason),
             _ => error,
         }
     }
