@@ -33,10 +33,14 @@ struct Record {
     has_failed: bool,
     /// `None`: there was more than is kept.
     frames: Option<Vec<Kept>>,
+    /// Frames that the stream has given.
+    given: usize,
     /// How many bytes of data are still kept.
     left: usize,
-    /// The last attempt. Those before get nothing: their connections may outlive them.
-    attempt: u64,
+    /// Attempts there were.
+    attempts: u64,
+    /// The one that sends. Those before get nothing: their connections may outlive them.
+    current: u64,
 }
 
 /// A frame that was passed on.
@@ -46,8 +50,12 @@ enum Kept {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the request was sent again")]
+#[error("the body is sent again in another attempt")]
 struct Superseded;
+
+#[derive(Debug, thiserror::Error)]
+#[error("more of the body was sent before than is kept")]
+struct NotKept;
 
 impl Recording {
     /// Records `stream`, as long as it has no more than `limit` bytes of data.
@@ -57,8 +65,10 @@ impl Recording {
             stream,
             has_failed: false,
             frames: Some(Vec::new()),
+            given: 0,
             left: limit,
-            attempt: 0,
+            attempts: 0,
+            current: 0,
         }));
         let recorded = Recorded {
             record: Arc::clone(&record),
@@ -68,16 +78,17 @@ impl Recording {
         (Self(record), recorded)
     }
 
-    /// Returns the stream from its begin, for another attempt. `None` if it cannot be had.
+    /// Returns the stream from its begin, for another attempt; the one before goes on until this one
+    /// sends. `None` if it cannot be had.
     pub(crate) fn again(&self) -> Option<Recorded> {
         let mut record = lock(&self.0);
         if record.frames.is_none() || record.has_failed {
             return None;
         }
-        record.attempt += 1;
+        record.attempts += 1;
         Some(Recorded {
             record: Arc::clone(&self.0),
-            attempt: record.attempt,
+            attempt: record.attempts,
             sent: 0,
         })
     }
@@ -119,15 +130,19 @@ impl Body for Recorded {
         let is_last = Arc::strong_count(record) == 1;
         let mut record = lock(record);
         let record = &mut *record;
-        if record.attempt != *attempt {
+        if *attempt < record.current {
             return Poll::Ready(Some(Err(Superseded.into())));
         }
+        record.current = *attempt;
         if let Some(kept) = record.recorded(*sent).first() {
             *sent += 1;
             return Poll::Ready(Some(Ok(match kept {
                 Kept::Data(data) => Frame::data(data.clone()),
                 Kept::Trailers(trailers) => Frame::trailers(trailers.clone()),
             })));
+        }
+        if *sent != record.given {
+            return Poll::Ready(Some(Err(NotKept.into())));
         }
         if is_last {
             drop(mem::take(&mut record.frames));
@@ -139,7 +154,8 @@ impl Body for Recorded {
         match &next {
             Some(Ok(frame)) => {
                 record.keep(frame);
-                *sent = record.frames.as_ref().map_or(0, Vec::len);
+                record.given += 1;
+                *sent = record.given;
             }
             Some(Err(_)) => (record.has_ended, record.has_failed) = (true, true),
             None => record.has_ended = true,
@@ -223,12 +239,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_attempt_never_begins_in_the_middle() {
+        let (recording, mut first) = Recording::of(stream(&["a", "bc", "d"], false), 2);
+        first.frame().await.unwrap().unwrap();
+        let mut second = recording.again().unwrap();
+        // The answer has begun, and the first attempt goes on.
+        first.frame().await.unwrap().unwrap();
+        assert!(second.frame().await.unwrap().is_err());
+    }
+
+    #[tokio::test]
     async fn an_attempt_that_was_given_up_gets_nothing() {
         let (recording, mut first) = Recording::of(stream(&["a", "b"], false), 10);
         first.frame().await.unwrap().unwrap();
-        let second = recording.again().unwrap();
+        let mut second = recording.again().unwrap();
+        assert_eq!(first.frame().await.unwrap().unwrap().into_data().unwrap(), "b");
+        second.frame().await.unwrap().unwrap();
         assert!(first.frame().await.unwrap().is_err());
-        assert_eq!(text(second).await, "ab");
+        assert_eq!(text(second).await, "b");
     }
 
     #[tokio::test]

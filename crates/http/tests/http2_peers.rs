@@ -143,6 +143,40 @@ async fn a_limit_that_is_lowered_to_none_lets_open_streams_end() {
     assert_eq!(pod.stats().connections, 1);
 }
 
+#[tokio::test]
+async fn a_limit_that_is_raised_serves_those_that_wait_on_the_same_connection() {
+    let begun = Arc::new(Notify::new());
+    let raise = Arc::clone(&begun);
+    let pod = RawPod::start(move |connection: RawConnection| {
+        let raise = Arc::clone(&raise);
+        async move {
+            let mut peer = Peer::before_settings(connection.into_stream()).await;
+            peer.allow(1).await;
+            let first = peer.requests(1).await;
+            raise.notified().await;
+            peer.allow(2).await;
+            let second = peer.requests(1).await;
+            for stream in [second, first].concat() {
+                peer.answer(stream).await;
+            }
+            peer.rest().await;
+        }
+    })
+    .unwrap();
+    let builder = builder(&[&pod]).await.max_connections_per_endpoint(1);
+    let client = builder.build().unwrap();
+    let gets = join_all((0..2).map(|_| client.get("/")));
+    let (replies, ()) = join(gets, async {
+        while client.balancer().stats().endpoints[0].pool.waiting == 0 {
+            tokio::task::yield_now().await;
+        }
+        begun.notify_one();
+    })
+    .await;
+    assert!(replies.iter().all(Result::is_ok), "{replies:?}");
+    assert_eq!(pod.stats().connections, 1);
+}
+
 /// The first connection answers once, and then nothing, not even PINGs.
 fn falls_silent() -> RawPod {
     RawPod::start(|connection: RawConnection| async move {
