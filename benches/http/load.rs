@@ -70,8 +70,8 @@ impl<C: Implementation> Open<C> {
         }
     }
 
-    /// Returns the CPU time of the client's threads, and of all processes. Sleeps first, so that the
-    /// scheduler has counted all of it.
+    /// Returns the CPU time of the client's threads, and of all processes. Sleeps first, so that
+    /// the scheduler has counted all of it.
     fn cpu_time(&self, servers: u32) -> Option<[Duration; 2]> {
         std::thread::sleep(Duration::from_millis(2));
         let others = [Some(servers), self.client.process()].into_iter().flatten();

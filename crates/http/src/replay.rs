@@ -78,8 +78,8 @@ impl Recording {
         (Self(record), recorded)
     }
 
-    /// Returns the stream from its begin, for another attempt; the one before goes on until this one
-    /// sends. `None` if it cannot be had.
+    /// Returns the stream from its begin, for another attempt; the one before goes on until this
+    /// one sends. `None` if it cannot be had.
     pub(crate) fn again(&self) -> Option<Recorded> {
         let mut record = lock(&self.0);
         if record.frames.is_none() || record.has_failed {

@@ -146,11 +146,11 @@ impl Sender {
         }
     }
 
-    /// Acquires a connection for another attempt. `ended_after`: the one before had been idle for so
-    /// long, and has ended.
+    /// Acquires a connection for another attempt. `ended_after`: the one before had been idle for
+    /// so long, and has ended.
     ///
-    /// WHY others that were idle for long are not used: the pods of a Service close idle connections
-    /// after the same time, so each further attempt could meet the same end.
+    /// WHY others that were idle for long are not used: the pods of a Service close idle
+    /// connections after the same time, so each further attempt could meet the same end.
     async fn acquire_again(
         &self,
         retries: &Retries<'_>,

@@ -43,7 +43,7 @@ use tokio_rustls::rustls::ServerConfig;
 type Ledger = Arc<Mutex<HashMap<String, u32>>>;
 
 /// A stream that ends after so many bytes in a direction.
-struct Cut {
+struct Limited {
     socket: TcpStream,
     bytes: Arc<BytesLeft>,
 }
@@ -71,7 +71,7 @@ fn over<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
 }
 
-impl AsyncRead for Cut {
+impl AsyncRead for Limited {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let most = self.bytes.read.load(Relaxed).min(buffer.remaining());
         if most == 0 {
@@ -86,7 +86,7 @@ impl AsyncRead for Cut {
     }
 }
 
-impl AsyncWrite for Cut {
+impl AsyncWrite for Limited {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let most = self.bytes.write.load(Relaxed).min(bytes.len());
         if most == 0 {
@@ -120,7 +120,7 @@ fn pod(cuts: bool, tls: Option<Arc<ServerConfig>>, ledger: &Ledger, seed: u64) -
                 socket.set_zero_linger().unwrap();
             }
             let bytes = Arc::new(BytesLeft::unlimited());
-            let cut = Cut {
+            let cut = Limited {
                 socket,
                 bytes: Arc::clone(&bytes),
             };

@@ -18,10 +18,10 @@ use tracing_subscriber::{Layer, registry};
 /// Notes the spans as they open, follow others, and close. Those of h2, which the pods use too, are
 /// left out.
 #[derive(Clone, Default)]
-struct Notes(Arc<Mutex<Seen>>);
+struct Notes(Arc<Mutex<Observed>>);
 
 #[derive(Default)]
-struct Seen {
+struct Observed {
     open: BTreeSet<&'static str>,
     children: BTreeSet<(&'static str, &'static str)>,
     followers: BTreeSet<(&'static str, &'static str)>,

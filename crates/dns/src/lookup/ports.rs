@@ -57,8 +57,8 @@ impl Lookup {
         }
     }
 
-    /// Finds the name of one of these ports, if it has a usual one: DNS tells the port of a name, and
-    /// not the name of a port.
+    /// Finds the name of one of these ports, if it has a usual one: DNS tells the port of a name,
+    /// and not the name of a port.
     async fn usual_name_of(&self, listed: &BTreeSet<u16>) -> Option<(u16, &'static str)> {
         for name in USUAL_NAMES {
             let question = Question::new(Kind::Srv, self.params.service.srv_fqdn(name));
