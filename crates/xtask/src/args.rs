@@ -50,7 +50,7 @@ The project's commands. Usage: cargo xtask <COMMAND>
   lint  [--keep-going]      cargo fmt --check, clippy and rustdoc, warnings denied, and the six commands below, `package` without building
   ci    [--keep-going]      lint, then test
   soak  [--keep-going]      the scenarios at full length, in release mode, which takes hours: a million requests to pods that close
-                            at any byte, 100,000 to pods that close after each answer, rolling restarts, chaos
+                            at any byte, 100,000 to pods that close after each answer, rolling restarts, chaos, and `foreign`
   features                  check every feature of a package alone, none of them, and every pair
   docs                      build the documentation with the settings of docs.rs
   public-types              list the types of other crates in public signatures; fails where one is not allowed

@@ -2,6 +2,7 @@
 //! head says what it asserts; `cargo xtask test` runs the same tests for seconds.
 
 use crate::cargo::cargo;
+use crate::foreign;
 use crate::steps::Run;
 
 pub(crate) fn run(run: &mut Run) {
@@ -11,6 +12,7 @@ pub(crate) fn run(run: &mut Run) {
         test.env(scenario.variable, scenario.length);
         run.step(scenario.test, &mut test);
     }
+    foreign::run(run);
 }
 
 struct Scenario {
