@@ -311,8 +311,7 @@ impl ClientBuilder {
     /// With [`tls`](Self::tls) it reads files, which blocks for some milliseconds.
     ///
     /// # Errors
-    /// [`Error::Build`] for settings that do not work, [`Error::Tls`] for TLS that cannot be used,
-    /// [`Error::InvalidRequest`] for an authority that is none.
+    /// [`Error::Build`] for settings that do not work, [`Error::Tls`] for TLS that cannot be used.
     pub fn build(self) -> Result<Client, Error> {
         let service = self.discovery.service();
         let scheme = match &self.tls {
@@ -324,23 +323,23 @@ impl ClientBuilder {
             None => Origin::of_service(service, scheme, self.protocol)?,
         };
         if let Err(problem) = self.http2.check() {
-            return Err(Error::invalid(service, problem));
+            return Err(Error::setting(service, problem));
         }
         let fields = self.max_response_headers;
         if !(1..=MOST_HEADERS).contains(&fields) {
             let problem = format!("`max_response_headers` is {fields}; it must be from 1 to {MOST_HEADERS}");
-            return Err(Error::invalid(service, problem));
+            return Err(Error::setting(service, problem));
         }
         if self.max_response_head_bytes == 0 {
             let problem = "`max_response_head_bytes` is 0; it must be at least 1";
-            return Err(Error::invalid(service, problem));
+            return Err(Error::setting(service, problem));
         }
         if let Err(problem) = self.tcp.check() {
-            return Err(Error::invalid(service, problem));
+            return Err(Error::setting(service, problem));
         }
-        let time_limits = self.time_limits().map_err(|problem| Error::invalid(service, problem))?;
+        let time_limits = self.time_limits().map_err(|problem| Error::setting(service, problem))?;
         if let Err(problem) = self.check_retries() {
-            return Err(Error::invalid(service, problem));
+            return Err(Error::setting(service, problem));
         }
         let tls = match &self.tls {
             Some(tls) => Some(Handshake::new(tls, service, origin.host(), self.protocol)?),

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::connection::ExchangeError;
 use headless::{AcquireError, BuildError, Endpoint, EndpointKey, StartError, TlsError};
 
 use crate::first_bytes::WrongProtocol;
@@ -24,13 +25,13 @@ pub enum Error {
     /// returns it.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The client's settings do not go together.
+    /// A setting of the client cannot work.
     #[error(transparent)]
     Build(#[from] BuildError),
     /// The client's TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The client's settings or the request cannot be expressed in HTTP to this Service.
+    /// The request cannot be expressed in HTTP to this Service.
     #[error("cannot call `{service}`: {problem}")]
     InvalidRequest {
         /// The Service that the client calls.
@@ -81,13 +82,9 @@ pub enum Error {
         /// What the body said.
         source: BoxError,
     },
-    /// The head of the answer is not HTTP, or is larger than this client allows. The pod has
+    /// The head of the answer is not HTTP, or is larger than this client allows. The pod may have
     /// processed the request, and it was not sent to another pod, which would answer the same.
-    #[error(
-        "{endpoint} answered, and its answer cannot be read: {}; if it is large, raise `max_response_headers` or \
-         `max_response_head_bytes`",
-        root(&**.source)
-    )]
+    #[error("{endpoint} answered, and its answer cannot be read: {}{}", root(&**.source), if_large(&**.source))]
     InvalidResponse {
         /// The pod that answered.
         endpoint: Arc<Endpoint>,
@@ -214,7 +211,9 @@ impl Error {
     /// Returns whether a limit of time was reached:
     /// [`request_timeout`](crate::ClientBuilder::request_timeout),
     /// [`per_try_timeout`](crate::ClientBuilder::per_try_timeout) in the last attempt, or
-    /// [`body_idle_timeout`](crate::ClientBuilder::body_idle_timeout).
+    /// [`body_idle_timeout`](crate::ClientBuilder::body_idle_timeout). After
+    /// [`acquire_timeout`](crate::ClientBuilder::acquire_timeout), the error says why there was no
+    /// connection, and is [`Acquire`](Self::Acquire).
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match self {
@@ -223,6 +222,10 @@ impl Error {
             Self::Body { source, .. } => source.is::<BodyStalled>(),
             _ => false,
         }
+    }
+
+    pub(crate) fn setting(service: &str, problem: impl Into<Box<str>>) -> Self {
+        BuildError::of_client(service, problem).into()
     }
 
     pub(crate) fn invalid(service: &str, problem: impl Into<Box<str>>) -> Self {
@@ -343,6 +346,18 @@ impl ConnectorError {
             } => *is_misconfiguration,
             Self::NoEndpointName => true,
         }
+    }
+}
+
+/// What to do if the head of an answer is too large, or may be.
+fn if_large(source: &(dyn StdError + 'static)) -> &'static str {
+    match source.downcast_ref() {
+        Some(ExchangeError::Http1(error)) if error.is_parse_too_large() => {
+            "; raise `max_response_headers` or `max_response_head_bytes`"
+        }
+        // h2 does not tell which rule the head breaks.
+        Some(ExchangeError::Http2(_)) => "; if it is large, raise `max_response_head_bytes`",
+        _ => "",
     }
 }
 

@@ -57,7 +57,7 @@ impl Origin {
                 "`{name}` is not an authority; write HOST or HOST:PORT, as in `web.shop.svc`, with a port from 1 to \
                  65535"
             );
-            return Err(Error::invalid(service, problem));
+            return Err(Error::setting(service, problem));
         };
         Ok(Self {
             authority,

@@ -17,6 +17,14 @@ pub enum BuildError {
         /// What is required.
         rule: &'static str,
     },
+    /// A setting of a client that is built on a balancer cannot work.
+    #[error("the client of `{service}` cannot be built: {problem}")]
+    Client {
+        /// The Service that the client is for.
+        service: Box<str>,
+        /// The setting, its value, and the rule that it breaks.
+        problem: Box<str>,
+    },
     /// A policy by ordinal, on pods without ordinals.
     #[error(
         "role-aware routing of {service} needs pods with ordinals, and none of its {pods} pods has one \
@@ -32,6 +40,16 @@ pub enum BuildError {
         /// How they were found.
         found_by: Option<FoundBy>,
     },
+}
+
+impl BuildError {
+    /// Returns an error about a setting of a client, for crates that build one on a balancer.
+    pub fn of_client(service: &str, problem: impl Into<Box<str>>) -> Self {
+        Self::Client {
+            service: service.into(),
+            problem: problem.into(),
+        }
+    }
 }
 
 impl From<InvalidSetting> for BuildError {

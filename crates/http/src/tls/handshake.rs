@@ -133,7 +133,7 @@ impl ExpectedName {
         full.map(Self::EndpointOf).ok_or_else(|| {
             let problem = "`verify`: the pods' names need a Service in full, as in \
                            `web.shop.svc.cluster.local`; with this discovery, use `Verify::Name`";
-            Error::invalid(service, problem)
+            Error::setting(service, problem)
         })
     }
 
