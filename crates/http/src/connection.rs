@@ -36,7 +36,9 @@ pub(crate) enum Half {
 #[derive(Debug)]
 pub(crate) struct Unanswered {
     /// The request, if it was never sent.
-    pub(crate) returned: Option<Request<RequestBody>>,
+    ///
+    /// WHY boxed: an answer has the size of what may come in its place.
+    pub(crate) returned: Option<Box<Request<RequestBody>>>,
     /// `None`: the connection had ended before.
     pub(crate) error: Option<ExchangeError>,
 }
@@ -63,7 +65,7 @@ impl Unanswered {
     /// The connection had ended before `request` was handed over.
     pub(crate) fn ended(request: &mut Request<RequestBody>) -> Self {
         Self {
-            returned: Some(take(request)),
+            returned: Some(Box::new(take(request))),
             error: None,
         }
     }
@@ -72,7 +74,7 @@ impl Unanswered {
 impl From<TrySendError<Request<RequestBody>>> for Unanswered {
     fn from(mut error: TrySendError<Request<RequestBody>>) -> Self {
         Self {
-            returned: error.take_message(),
+            returned: error.take_message().map(Box::new),
             error: Some(error.into_error().into()),
         }
     }
@@ -178,8 +180,8 @@ impl Connection {
         }
     }
 
-    /// Takes `request` out of its place, sends it, and waits for the head of its answer. An error
-    /// that returns the request means that it was never sent.
+    /// Sends `request`, which is of no more use then, and waits for the head of its answer. An error
+    /// that returns it means that it was never sent.
     pub(crate) async fn send(&mut self, request: &mut Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
         match &mut self.half {
             Half::Http1(handle) => {
@@ -191,7 +193,7 @@ impl Connection {
                     Err(unanswered) => Err(self.explain(unanswered)),
                 }
             }
-            Half::Http2(handle) => Ok(handle.send(request).await?.map(Incoming::Http2)),
+            Half::Http2(handle) => handle.send(request).await,
         }
     }
 }

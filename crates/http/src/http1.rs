@@ -20,7 +20,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::connection::Unanswered;
 use crate::connector::HeadLimits;
@@ -88,7 +88,7 @@ impl Handle {
             // A failure shows when the request is sent, which returns it.
             let _ = timeout(READY_TIMEOUT, sender.ready()).await;
         }
-        self.last_use.send();
+        self.last_use.send(Instant::now());
         // Until the answer says otherwise.
         self.is_closing = true;
         let is_last = lists(request.headers(), &CONNECTION, "close");

@@ -28,9 +28,9 @@ impl LastUse {
         }
     }
 
-    /// A request is sent now.
-    pub(crate) fn send(&self) {
-        let now = self.now();
+    /// A request is sent at `now`.
+    pub(crate) fn send(&self, now: Instant) {
+        let now = self.nanos(now);
         let idle = now.saturating_sub(self.sent.swap(now, Relaxed));
         // Of requests that are sent at the same time, the first one knows.
         if idle >= IDLE_LIMIT {
@@ -55,12 +55,12 @@ impl LastUse {
 
     /// Returns how long ago a request was sent last.
     pub(crate) fn unused_for(&self) -> Duration {
-        Duration::from_nanos(self.now().saturating_sub(self.sent.load(Relaxed)))
+        Duration::from_nanos(self.nanos(Instant::now()).saturating_sub(self.sent.load(Relaxed)))
     }
 
     /// Saturates after 584 years.
-    fn now(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.duration_since(self.opened).as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -78,15 +78,15 @@ mod tests {
         let pass = |milliseconds| tokio::time::advance(Duration::from_millis(milliseconds));
         pass(10).await;
         assert_eq!(last_use.unused_for(), Duration::from_millis(10));
-        last_use.send();
+        last_use.send(Instant::now());
         assert_eq!(last_use.unused_for(), Duration::ZERO);
         pass(1).await;
-        last_use.send();
+        last_use.send(Instant::now());
         assert_eq!(last_use.idle_before(), Some(Duration::from_millis(10)));
         last_use.answered();
         assert_eq!(last_use.idle_before(), None);
         pass(4).await;
-        last_use.send();
+        last_use.send(Instant::now());
         assert_eq!(last_use.idle_before(), None, "too short to be the cause of an end");
     }
 }

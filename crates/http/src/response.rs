@@ -74,8 +74,8 @@ impl Response {
     /// # Cancel safety
     /// Dropping the future loses what was read, and the request counts as cancelled; see
     /// [`ResponseBody`].
-    pub async fn bytes(self) -> Result<Bytes, Error> {
-        self.bytes_limited(usize::MAX).await
+    pub async fn bytes(mut self) -> Result<Bytes, Error> {
+        self.read(usize::MAX).await
     }
 
     /// As [`bytes`](Self::bytes), but at most `limit` bytes.
@@ -87,10 +87,15 @@ impl Response {
     ///
     /// # Cancel safety
     /// As [`bytes`](Self::bytes).
-    pub async fn bytes_limited(self, limit: usize) -> Result<Bytes, Error> {
-        let (endpoint, mut body) = (self.endpoint, self.answer.into_body());
+    pub async fn bytes_limited(mut self, limit: usize) -> Result<Bytes, Error> {
+        self.read(limit).await
+    }
+
+    /// WHY by reference: each `async fn` would move it twice, and it is large.
+    async fn read(&mut self, limit: usize) -> Result<Bytes, Error> {
+        let (endpoint, body) = (&self.endpoint, self.answer.body_mut());
         let too_large = |declared| Error::BodyTooLarge {
-            endpoint: Arc::clone(&endpoint),
+            endpoint: Arc::clone(endpoint),
             limit,
             declared,
         };
@@ -141,10 +146,12 @@ impl Response {
     ///
     /// # Cancel safety
     /// As [`bytes`](Self::bytes).
-    pub async fn text_limited(self, limit: usize) -> Result<String, Error> {
-        let endpoint = Arc::clone(&self.endpoint);
-        let bytes = self.bytes_limited(limit).await?;
-        String::from_utf8(bytes.into()).map_err(|source| Error::NotText { endpoint, source })
+    pub async fn text_limited(mut self, limit: usize) -> Result<String, Error> {
+        let bytes = self.read(limit).await?;
+        String::from_utf8(bytes.into()).map_err(|source| Error::NotText {
+            endpoint: self.endpoint,
+            source,
+        })
     }
 
     /// Returns the answer in the types of `http`, for streaming its body. The pod that answered is

@@ -318,7 +318,7 @@ impl FailedAttempt {
             _ => Classification::Unsent,
         };
         let error = error.map_or_else(|| ENDED.into(), Into::into);
-        Self::new(lease, classification, returned, error)
+        Self::new(lease, classification, returned.map(|request| *request), error)
     }
 
     /// There was no answer within `limit`.

@@ -75,8 +75,9 @@ impl Sender {
                     if is_new {
                         lease.answered();
                     }
+                    let is_last = !self.retry_policy.retries_on(answer.status());
                     let answer = self.response(answer, lease, body_idle_timeout, body_failure);
-                    if !self.retry_policy.retries_on(answer.status()) {
+                    if is_last {
                         return Ok(answer);
                     }
                     // Boxed: seldom needed, and otherwise part of the future of every request.

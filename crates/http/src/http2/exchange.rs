@@ -12,56 +12,53 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::header::CONTENT_LENGTH;
-use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
+use tokio::time::Instant;
 
 use super::driver::UnansweredPing;
-use super::incoming::Incoming;
+use super::incoming::{Incoming, declared_length};
 use super::upload::Upload;
 use super::waiting::Waiting;
 use super::{ConnectionState, Handle};
 use crate::connection::{ExchangeError, Unanswered};
+use crate::incoming::Incoming as AnyIncoming;
 use crate::request_body::{BodyFailed, RequestBody, take};
 
 impl Handle {
-    /// Takes `request` out of its place, sends it, and waits for the head of its answer.
+    /// Sends `request`, of which the head stays, and waits for the head of its answer.
     ///
     /// # Cancel safety
     /// Dropping the future resets the stream.
-    pub(crate) async fn send(&self, request: &mut Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
+    pub(crate) async fn send(&self, request: &mut Request<RequestBody>) -> Result<Response<AnyIncoming>, Unanswered> {
         let state = &*self.0;
-        let (mut head, mut body) = take(request).into_parts();
-        declare_length(&mut head, &body);
-        // h2 keeps the head whatever happens, and has no use for the extensions.
-        let extensions = mem::take(&mut head.extensions);
-        let unsent = head.clone();
-        let is_whole = body.is_end_stream();
-        state.last_use.send();
+        declare_length(request);
+        let is_whole = request.body().is_end_stream();
+        let now = Instant::now();
+        state.last_use.send(now);
         let mut sender = state.sender.clone();
-        let (mut response, mut stream) = match sender.send_request(Request::from_parts(head, ()), is_whole) {
+        // WHY a copy: h2 keeps it whatever happens.
+        let (mut response, mut stream) = match sender.send_request(head_of(request), is_whole) {
             Ok(sent) => sent,
             Err(error) if takes_streams(&mut sender) => return Err(ExchangeError::Http2(error).into()),
             Err(error) => {
                 state.close();
-                let mut returned = Request::from_parts(unsent, body);
-                *returned.extensions_mut() = extensions;
                 return Err(Unanswered {
-                    returned: Some(returned),
+                    returned: Some(Box::new(take(request))),
                     error: Some(error.into()),
                 });
             }
         };
         drop(sender);
-        let mut waiting = Waiting::new(Arc::clone(&self.0));
-        let mut upload = match body.take_bytes() {
+        let mut waiting = Waiting::new(Arc::clone(&self.0), now);
+        let mut upload = match request.body_mut().take_bytes() {
             _ if is_whole => None,
             Some(bytes) => {
                 // It fails if the stream has ended, which the answer explains.
                 let _ = stream.send_data(bytes, true);
                 None
             }
-            None => Some(Box::new(Upload::new(stream, body))),
+            None => Some(Box::new(Upload::new(stream, mem::replace(request.body_mut(), ().into())))),
         };
         let answer = poll_fn(|cx| {
             if let Some(sending) = &mut upload
@@ -77,13 +74,14 @@ impl Handle {
         .await;
         waiting.end();
         let answer = answer?;
+        let length = declared_length(answer.headers());
         state.last_use.answered();
         if !state.has_answered.load(Relaxed) {
             state.has_answered.store(true, Relaxed);
         }
         // The rest of a stream is sent while the answer is read, or is not read.
         let upload = upload.map(|upload| state.runtime.spawn(upload).abort_handle());
-        Ok(Incoming::of(answer, upload, waiting))
+        Ok(answer.map(|stream| AnyIncoming::Http2(Incoming::new(stream, length, upload, waiting))))
     }
 }
 
@@ -108,13 +106,28 @@ pub(super) fn takes_streams(sender: &mut SendRequest<Bytes>) -> bool {
     matches!(ready, Poll::Ready(Ok(())))
 }
 
+/// Copies the head of a request, without the extensions, for which h2 has no use.
+fn head_of(request: &Request<RequestBody>) -> Request<()> {
+    let mut head = Request::new(());
+    head.method_mut().clone_from(request.method());
+    head.uri_mut().clone_from(request.uri());
+    *head.version_mut() = request.version();
+    if !request.headers().is_empty() {
+        head.headers_mut().clone_from(request.headers());
+    }
+    head
+}
+
 /// SPEC(RFC 9110 8.6): the length is sent if it is known, unless the method has no body by itself
 /// and there is none.
-fn declare_length(head: &mut Parts, body: &RequestBody) {
-    let Some(length) = body.size_hint().exact() else { return };
-    let has_no_body = [Method::GET, Method::HEAD, Method::DELETE, Method::CONNECT].contains(&head.method);
+fn declare_length(request: &mut Request<RequestBody>) {
+    let Some(length) = request.body().size_hint().exact() else {
+        return;
+    };
+    let has_no_body = [Method::GET, Method::HEAD, Method::DELETE, Method::CONNECT].contains(request.method());
     if length > 0 || !has_no_body {
-        head.headers
+        request
+            .headers_mut()
             .entry(CONTENT_LENGTH)
             .or_insert_with(|| HeaderValue::from(length));
     }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream};
-use http::Response;
+use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::AbortHandle;
@@ -28,10 +28,9 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn of(answer: Response<RecvStream>, upload: Option<AbortHandle>, waiting: Waiting) -> Response<Self> {
-        let mut lengths = answer.headers().get_all(CONTENT_LENGTH).iter();
-        let length = lengths.next().and_then(|length| length.to_str().ok()?.parse().ok());
-        answer.map(|stream| Self {
+    /// `length`: of the whole body, if it was declared.
+    pub(super) fn new(stream: RecvStream, length: Option<u64>, upload: Option<AbortHandle>, waiting: Waiting) -> Self {
+        Self {
             left: match stream.is_end_stream() {
                 true => Some(0),
                 false => length,
@@ -41,7 +40,7 @@ impl Incoming {
             has_ended: false,
             upload,
             waiting,
-        })
+        }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
@@ -77,6 +76,11 @@ impl Incoming {
     }
 }
 
+/// Returns the length of a body by the head of its answer.
+pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 impl Body for Incoming {
     type Data = Bytes;
     type Error = h2::Error;
@@ -98,7 +102,9 @@ impl Body for Incoming {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.has_ended || self.stream.is_end_stream()
+        // WHY the length first: h2 answers under the lock of the connection. What is left to come
+        // has not come.
+        self.has_ended || self.left.is_none_or(|left| left == 0) && self.stream.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -117,8 +123,8 @@ impl fmt::Debug for Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        if !self.is_end_stream()
-            && let Some(upload) = &self.upload
+        if let Some(upload) = &self.upload
+            && !self.is_end_stream()
         {
             upload.abort();
         }

@@ -17,11 +17,13 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// It waits from now on.
-    pub(super) fn new(state: Arc<ConnectionState>) -> Self {
-        let mut waiting = Self { state, for_since: None };
-        waiting.begin();
-        waiting
+    /// It has waited since `since`, which is a moment ago.
+    pub(super) fn new(state: Arc<ConnectionState>, since: Instant) -> Self {
+        let reads = state.reads.load(Relaxed);
+        Self {
+            state,
+            for_since: Some(Silence { reads, since }),
+        }
     }
 
     /// It waits from now on, unless it did already.
