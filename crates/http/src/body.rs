@@ -169,7 +169,7 @@ impl Received {
         if let Some(lease) = lease {
             match classify(&error) {
                 // It had answered, so its end says nothing about the connections beside it.
-                Classification::Connection => lease.close(Outcome::Failure),
+                Classification::Connection | Classification::Misbehaved => lease.close(Outcome::Failure),
                 _ => lease.finish(Outcome::Failure),
             }
         }

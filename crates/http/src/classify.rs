@@ -65,6 +65,9 @@ pub(crate) enum Classification {
     Stream,
     /// The connection.
     Connection,
+    /// The connection, which was closed on this side: the peer broke the rules of HTTP/2. Which of
+    /// its answers did is not known.
+    Misbehaved,
     /// Nothing that is known: there was no answer within the time of one attempt.
     TimedOut,
 }
@@ -111,7 +114,8 @@ fn classify_http2(error: &h2::Error) -> Classification {
         // fail with an error of their own if the connection ends.
         return match error.is_remote() {
             true => Classification::NotProcessed,
-            false => Classification::Connection,
+            // h2 has closed the connection, on which the peer broke the rules.
+            false => Classification::Misbehaved,
         };
     }
     match error.is_io() {

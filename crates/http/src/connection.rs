@@ -207,6 +207,19 @@ impl Connection {
     }
 }
 
+/// WHY: hyper's driver goes on as long as there is something to send, even if nothing else holds the
+/// connection. A pod that has answered and does not read the rest of a request would keep it, the
+/// socket and the body for good.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let (Half::Http1(handle), Some(abort)) = (&self.half, &self.abort)
+            && handle.is_sending()
+        {
+            headless::AbortHandle::abort(abort);
+        }
+    }
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let protocol = match &self.half {

@@ -352,7 +352,8 @@ impl ConnectorError {
 /// What to do if the head of an answer is too large, or may be.
 fn if_large(source: &(dyn StdError + 'static)) -> &'static str {
     match source.downcast_ref() {
-        Some(ExchangeError::Http1(error)) if error.is_parse_too_large() => {
+        // hyper tells it in its text only.
+        Some(ExchangeError::Http1(error)) if error.to_string().contains("too large") => {
             "; raise `max_response_headers` or `max_response_head_bytes`"
         }
         // h2 does not tell which rule the head breaks.

@@ -64,6 +64,13 @@ impl Handle {
         self.is_closing || self.sender.as_ref().is_none_or(SendRequest::is_closed)
     }
 
+    /// Returns whether the driver still has something to send, or to receive.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.sender
+            .as_ref()
+            .is_some_and(|sender| !sender.is_ready() && !sender.is_closed())
+    }
+
     pub(crate) const fn has_answered(&self) -> bool {
         self.has_answered
     }

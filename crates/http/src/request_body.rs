@@ -120,6 +120,14 @@ impl RequestBody {
         })
     }
 
+    /// Returns how many bytes are left in memory; `None` for a stream.
+    pub(crate) fn bytes_left(&self) -> Option<usize> {
+        match &self.0 {
+            Kind::Full(bytes) => Some(bytes.as_ref().map_or(0, Bytes::len)),
+            Kind::Streaming { .. } => None,
+        }
+    }
+
     /// Returns whether it is in memory and can be sent again.
     #[must_use]
     pub const fn is_replayable(&self) -> bool {

@@ -371,7 +371,7 @@ impl FailedAttempt {
                 lease.finish(Outcome::Failure);
             }
             Classification::Connection if was_idle => lease.broken(),
-            Classification::Connection => lease.close(Outcome::Failure),
+            Classification::Connection | Classification::Misbehaved => lease.close(Outcome::Failure),
             Classification::TimedOut => lease.cancel(Outcome::Failure),
         }
         let not_processed = matches!(classification, Classification::Unsent | Classification::NotProcessed);

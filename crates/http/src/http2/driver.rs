@@ -89,6 +89,9 @@ where
     let stream = Intercepted::new(stream, ReadCount(Arc::clone(&reads)));
     let (sender, mut connection) = builder(settings, limits).handshake(stream).await?;
     poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(Ok(())) if connection.max_concurrent_send_streams() != NOT_TOLD => {
+            Poll::Ready(Err(GOING_AWAY.into()))
+        }
         Poll::Ready(end) => Poll::Ready(Err(end.err().map_or_else(|| NO_SETTINGS.into(), explain))),
         Poll::Pending if connection.max_concurrent_send_streams() == NOT_TOLD => Poll::Pending,
         Poll::Pending => Poll::Ready(Ok::<(), BoxError>(())),
@@ -134,9 +137,21 @@ fn builder(settings: Settings, limits: HeadLimits) -> Builder {
         .initial_window_size(settings.window())
         .initial_connection_window_size(settings.connection_window())
         .max_header_list_size(u32::try_from(limits.bytes).unwrap_or(u32::MAX))
-        .initial_max_send_streams(NOT_TOLD);
+        .initial_max_send_streams(NOT_TOLD)
+        .max_local_error_reset_streams(None)
+        .max_concurrent_reset_streams(REMEMBERED.max(4 * settings.max_streams))
+        .data_frame_budget(BUDGET_PER_WINDOW * settings.connection_window() as usize);
     builder
 }
+
+/// Streams that were reset here, whose late frames are known as such. h2's own number; for more
+/// streams on a connection there are more.
+const REMEMBERED: usize = 50;
+
+/// h2 ends a connection on which many small DATA frames are held unread: each costs what it has less
+/// than 256 bytes. This allows windows that are full of frames of 20 bytes, as a stream of short
+/// messages has them. (h2's own number is half a window.)
+const BUDGET_PER_WINDOW: usize = 12;
 
 /// Why there is no connection, if `open` ended with this.
 fn explain(error: h2::Error) -> BoxError {
@@ -267,6 +282,8 @@ pub(crate) struct UnansweredPing(pub(crate) Duration);
 
 /// Stands for the limit of streams before the peer's SETTINGS; no SETTINGS can say so much.
 const NOT_TOLD: usize = usize::MAX - 1;
+
+const GOING_AWAY: &str = "the pod announced the end of the connection (GOAWAY) as soon as it was open";
 
 const NO_SETTINGS: &str =
     "the pod closed the connection before it said what it allows (SETTINGS); does it speak HTTP/2 on this port?";

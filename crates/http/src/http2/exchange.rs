@@ -10,9 +10,10 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use h2::SendStream;
 use h2::client::SendRequest;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -33,6 +34,7 @@ impl Handle {
     pub(crate) async fn send(&self, request: &mut Request<RequestBody>) -> Result<Response<AnyIncoming>, Unanswered> {
         let state = &*self.0;
         declare_length(request);
+        let method = request.method().clone();
         let is_whole = request.body().is_end_stream();
         let now = Instant::now();
         state.last_use.send(now);
@@ -51,14 +53,20 @@ impl Handle {
         };
         drop(sender);
         let mut waiting = Waiting::new(Arc::clone(&self.0), now);
-        let mut upload = match request.body_mut().take_bytes() {
-            _ if is_whole => None,
-            Some(bytes) => {
+        let mut upload = match () {
+            () if is_whole => None,
+            // WHY only what fits: what h2 holds keeps its place among the streams that the peer allows,
+            // even after the answer, until the peer takes it.
+            () if fits(&mut stream, request.body()) => {
+                let bytes = request.body_mut().take_bytes().unwrap_or_default();
                 // It fails if the stream has ended, which the answer explains.
                 let _ = stream.send_data(bytes, true);
                 None
             }
-            None => Some(Box::new(Upload::new(stream, mem::replace(request.body_mut(), ().into())))),
+            () => Some(Box::new(Upload::new(
+                stream,
+                mem::replace(request.body_mut(), ().into()),
+            ))),
         };
         let answer = poll_fn(|cx| {
             if let Some(sending) = &mut upload
@@ -74,7 +82,10 @@ impl Handle {
         .await;
         waiting.end();
         let answer = answer?;
-        let length = declared_length(answer.headers());
+        let length = match has_no_body(&method, answer.status()) {
+            true => Some(0),
+            false => declared_length(answer.headers()),
+        };
         state.last_use.answered();
         if !state.has_answered.load(Relaxed) {
             state.has_answered.store(true, Relaxed);
@@ -98,6 +109,18 @@ impl ConnectionState {
             _ => ExchangeError::Http2(error),
         }
     }
+}
+
+/// Whether the body is in memory, and the peer takes all of it now.
+fn fits(stream: &mut SendStream<Bytes>, body: &RequestBody) -> bool {
+    let Some(length) = body.bytes_left() else { return false };
+    stream.reserve_capacity(length);
+    stream.capacity() >= length
+}
+
+/// SPEC(RFC 9110 6.4.1): such an answer has no content, whatever its `Content-Length` says.
+fn has_no_body(method: &Method, status: StatusCode) -> bool {
+    method == Method::HEAD || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
 }
 
 /// Whether h2 opens another stream: there was no GOAWAY, and numbers for streams are left.

@@ -13,8 +13,8 @@ use tokio::task::AbortHandle;
 
 use super::waiting::Waiting;
 
-/// A body that is received. If it is dropped before its end, the stream is reset, and the rest of
-/// the request is not sent.
+/// A body that is received. With its end, or if it is dropped before, the rest of the request is not
+/// sent any more, and the stream is reset.
 pub(crate) struct Incoming {
     stream: RecvStream,
     /// What has not come yet, if the length was declared. That they agree is checked by h2.
@@ -30,7 +30,7 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// `length`: of the whole body, if it was declared.
     pub(super) fn new(stream: RecvStream, length: Option<u64>, upload: Option<AbortHandle>, waiting: Waiting) -> Self {
-        Self {
+        let mut incoming = Self {
             left: match stream.is_end_stream() {
                 true => Some(0),
                 false => length,
@@ -40,6 +40,19 @@ impl Incoming {
             has_ended: false,
             upload,
             waiting,
+        };
+        incoming.end_upload();
+        incoming
+    }
+
+    /// SPEC(RFC 9113 8.1): after a complete answer, the rest of the request need not be sent. It
+    /// would keep its place among the streams that the peer allows.
+    fn end_upload(&mut self) {
+        if self.upload.is_some()
+            && self.is_end_stream()
+            && let Some(upload) = self.upload.take()
+        {
+            upload.abort();
         }
     }
 
@@ -98,6 +111,7 @@ impl Body for Incoming {
             Ok(frame) => frame.is_trailers(),
             Err(_) => true,
         });
+        self.end_upload();
         Poll::Ready(next)
     }
 
@@ -123,9 +137,7 @@ impl fmt::Debug for Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        if let Some(upload) = &self.upload
-            && !self.is_end_stream()
-        {
+        if let Some(upload) = &self.upload {
             upload.abort();
         }
     }
