@@ -6,7 +6,14 @@
 //! be processed twice; and each answer must be that of its request.
 //!
 //! `cargo xtask test` installs the servers where it may. `HEADLESS_FOREIGN_REQUESTS` is the number
-//! of requests under each load; `cargo xtask foreign` sets it to 100000.
+//! of requests under each load; `cargo xtask foreign` sets it to 100000. One server alone:
+//!
+//! ```sh
+//! cargo test -p headless-tests --test foreign nginx::
+//! ```
+//!
+//! Plain `cargo test` installs nothing: the scenarios of a server that is missing fail, unless
+//! `HEADLESS_SKIP_FOREIGN=1`.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
 
 #[path = "foreign/answers.rs"]

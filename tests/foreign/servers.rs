@@ -3,6 +3,12 @@
 //! Every server answers requests that carry a number in `x-id` with the same number in `x-id`, and
 //! writes the method and the number into its log. `GET /id` and its like are answered with the
 //! number and the length of the request's body.
+//!
+//! A row of the table is: the name, which is also the module of the server's tests; the program
+//! with its settings; the version of HTTP; and two lists of abilities, which count together. The
+//! first is what programs of ours have in common ([`PROGRAM`]; empty for servers that are only
+//! configured), the second is what this server can do beside that. A scenario asks a server only
+//! for what it can do, and so a missing ability takes requests out of a scenario, or all of it.
 
 use std::fmt;
 

@@ -155,14 +155,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets all settings of the pools. Default: [`PoolConfig::default`].
+    /// Sets all settings of the pools, such as how long opening a connection may take
+    /// ([`connect_timeout`](PoolConfig::connect_timeout), 2 s). Default: [`PoolConfig::default`].
     pub fn pool(mut self, pool: PoolConfig) -> Self {
         self.pool = pool;
         self
     }
 
-    /// Sets how many connections one pod may have. Default: 64. With HTTP/1.1 this is also the
-    /// number of requests that one pod gets at a time from this client.
+    /// Sets how many connections one pod may have, at least 1. Default: 64. With HTTP/1.1 this is
+    /// also the number of requests that one pod gets at a time from this client.
     pub fn max_connections_per_endpoint(mut self, limit: usize) -> Self {
         self.pool.max_connections_per_endpoint = limit;
         self
@@ -244,7 +245,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long a request may wait for a connection. Default: 5 s.
+    /// Sets how long a request may wait for a connection, one that is opened for it included.
+    /// Default: 5 s. 0 is refused by [`build`](Self::build); [`Duration::MAX`] sets no limit.
     pub fn acquire_timeout(mut self, limit: Duration) -> Self {
         self.acquire_timeout = Some(limit);
         self
@@ -278,7 +280,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how many header fields an answer over HTTP/1.1 may have. Default: 256.
+    /// Sets how many header fields an answer over HTTP/1.1 may have, from 1 to 24,576. Default:
+    /// 256.
     ///
     /// Up to 100 the fields are counted on the stack; above, each answer costs two short
     /// allocations.
@@ -290,7 +293,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how large the head of an answer may be: its status and header fields. Default: 512 KiB.
+    /// Sets how many bytes the head of an answer may have: its status and header fields. At least
+    /// 1; default: 512 KiB.
     ///
     /// A larger answer fails with [`Error::InvalidResponse`]. Over HTTP/2 the pods are told the
     /// limit (RFC 9113 6.5.2), and each field counts 32 bytes more than its name and value.

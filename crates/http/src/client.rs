@@ -71,10 +71,12 @@ use crate::send::Sender;
 /// A request that was never sent has no other limit than the
 /// [`request_timeout`](crate::ClientBuilder::request_timeout), as long as connections answer: its
 /// connection had ended, for example because the pod closes each after some requests. Every other
-/// retry goes to a pod that was not tried yet, or to the only one once more. There are two, so that
-/// a request that crashes pods crashes three; or one per pod, if the pods say that they did not
-/// process it. [`max_retries`](crate::ClientBuilder::max_retries) sets another number. All of them
-/// stay within the [`retry_budget`](crate::ClientBuilder::retry_budget).
+/// retry goes to a pod that was not tried yet. When each was tried, one of them is sent the request
+/// once more, and that attempt is the last: with two pods that fail, a third attempt goes to one of
+/// the two. There are two retries, so that a request that crashes pods crashes three; or one per
+/// pod, if the pods say that they did not process it.
+/// [`max_retries`](crate::ClientBuilder::max_retries) sets another number. All of them stay within
+/// the [`retry_budget`](crate::ClientBuilder::retry_budget).
 ///
 /// A pod that cannot be connected to takes nothing from the budget: nothing was sent, no pod has
 /// more to do, and connecting has limits of its own (each pod once, then with pauses).
@@ -88,11 +90,13 @@ use crate::send::Sender;
 /// | limits | default | when it passes |
 /// |---|---|---|
 /// | [`acquire_timeout`]: waiting for a connection | 5 s | [`Error::Acquire`] |
-/// | [`per_try_timeout`]: from a connection to the head of the answer | none | another pod, or [`Error::Send`] |
+/// | [`connect_timeout`]: opening one connection, with TLS and the HTTP/2 preface | 2 s | another pod, or [`Error::Acquire`] |
+/// | [`per_try_timeout`]: from a connection that is ready to the head of the answer | none | another pod, or [`Error::Send`] |
 /// | [`request_timeout`]: all of it, up to the head of the answer | 30 s | [`Error::Timeout`] |
 /// | [`body_idle_timeout`]: a body from which nothing comes | 5 min | [`Error::Body`] |
 ///
-/// Each of these errors keeps what was waited for, and why. Nothing limits a whole body: put a
+/// A time of 0 is refused, and [`Duration::MAX`](std::time::Duration::MAX) sets no limit. Each of
+/// these errors keeps what was waited for, and why. Nothing limits a whole body: put a
 /// timeout around the reading.
 ///
 /// A request that is given up while its pod was silent makes the pod's older idle HTTP/1
@@ -101,6 +105,7 @@ use crate::send::Sender;
 /// that is dropped after 50 ms or more.
 ///
 /// [`acquire_timeout`]: crate::ClientBuilder::acquire_timeout
+/// [`connect_timeout`]: headless::PoolConfig::connect_timeout
 /// [`per_try_timeout`]: crate::ClientBuilder::per_try_timeout
 /// [`request_timeout`]: crate::ClientBuilder::request_timeout
 /// [`body_idle_timeout`]: crate::ClientBuilder::body_idle_timeout
@@ -144,6 +149,10 @@ impl Client {
     }
 
     /// Sends any request, and waits for the head of its answer.
+    ///
+    /// The body is anything that a [`RequestBody`] can be made from, such as bytes or text. Any
+    /// other [`Body`](http_body::Body), such as a stream, is wrapped first ([`RequestBody::new`]);
+    /// the tower service takes it as it is.
     ///
     /// ```no_run
     /// # async fn run(client: headless_http::Client) -> Result<(), Box<dyn std::error::Error>> {

@@ -150,7 +150,7 @@ pub enum NoRetryReason {
     /// [`replay_buffer_bytes`](crate::ClientBuilder::replay_buffer_bytes) keeps.
     #[error("its body is a stream, of which more was sent than is kept (`replay_buffer_bytes`)")]
     BodyConsumed,
-    /// Every pod had it, or it was sent as often as
+    /// Every pod had it, and one of them once more, or it was sent as often as
     /// [`max_retries`](crate::ClientBuilder::max_retries) allows.
     #[error("it was tried on as many pods as there are, or as `max_retries` allows")]
     AttemptsExhausted,

@@ -11,7 +11,11 @@ use http::Extensions;
 /// It is for layers outside the client that send a request again because of its *answer*. The pod
 /// that answered is an extension of the answer, of type `Arc<Endpoint>`, and an error has
 /// [`Error::endpoint`](crate::Error::endpoint). This policy of tower's `retry` asks for each 503
-/// once more, on another pod:
+/// again, at most twice, on other pods. It sends copies of the request, so the body must be
+/// `Clone`, as `Full<Bytes>`, `Empty<Bytes>` and `String` are, and
+/// [`RequestBody`](crate::RequestBody) is not. If the client has
+/// [`retry_on`](crate::ClientBuilder::retry_on), that acts first: the policy sees only the answers
+/// that are left.
 ///
 /// ```
 /// use std::future::{Ready, ready};
@@ -83,7 +87,8 @@ pub struct OnEndpoint(pub EndpointKey);
 
 /// Replaces the client's [`body_idle_timeout`](crate::ClientBuilder::body_idle_timeout) for the
 /// answer to one request. `None`: no limit, for a stream that may be quiet for long (a watch,
-/// server-sent events).
+/// server-sent events). With a time of 0, the request fails with
+/// [`Error::InvalidRequest`](crate::Error::InvalidRequest) and is not sent.
 ///
 /// ```
 /// use headless_http::BodyIdleTimeout;

@@ -2,7 +2,8 @@
 
 /// The version of HTTP that the client speaks to the pods.
 ///
-/// Without TLS the pods have to know it beforehand. With TLS they have to agree to it (ALPN).
+/// Without TLS the pods have to know it beforehand. With TLS it is offered by ALPN (RFC 7301):
+/// HTTP/2 has to be agreed to, while HTTP/1.1 is also spoken with a pod that knows no ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Protocol {

@@ -31,11 +31,47 @@ use crate::replay::Recording;
 /// the request fails with [`Error::RequestBody`](crate::Error::RequestBody), and the pod never
 /// receives it as complete.
 ///
+/// It is made from `()`, [`Bytes`], `Vec<u8>`, `String` or `&'static str` (`From`), and from any
+/// other [`Body`] by [`new`](Self::new). [`Client::request`](crate::Client::request) and
+/// [`Client::post`](crate::Client::post) take what it can be made from, so a stream is wrapped with
+/// `RequestBody::new`; the client as a tower service takes any `Body`.
+///
 /// ```
 /// use headless_http::RequestBody;
 ///
 /// assert!(RequestBody::from(()).is_replayable());
 /// assert!(RequestBody::from("qty=2").is_replayable());
+/// ```
+///
+/// An upload in pieces, as they come out of a channel, by `StreamBody` of `http_body_util`, which
+/// makes a body of any stream of frames. Its size is not known, so HTTP/1.1 sends it in chunks:
+///
+/// ```no_run
+/// # async fn run(client: headless_http::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::io;
+///
+/// use bytes::Bytes;
+/// use futures_util::stream;
+/// use headless_http::RequestBody;
+/// use http_body::Frame;
+/// use http_body_util::StreamBody;
+/// use tokio::sync::mpsc;
+///
+/// let (pieces, mut received) = mpsc::channel::<io::Result<Frame<Bytes>>>(4);
+/// tokio::spawn(async move {
+///     for line in ["one\n", "two\n"] {
+///         // An `Err` here makes the request fail. The channel is closed if it has ended already.
+///         if pieces.send(Ok(Frame::data(Bytes::from(line)))).await.is_err() {
+///             return;
+///         }
+///     }
+/// });
+/// let frames = stream::poll_fn(move |cx| received.poll_recv(cx));
+/// let body = RequestBody::new(StreamBody::new(frames));
+/// let reply = client.request(http::Request::put("/uploads/7").body(body)?).await?;
+/// println!("{}", reply.status());
+/// # Ok(())
+/// # }
 /// ```
 pub struct RequestBody(Kind);
 

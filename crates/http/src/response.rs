@@ -56,7 +56,17 @@ impl Response {
         self.answer.headers()
     }
 
-    /// Returns the pod that answered.
+    /// Returns the pod that answered. The methods that read the body consume the answer: to know
+    /// the pod afterwards, clone it before.
+    ///
+    /// ```no_run
+    /// # async fn run(client: headless_http::Client) -> Result<(), headless_http::Error> {
+    /// let reply = client.get("/cart/42").await?;
+    /// let pod = reply.endpoint().clone();
+    /// println!("{}, said {pod}", reply.text().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint

@@ -253,7 +253,7 @@ fn nothing_is_lost_in_the_client(protocol: Protocol, with_tls: bool) {
         let path = format!("/{number}");
         assert!(!is_post(&path) || times(&path) <= 1, "{path} was received twice");
     }
-    let accepted: usize = pods[..2].iter().map(|pod| pod.stats().connections).sum();
+    let accepted: usize = pods[..2].iter().map(|pod| pod.stats().accepted).sum();
     eprintln!("{} failed; the pods that cut had {accepted} connections", errors.len());
     assert!(accepted > requests / 200, "the connections were cut");
 }

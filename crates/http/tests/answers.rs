@@ -229,5 +229,5 @@ async fn an_answer_before_the_end_of_the_request_is_the_callers_though_the_pod_c
         assert_eq!(reply.status(), 413);
         assert_eq!(reply.text().await.unwrap(), "no");
     }
-    assert_eq!(pod.stats().connections, 40, "no connection was used again");
+    assert_eq!(pod.stats().accepted, 40, "no connection was used again");
 }

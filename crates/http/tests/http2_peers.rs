@@ -60,7 +60,7 @@ async fn requests_wait_for_a_pod_that_allows_no_streams_yet() {
         let client = settings(of, builder(&[&pod]).await);
         let gets = join_all((0..5).map(|_| client.get("/")));
         let raise = async {
-            pod.wait_stats(|stats| stats.connections >= 1).await.unwrap();
+            pod.wait_stats(|stats| stats.accepted >= 1).await.unwrap();
             // They are refused by the pod, and wait.
             for _ in 0..1000 {
                 tokio::task::yield_now().await;
@@ -71,7 +71,7 @@ async fn requests_wait_for_a_pod_that_allows_no_streams_yet() {
         for reply in replies {
             assert_eq!(reply.unwrap().status(), 200, "{of}");
         }
-        assert!(pod.stats().connections <= 2, "{of}: {:?}", pod.stats());
+        assert!(pod.stats().accepted <= 2, "{of}: {:?}", pod.stats());
     }
 }
 
@@ -86,7 +86,7 @@ async fn while_one_pod_allows_no_streams_another_serves() {
         let reply = client.get("/").await.unwrap();
         assert_eq!(reply.endpoint().addr(), pods[1].addr());
     }
-    assert!(pods[0].stats().connections <= 1);
+    assert!(pods[0].stats().accepted <= 1);
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_pod_that_never_allows_a_stream_is_named_at_the_end() {
     let error = client.unwrap().get("/").await.unwrap_err();
     assert!(matches!(error, Error::Acquire(_)) && error.is_not_sent(), "{error:?}");
     assert!(error.to_string().contains("MAX_CONCURRENT_STREAMS is 0"), "{error}");
-    assert_eq!(pod.stats().connections, 1);
+    assert_eq!(pod.stats().accepted, 1);
 }
 
 /// The limit is lowered to none while a stream is open, which goes on, and raised again.
@@ -140,7 +140,7 @@ async fn a_limit_that_is_lowered_to_none_lets_open_streams_end() {
         (first.unwrap().status(), second.unwrap().status()),
         (http::StatusCode::OK, http::StatusCode::OK)
     );
-    assert_eq!(pod.stats().connections, 1);
+    assert_eq!(pod.stats().accepted, 1);
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn a_limit_that_is_raised_serves_those_that_wait_on_the_same_connection() 
     })
     .await;
     assert!(replies.iter().all(Result::is_ok), "{replies:?}");
-    assert_eq!(pod.stats().connections, 1);
+    assert_eq!(pod.stats().accepted, 1);
 }
 
 /// The first connection answers once, and then nothing, not even PINGs.
@@ -242,7 +242,7 @@ async fn a_silent_connection_in_use_takes_no_other_request() {
     })
     .await;
     assert!(waiting.is_err());
-    assert_eq!(pod.stats().connections, 2);
+    assert_eq!(pod.stats().accepted, 2);
 }
 
 /// Answers with a body of as many bytes as the path says, on h2.
@@ -287,7 +287,7 @@ async fn answers_that_are_held_unread_delay_no_other() {
                 .map(async |reply| reply.unwrap().bytes().await.unwrap().len()),
         );
         assert!(all.await.into_iter().all(|read| read == bytes));
-        assert_eq!(pod.stats().connections, 1);
+        assert_eq!(pod.stats().accepted, 1);
     }
 }
 
@@ -342,7 +342,7 @@ async fn an_upload_that_the_pod_does_not_read_delays_no_other_request() {
         _ = held => panic!("they are never answered"),
         () = others => {}
     }
-    assert_eq!(pod.stats().connections, 1);
+    assert_eq!(pod.stats().accepted, 1);
 }
 
 /// An answer that begins while the request is still sent, and ends after it.
@@ -409,5 +409,5 @@ async fn an_early_answer_with_a_reset_that_is_no_error_is_an_answer() {
             .unwrap();
         assert_eq!(reply.text().await.unwrap(), "enough");
     }
-    assert_eq!(pod.stats().connections, 1);
+    assert_eq!(pod.stats().accepted, 1);
 }

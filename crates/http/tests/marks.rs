@@ -40,7 +40,7 @@ fn addrs(pods: &[RawPod]) -> Vec<SocketAddr> {
 }
 
 fn accepted(pods: &[RawPod]) -> Vec<usize> {
-    pods.iter().map(|pod| pod.stats().connections).collect()
+    pods.iter().map(|pod| pod.stats().accepted).collect()
 }
 
 fn key(pod: &RawPod) -> EndpointKey {
@@ -64,7 +64,7 @@ async fn an_answer_of_a_chosen_status_is_asked_for_elsewhere() {
     for _ in 0..30 {
         assert_whole(chosen.get("/").await.unwrap(), 200).await;
     }
-    assert!(pods[0].stats().connections > 0);
+    assert!(pods[0].stats().accepted > 0);
 
     let by_default = client(&addrs(&pods[..1]), |builder| builder).await;
     assert_whole(by_default.get("/").await.unwrap(), 503).await;
@@ -78,7 +78,7 @@ async fn the_connection_of_a_short_answer_that_another_replaces_is_kept() {
         assert_whole(client.get("/").await.unwrap(), 200).await;
     }
     assert!(pods[0].stats().requests > 1);
-    let connections = pods.each_ref().map(|pod| pod.stats().connections);
+    let connections = pods.each_ref().map(|pod| pod.stats().accepted);
     assert_eq!(connections, [1, 1]);
 }
 
@@ -253,7 +253,7 @@ async fn a_request_for_one_pod_goes_nowhere_else() {
     let error = some.request(on(key(&kills))).await.unwrap_err();
     assert_eq!(error.endpoint().unwrap().addr(), kills.addr());
     assert_eq!(
-        (kills.stats().connections, pods[1].stats().connections),
+        (kills.stats().accepted, pods[1].stats().accepted),
         (2, 1),
         "sent again there: {error}"
     );

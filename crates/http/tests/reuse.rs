@@ -193,7 +193,7 @@ fn a_request_that_announces_the_end_is_the_last_on_its_connection() {
                 .body(RequestBody::from(()));
             let reply = client.request(request.unwrap()).await.unwrap();
             assert_eq!(reply.text().await.unwrap(), "ok");
-            assert_eq!(pod.stats().connections, accepted, "{connection}");
+            assert_eq!(pod.stats().accepted, accepted, "{connection}");
         }
     });
 }
@@ -244,7 +244,7 @@ fn a_request_that_was_never_sent_costs_nothing() {
         reply.text().await.unwrap();
         let pool = pool(&client);
         assert_eq!((pool.idle, pool.closed.broken, pool.closed.invalidated), (1, 0, 0));
-        assert_eq!(pod.stats().connections, 2, "it went to the connection beside it");
+        assert_eq!(pod.stats().accepted, 2, "it went to the connection beside it");
     });
 }
 

@@ -61,6 +61,30 @@ impl App {
     /// Returns a program of your own, called for each connection. It should end after
     /// [`Pod::draining`]; it is dropped when the pod's grace is over. What it counts with
     /// [`Pod::begin_request`] is in the pod's [`stats`](Pod::stats).
+    ///
+    /// The testkit accepts the connections, and sees no requests. So [`Failure::Refuse`] and
+    /// [`Failure::StallAccept`] apply as to any other program, and [`Failure::Blackhole`] applies
+    /// to new connections only. [`Failure::Status`], [`Failure::CloseConnection`],
+    /// [`Pod::set_latency`] and [`Pod::hold`] have no effect, and [`Pod::fail_next`] fails until
+    /// [`Pod::heal`], because no request is counted down.
+    ///
+    /// # TLS
+    /// [`App::http`] speaks plain text. To test TLS, serve its stream through an acceptor of your
+    /// TLS library: `examples/small/http_tls.rs` in the repository does this with
+    /// `tokio_rustls::TlsAcceptor` and a certificate made by rcgen.
+    ///
+    /// ```
+    /// use headless_testkit::{App, Pod};
+    /// use tokio::{io::AsyncWriteExt, net::TcpStream};
+    ///
+    /// let app = App::custom(|pod: Pod, mut stream: TcpStream| async move {
+    ///     // With TLS: let Ok(mut stream) = acceptor.accept(stream).await else { return };
+    ///     let _in_flight = pod.begin_request();
+    ///     // An error says that the client has closed the connection.
+    ///     let _ = stream.write_all(pod.name().as_bytes()).await;
+    /// });
+    /// # drop(app);
+    /// ```
     pub fn custom<F, R>(serve: F) -> Self
     where
         F: Fn(Pod, TcpStream) -> R + Send + Sync + 'static,

@@ -163,12 +163,22 @@ impl From<ForgedAnswer> for FaultRule {
 
 /// What a pod does instead of serving. Set with [`Pod::fail`](crate::Pod::fail), ended with
 /// [`Pod::heal`](crate::Pod::heal).
+///
+/// | failure | [`http`](crate::App::http) | [`echo`](crate::App::echo) | [`custom`](crate::App::custom) |
+/// |---|---|---|---|
+/// | `Status` | yes | no effect | no effect |
+/// | `CloseConnection` | yes | yes | no effect |
+/// | `Blackhole` | yes | yes | new connections only |
+/// | `StallAccept`, `Refuse` | yes | yes | yes |
+///
+/// None has an effect on an [external](crate::App::external) program, or on a pod without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
-    /// Answers each HTTP request with this status code.
+    /// Answers each HTTP request with this status code, or with 500 if it is not a valid one.
     Status(u16),
-    /// Closes the connection when a request arrives, without an answer. (HTTP only.)
+    /// Closes the connection when a request (for the echo application, a line) arrives, without an
+    /// answer.
     CloseConnection,
     /// Accepts connections and reads requests, and never answers: a hung process. Open connections
     /// hang too.

@@ -167,13 +167,15 @@ impl Pod {
         self.stats().requests
     }
 
-    /// Delays each answer by this time.
+    /// Delays each answer of [`App::http`](crate::App::http) or [`App::echo`](crate::App::echo) by
+    /// this time. Other programs are not delayed.
     pub fn set_latency(&self, latency: Duration) {
         self.core.knobs.send_modify(|knobs| knobs.latency = latency);
     }
 
     /// Keeps requests unanswered from now on, until [`release`](Self::release). They are counted as
-    /// in flight.
+    /// in flight. Like [`set_latency`](Self::set_latency), it has an effect on
+    /// [`App::http`](crate::App::http) and [`App::echo`](crate::App::echo) only.
     pub fn hold(&self) {
         self.core.knobs.send_modify(|knobs| knobs.held = true);
     }
@@ -188,12 +190,14 @@ impl Pod {
         self.core.chunks.add_permits(count);
     }
 
-    /// Makes the pod fail from now on.
+    /// Makes the pod fail from now on. [`Failure`] says which failures apply to which program.
     pub fn fail(&self, failure: Failure) {
         self.set_failure(Some((failure, None)));
     }
 
-    /// Makes the next `times` requests fail.
+    /// Makes the next `times` requests fail. Requests are counted by
+    /// [`App::http`](crate::App::http) and [`App::echo`](crate::App::echo); with another program
+    /// the failure lasts until [`heal`](Self::heal).
     pub fn fail_next(&self, times: u32, failure: Failure) {
         self.set_failure((times > 0).then_some((failure, Some(times))));
     }

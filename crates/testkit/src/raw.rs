@@ -61,7 +61,7 @@ use crate::{addr, error::Error, event::with_timeout, lock::lock};
 /// assert_eq!((requests[0].method(), requests[0].path()), ("POST", "/a"));
 /// assert_eq!(requests[0].body, b"order");
 /// assert_eq!(requests[1].path(), "/b");
-/// assert_eq!((pod.stats().connections, pod.stats().requests), (1, 2));
+/// assert_eq!((pod.stats().accepted, pod.stats().requests), (1, 2));
 /// # Ok(())
 /// # }
 /// ```
@@ -78,7 +78,7 @@ pub struct RawPod {
 #[non_exhaustive]
 pub struct RawStats {
     /// Connections accepted.
-    pub connections: usize,
+    pub accepted: usize,
     /// Connections whose script has not ended.
     pub open: usize,
     /// Requests whose head was read whole.
@@ -168,6 +168,9 @@ impl RawPod {
 
     /// Starts a pod that answers each request with these bytes, once its body is read to the end
     /// (by `Content-Length`), until the client closes the connection.
+    ///
+    /// A body in chunks is not understood: as after [`RawConnection::request`], it would be read as
+    /// the beginning of the next request.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -297,7 +300,7 @@ impl RawConnection {
             received.len() - 1
         };
         record.stats.send_modify(|stats| {
-            stats.connections += 1;
+            stats.accepted += 1;
             stats.open += 1;
         });
         Self {
@@ -354,6 +357,10 @@ impl RawConnection {
 
     /// Reads a request with as much body as `Content-Length` says. `None`: the connection ended
     /// before.
+    ///
+    /// `Transfer-Encoding: chunked` is not understood. Such a request is returned with an empty
+    /// body, and its chunks would be read as the beginning of the next request: read them with
+    /// [`read`](Self::read) or [`rest`](Self::rest).
     ///
     /// # Cancel safety
     /// Not safe: a head that was read is recorded, and not returned again.

@@ -78,7 +78,7 @@ async fn a_connection_ends_by_fin_by_reset_or_not_at_all() {
         .wait_stats(|stats| (stats.requests, stats.open) == (3, 1))
         .await
         .unwrap();
-    assert_eq!(stats.connections, 3);
+    assert_eq!(stats.accepted, 3);
     stalled.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
     assert_eq!(stalled.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     let addr = pod.addr();

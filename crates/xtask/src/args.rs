@@ -46,8 +46,10 @@ pub(crate) const HELP: &str = "\
 The project's commands. Usage: cargo xtask <COMMAND>
 
   test  [--keep-going]      install what the tests need (Knot DNS, dnsmasq, MariaDB, valgrind and HTTP servers, where apt-get
-                            and root allow it), then run all tests: unit tests, scenarios, doctests, README, the loom models, and `counts`
-  lint  [--keep-going]      cargo fmt --check, clippy and rustdoc, warnings denied, and the six commands below, `package` without building
+                            and root allow it, and packages from PyPI and Maven Central, below target/foreign), then run all tests:
+                            unit tests, scenarios, doctests, README, the loom models, and `counts`
+  lint  [--keep-going]      cargo fmt --check and clippy, warnings denied, then `features`, `public-types`, `docs`, `package` (without
+                            building), `deny` and `semver`
   ci    [--keep-going]      lint, then test
   soak  [--keep-going]      the scenarios at full length, in release mode, which takes hours: a million requests to pods that close
                             at any byte, 100,000 to pods that close after each answer, rolling restarts, chaos, and `foreign`
@@ -71,7 +73,8 @@ The project's commands. Usage: cargo xtask <COMMAND>
 
 --keep-going runs the remaining steps after one has failed; the command fails all the same.
 HEADLESS_SKIP_KNOT=1, HEADLESS_SKIP_MARIADB=1, HEADLESS_SKIP_FOREIGN=1 and HEADLESS_SKIP_VALGRIND=1 keep `test` from installing
-name servers, MariaDB, HTTP servers, or valgrind: what needs them is left out where they are missing.";
+name servers, MariaDB, HTTP servers, or valgrind by apt-get: what needs them is left out where they are missing. Servers in Python
+and Java are still built, with packages from PyPI and Maven Central, where Python with venv, or a JDK and Maven, are there.";
 
 impl Command {
     /// The command of an argument list (without the program's name); else a sentence that says what

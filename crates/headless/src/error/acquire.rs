@@ -92,7 +92,7 @@ pub enum AcquireError {
         "no connection to {endpoint} within {waited:?}: {stage} ({busy} in use, {connecting} being opened, \
          {waiting} others waiting, limit {limit}); {}{}",
         what_is_too_small(*stage, *busy),
-        last_connect_error.as_ref().map_or_else(String::new, |last| format!("; last failed dial: {last}"))
+        last_connect_error.as_ref().map_or_else(String::new, |last| format!("; last failed attempt to connect: {last}"))
     )]
     Timeout {
         /// The endpoint.

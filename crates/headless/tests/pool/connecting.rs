@@ -93,14 +93,14 @@ async fn an_acquire_timeout_beyond_the_clock_waits_as_long_as_it_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_in_the_queue_tells_the_last_failed_dial() {
+async fn a_deadline_in_the_queue_tells_the_last_failed_attempt_to_connect() {
     let scene = Scene::of_one(|pool| pool.max_connections_per_endpoint = 2).await;
     let _held = scene.acquire().await;
     scene.pods.set(&pod(0, 1), Dial::Refuses);
     assert_eq!(
         text(scene.balancer.acquire(Route::any()).await),
         "no connection to web-0 (10.0.0.1:80) within 5s: waiting for one to be opened (1 in use, 0 being opened, 0 others \
-         waiting, limit 2); the pod is slow, or `max_connections_per_endpoint` is too small; last failed dial: cannot connect to \
+         waiting, limit 2); the pod is slow, or `max_connections_per_endpoint` is too small; last failed attempt to connect: cannot connect to \
          web-0 (10.0.0.1:80): connection refused"
     );
 }

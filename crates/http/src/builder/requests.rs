@@ -16,22 +16,29 @@ impl ClientBuilder {
     /// Sets how long a request may take up to the head of its answer, with waiting and retries.
     /// Default: 30 s, because every wait has a bound and few servers let a request live longer.
     ///
-    /// `None` sets no limit, for long polling. The body is not included, because a stream may be
-    /// endless.
+    /// `None` sets no limit, for long polling, and neither does [`Duration::MAX`]; 0 is refused by
+    /// [`build`](Self::build). The body is not included, because a stream may be endless.
     pub fn request_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.request_timeout = limit.into();
         self
     }
 
-    /// Sets how long one attempt may take, from its connection to the head of the answer. Default:
-    /// `None`, no limit of its own. It must be shorter than the
-    /// [`request_timeout`](Self::request_timeout).
+    /// Sets how long one attempt may take, from the time at which its connection is ready to the
+    /// head of the answer. Default: `None`, no limit of its own.
+    ///
+    /// [`build`](Self::build) refuses 0, and a limit that is not shorter than the
+    /// [`request_timeout`](Self::request_timeout), which is 30 s by default. So
+    /// [`Duration::MAX`], which sets no limit, needs a request timeout of `None`.
+    ///
+    /// Opening a connection (TCP, TLS handshake, HTTP/2 preface) is not part of it. That is bounded
+    /// by [`PoolConfig::connect_timeout`](headless::PoolConfig::connect_timeout), 2 s by default,
+    /// which [`pool`](Self::pool) sets.
     ///
     /// When it passes, the attempt is given up. A request that may be [sent
     /// again](crate::Client#retries) goes to another pod, within the limits of all retries. Any
     /// other fails with [`Error::Send`](crate::Error::Send), because the pod may have processed it.
-    /// A pod that accepts connections and never answers then costs each request this time, not the
-    /// whole request timeout.
+    /// A pod that accepts connections and never answers a request then costs each request this
+    /// time, not the whole request timeout.
     ///
     /// There is none by default, as in Envoy (`per_try_timeout`): only the application knows how
     /// slow an answer may be, and a limit below that turns one slow request into several. Set it
@@ -48,7 +55,8 @@ impl ClientBuilder {
     /// a pod that vanished would be waited for without end. The default is Envoy's
     /// (`stream_idle_timeout`), and far beyond the pauses of streams that send heartbeats. A stream
     /// that may be quiet for longer has [`BodyIdleTimeout(None)`](crate::BodyIdleTimeout) with its
-    /// request; `None` here sets no limit for any.
+    /// request; `None` here sets no limit for any, and neither does [`Duration::MAX`]. 0 is refused
+    /// by [`build`](Self::build).
     pub fn body_idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.body_idle_timeout = limit.into();
         self
@@ -82,6 +90,7 @@ impl ClientBuilder {
 
     /// Sets how many retries all requests of this client together may have. Default: 20 % of the
     /// requests of the last 10 s, plus 10 per second. [`RetryBudget::unlimited`] sets no limit.
+    /// [`build`](Self::build) refuses a share above 1000 %.
     ///
     /// Pods that cannot be connected to, and requests that were never sent, take nothing from it
     /// ([why](crate::Client#retries)).
