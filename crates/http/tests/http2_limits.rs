@@ -60,7 +60,7 @@ async fn answers_that_break_the_rules_harm_no_other_stream() {
         let client = client.clone();
         async move { client.post("/held", "order").await.map(|reply| reply.status()) }
     });
-    pod.wait_stats(|stats| stats.connections == 1).await.unwrap();
+    pod.wait_stats(|stats| stats.accepted == 1).await.unwrap();
     // The first stream is the one that is held.
     tokio::task::yield_now().await;
     for _ in 0..1_200 {
@@ -75,7 +75,7 @@ async fn answers_that_break_the_rules_harm_no_other_stream() {
     }
     release.notify_one();
     assert_eq!(held.await.unwrap().unwrap(), 200);
-    assert_eq!(pod.stats().connections, 1);
+    assert_eq!(pod.stats().accepted, 1);
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ async fn over_http2_an_answered_request_gives_its_place_back_though_its_body_was
         client.post("/", body).await.unwrap().bytes().await.unwrap();
     }
     assert_eq!(client.get("/").await.unwrap().status(), 200);
-    assert_eq!(pod.stats().connections, 1);
+    assert_eq!(pod.stats().accepted, 1);
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn nothing_of_an_unfinished_request_outlives_the_client() {
         }
         client.balancer().shutdown(Duration::from_secs(10)).await;
         drop(client);
-        let accepted = pod.stats().connections;
+        let accepted = pod.stats().accepted;
         while dropped.load(Relaxed) < 5 || tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
             tokio::task::yield_now().await;
         }
