@@ -180,8 +180,8 @@ impl Connection {
         }
     }
 
-    /// Sends `request`, which is of no more use then, and waits for the head of its answer. An error
-    /// that returns it means that it was never sent.
+    /// Sends `request`, which is of no more use then, and waits for the head of its answer. An
+    /// error that returns it means that it was never sent.
     pub(crate) async fn send(&mut self, request: &mut Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
         match &mut self.half {
             Half::Http1(handle) => {
@@ -207,9 +207,9 @@ impl Connection {
     }
 }
 
-/// WHY: hyper's driver goes on as long as there is something to send, even if nothing else holds the
-/// connection. A pod that has answered and does not read the rest of a request would keep it, the
-/// socket and the body for good.
+/// WHY: hyper's driver goes on as long as there is something to send, even if nothing else holds
+/// the connection. A pod that has answered and does not read the rest of a request would keep it,
+/// the socket and the body for good.
 impl Drop for Connection {
     fn drop(&mut self) {
         if let (Half::Http1(handle), Some(abort)) = (&self.half, &self.abort)

@@ -148,9 +148,9 @@ fn builder(settings: Settings, limits: HeadLimits) -> Builder {
 /// streams on a connection there are more.
 const REMEMBERED: usize = 50;
 
-/// h2 ends a connection on which many small DATA frames are held unread: each costs what it has less
-/// than 256 bytes. This allows windows that are full of frames of 20 bytes, as a stream of short
-/// messages has them. (h2's own number is half a window.)
+/// h2 ends a connection on which many small DATA frames are held unread: each costs what it has
+/// less than 256 bytes. This allows windows that are full of frames of 20 bytes, as a stream of
+/// short messages has them. (h2's own number is half a window.)
 const BUDGET_PER_WINDOW: usize = 12;
 
 /// Why there is no connection, if `open` ended with this.

@@ -55,8 +55,8 @@ impl Handle {
         let mut waiting = Waiting::new(Arc::clone(&self.0), now);
         let mut upload = match () {
             () if is_whole => None,
-            // WHY only what fits: what h2 holds keeps its place among the streams that the peer allows,
-            // even after the answer, until the peer takes it.
+            // WHY only what fits: what h2 holds keeps its place among the streams that the peer
+            // allows, even after the answer, until the peer takes it.
             () if fits(&mut stream, request.body()) => {
                 let bytes = request.body_mut().take_bytes().unwrap_or_default();
                 // It fails if the stream has ended, which the answer explains.

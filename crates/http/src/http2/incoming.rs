@@ -13,8 +13,8 @@ use tokio::task::AbortHandle;
 
 use super::waiting::Waiting;
 
-/// A body that is received. With its end, or if it is dropped before, the rest of the request is not
-/// sent any more, and the stream is reset.
+/// A body that is received. With its end, or if it is dropped before, the rest of the request is
+/// not sent any more, and the stream is reset.
 pub(crate) struct Incoming {
     stream: RecvStream,
     /// What has not come yet, if the length was declared. That they agree is checked by h2.
