@@ -58,7 +58,10 @@ impl Handle {
                 let _ = stream.send_data(bytes, true);
                 None
             }
-            None => Some(Box::new(Upload::new(stream, mem::replace(request.body_mut(), ().into())))),
+            None => Some(Box::new(Upload::new(
+                stream,
+                mem::replace(request.body_mut(), ().into()),
+            ))),
         };
         let answer = poll_fn(|cx| {
             if let Some(sending) = &mut upload
