@@ -62,6 +62,7 @@ struct Received {
 }
 
 impl ResponseBody {
+    #[inline(always)]
     pub(crate) fn new(
         incoming: Incoming,
         lease: Lease<Connector>,

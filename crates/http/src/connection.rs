@@ -180,8 +180,8 @@ impl Connection {
         }
     }
 
-    /// Sends `request`, which is of no more use then, and waits for the head of its answer. An
-    /// error that returns it means that it was never sent.
+    /// Sends `request`, and waits for the head of its answer. Its body is taken out of it, and over
+    /// HTTP/1 its head too. An error that returns it means that it was never sent.
     pub(crate) async fn send(&mut self, request: &mut Request<RequestBody>) -> Result<Response<Incoming>, Unanswered> {
         match &mut self.half {
             Half::Http1(handle) => {

@@ -26,6 +26,7 @@ pub struct Response {
 
 impl Response {
     /// Hands the lease to the body, which ends it.
+    #[inline(always)]
     pub(crate) fn new(
         answer: http::Response<Incoming>,
         lease: Lease<Connector>,

@@ -55,10 +55,11 @@ use crate::classify::{Classification, classify, is_repeatable};
 use crate::connection::Unanswered;
 use crate::connector::Connector;
 use crate::error::{AttemptTimedOut, BoxError, NoRetryReason, NotConnected, root};
+use crate::framing;
 use crate::options::chosen_endpoints;
 use crate::origin::Origin;
 use crate::protocol::Protocol;
-use crate::request_body::{KeptBody, RequestBody};
+use crate::request_body::{KeptBody, RequestBody, take};
 
 /// How often the requests of a client are sent again.
 pub(crate) struct RetryPolicy {
@@ -91,6 +92,8 @@ impl RetryPolicy {
     }
 
     /// Remembers what is needed to send `request` again. It is not prepared yet.
+    // What is made where it is returned is not copied.
+    #[inline(always)]
     pub(crate) fn begin<'a>(&'a self, request: &mut Request<RequestBody>, origin: &'a Origin) -> Retries<'a> {
         let is_repeatable = is_repeatable(request);
         let (only, tried) = match request.extensions().is_empty() {
@@ -106,7 +109,11 @@ impl RetryPolicy {
             is_repeatable,
             // WHY before it is prepared: few requests have headers of their own, and copying none
             // costs nothing.
-            original: if needs_copy { self.copy(request) } else { None },
+            original: if needs_copy {
+                self.copy(request, origin.protocol())
+            } else {
+                None
+            },
             attempts: 0,
             sent: 0,
             maybe_processed: 0,
@@ -122,9 +129,12 @@ impl RetryPolicy {
     }
 
     /// Copies a request, if its body allows.
-    fn copy(&self, request: &mut Request<RequestBody>) -> Option<Original> {
+    fn copy(&self, request: &mut Request<RequestBody>, protocol: Protocol) -> Option<Original> {
         let body = request.body_mut().keep(self.replay_buffer)?;
-        let head = head_of(request);
+        let head = match protocol {
+            Protocol::Http1 => Some(Box::new(head_of(request))),
+            Protocol::Http2 => None,
+        };
         Some(Original { head, body })
     }
 
@@ -136,7 +146,8 @@ impl RetryPolicy {
 
 /// What a request is sent again from.
 struct Original {
-    head: Request<()>,
+    /// `None`: the head stays where it is (HTTP/2).
+    head: Option<Box<Request<()>>>,
     body: KeptBody,
 }
 
@@ -195,7 +206,11 @@ impl Retries<'_> {
 
     /// Returns the request for another attempt in place of the answer from `endpoint`, or `None` if
     /// the answer is the last word.
-    pub(crate) fn instead_of_answer(&mut self, endpoint: &Endpoint) -> Option<Request<RequestBody>> {
+    pub(crate) fn instead_of_answer(
+        &mut self,
+        endpoint: &Endpoint,
+        sent: &mut Request<RequestBody>,
+    ) -> Option<Request<RequestBody>> {
         self.attempts += 1;
         self.sent += 1;
         self.maybe_processed += 1;
@@ -204,7 +219,7 @@ impl Retries<'_> {
         if !may_retry {
             return None;
         }
-        let again = self.prepared()?;
+        let again = self.prepared(sent)?;
         self.policy.withdraw().then_some(again)
     }
 
@@ -212,21 +227,26 @@ impl Retries<'_> {
     /// the connection, and has then not processed it.
     pub(crate) fn keep(&mut self, prepared: &mut Request<RequestBody>) {
         if self.original.is_none() {
-            self.original = self.policy.copy(prepared);
+            self.original = self.policy.copy(prepared, self.origin.protocol());
         }
     }
 
-    /// Returns the request for another attempt, or why there must not be one.
-    pub(crate) fn next(&mut self, failed: &mut FailedAttempt) -> Result<Request<RequestBody>, NoRetryReason> {
+    /// Returns the request for another attempt, or why there must not be one. `sent`: what the
+    /// failed one has left of it.
+    pub(crate) fn next(
+        &mut self,
+        failed: &mut FailedAttempt,
+        sent: &mut Request<RequestBody>,
+    ) -> Result<Request<RequestBody>, NoRetryReason> {
         self.attempts += 1;
         let unsent = match failed.returned.take() {
             // It was refused with its connection.
-            None if failed.classification == Classification::Unsent => self.prepared(),
+            None if failed.classification == Classification::Unsent => self.prepared(sent),
             returned => returned,
         };
         match unsent {
             Some(request) => self.after_unsent(failed, request),
-            None => self.after_sent(failed),
+            None => self.after_sent(failed, sent),
         }
     }
 
@@ -243,7 +263,11 @@ impl Retries<'_> {
     }
 
     /// A part of the request may have left: it is sent from a copy, within all limits.
-    fn after_sent(&mut self, failed: &FailedAttempt) -> Result<Request<RequestBody>, NoRetryReason> {
+    fn after_sent(
+        &mut self,
+        failed: &FailedAttempt,
+        sent: &mut Request<RequestBody>,
+    ) -> Result<Request<RequestBody>, NoRetryReason> {
         self.sent += 1;
         self.maybe_processed += usize::from(!failed.not_processed);
         if !self.is_repeatable && !failed.not_processed {
@@ -254,7 +278,7 @@ impl Retries<'_> {
         if !(self.avoid(&failed.endpoint) || had_died) || !self.is_within_limit(failed.not_processed) {
             return Err(NoRetryReason::AttemptsExhausted);
         }
-        let again = self.prepared().ok_or(NoRetryReason::BodyConsumed)?;
+        let again = self.prepared(sent).ok_or(NoRetryReason::BodyConsumed)?;
         match self.policy.withdraw() {
             true => Ok(again),
             false => Err(NoRetryReason::BudgetExhausted),
@@ -281,9 +305,16 @@ impl Retries<'_> {
     }
 
     /// The original request once more, in the form in which it is sent.
-    fn prepared(&self) -> Option<Request<RequestBody>> {
+    fn prepared(&self, sent: &mut Request<RequestBody>) -> Option<Request<RequestBody>> {
         let Original { head, body } = self.original.as_ref()?;
         let body = body.again()?;
+        let Some(head) = head else {
+            let mut again = take(sent);
+            *again.body_mut() = body;
+            // The head is prepared, and the body is another.
+            framing::settle(&mut again, self.origin.protocol()).ok()?;
+            return Some(again);
+        };
         let mut again = head_of(head).map(|()| body);
         self.origin.prepare(&mut again).ok()?;
         Some(again)

@@ -81,7 +81,7 @@ impl Sender {
                         return Ok(answer);
                     }
                     // Boxed: seldom needed, and otherwise part of the future of every request.
-                    match Box::pin(self.instead_of(answer, &mut retries, route, &timer)).await {
+                    match Box::pin(self.instead_of(answer, request, &mut retries, route, &timer)).await {
                         Ok(another) => (*request, lease) = another,
                         Err(answer) => return Ok(answer),
                     }
@@ -113,7 +113,7 @@ impl Sender {
             if failed.not_processed {
                 maybe_processed_by = before;
             }
-            let no_retry_reason = match retries.next(&mut failed) {
+            let no_retry_reason = match retries.next(&mut failed, request) {
                 Ok(again) => match self.acquire_again(&retries, route, &timer, failed.ended_after).await {
                     Ok(next) => {
                         tracing::debug!(
@@ -176,6 +176,8 @@ impl Sender {
     }
 
     /// Hands the lease to the body of the answer, which ends it.
+    // What is made where it is returned is not copied.
+    #[inline(always)]
     fn response(
         &self,
         answer: HttpResponse<Incoming>,
@@ -198,11 +200,12 @@ impl Sender {
     async fn instead_of(
         &self,
         answer: Response,
+        sent: &mut Request<RequestBody>,
         retries: &mut Retries<'_>,
         route: Route,
         timer: &Timer<'_>,
     ) -> Result<(Request<RequestBody>, Lease<Connector>), Response> {
-        let Some(again) = retries.instead_of_answer(answer.endpoint()) else {
+        let Some(again) = retries.instead_of_answer(answer.endpoint(), sent) else {
             return Err(answer);
         };
         let limit = timer.left().map_or(ANSWER_WAITS, |left| left.min(ANSWER_WAITS));

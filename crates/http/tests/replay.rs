@@ -13,7 +13,7 @@ use headless::Ordinal;
 use headless::policy::RoundRobin;
 use headless_http::{Client, Error, Idempotent, Protocol, RequestBody};
 use headless_testkit::{App, Failure, Pod};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request, Uri};
 use http_body::Frame;
 use http_body_util::StreamBody;
 
@@ -104,5 +104,66 @@ async fn a_marked_stream_outlives_the_death_of_its_pod() {
             assert_eq!(reply.endpoint().ordinal(), Some(Ordinal::new(1)));
             assert!(reply.text().await.unwrap().contains("body: 5\n"));
         }
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_again_over_http2_has_the_same_head() {
+    type Received = Vec<(Method, Uri, HeaderMap, Vec<u8>)>;
+    let received = Arc::<Mutex<Received>>::default();
+    let record = Arc::clone(&received);
+    let serve = move |_, socket| {
+        let record = Arc::clone(&record);
+        async move {
+            let mut connection = h2::server::handshake(socket).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                let record = Arc::clone(&record);
+                tokio::spawn(async move {
+                    let (head, mut body) = request.into_parts();
+                    let mut bytes = Vec::new();
+                    while let Some(Ok(data)) = body.data().await {
+                        bytes.extend_from_slice(&data);
+                    }
+                    let mut received = record.lock().unwrap();
+                    received.push((head.method, head.uri, head.headers, bytes));
+                    match received.len() {
+                        1 => respond.send_reset(h2::Reason::REFUSED_STREAM),
+                        _ => drop(respond.send_response(http::Response::new(()), true).unwrap()),
+                    }
+                });
+            }
+        }
+    };
+    let web = Web::start_with(2, App::custom(serve)).await;
+    let client = client(&web, Protocol::Http2).await;
+    let memory: fn() -> RequestBody = || "order".into();
+    let stream: fn() -> RequestBody = || streamed(&["or", "der"], false);
+    for (body, declared) in [(memory, None), (memory, Some("5")), (stream, None), (stream, Some("5"))] {
+        let mut request = Request::put("/cart?x=1")
+            .header("host", "shop.example")
+            .header("connection", "x-hop")
+            .header("x-hop", "1")
+            .header("x-order", "7");
+        if let Some(length) = declared {
+            request = request.header("content-length", length);
+        }
+        let reply = client.request(request.body(body()).unwrap()).await.unwrap();
+        assert!(reply.bytes().await.unwrap().is_empty());
+        let mut received = std::mem::take(&mut *received.lock().unwrap());
+        for (_, _, headers, _) in &mut received {
+            // The length of a stream may be known the second time.
+            let length = headers.remove("content-length");
+            assert!(declared.is_none() || length.is_some_and(|length| length == "5"));
+        }
+        let [first, second] = &received[..] else {
+            panic!("sent {} times", received.len());
+        };
+        assert_eq!(first, second);
+        let (_, uri, headers, bytes) = second;
+        assert_eq!(
+            (uri.to_string().as_str(), &bytes[..]),
+            ("http://shop.example/cart?x=1", &b"order"[..])
+        );
+        assert!(headers.contains_key("x-order") && !headers.contains_key("x-hop"));
     }
 }
