@@ -67,8 +67,10 @@ pub struct ExcludeEndpoints(pub Vec<EndpointKey>);
 /// Sends the request to this pod only, and to no other when it is sent again.
 ///
 /// If the pod is not in the set, the request fails with
-/// [`Error::NoSuchEndpoint`](crate::Error::NoSuchEndpoint) and is not sent. The client's policy is
-/// not asked, and a route for a role must include the pod.
+/// [`Error::NoSuchEndpoint`](crate::Error::NoSuchEndpoint) and is not sent. If it leaves the set
+/// while the request waits for a connection, the request waits on, as the pod may come back, and
+/// fails with [`Error::Acquire`](crate::Error::Acquire) in the end. The client's policy is not
+/// asked, and a route for a role must include the pod.
 ///
 /// ```
 /// # fn ask(answer: &headless_http::Response) -> Result<(), http::Error> {
