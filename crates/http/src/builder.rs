@@ -155,8 +155,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets all settings of the pools, such as how long opening a connection may take
-    /// ([`connect_timeout`](PoolConfig::connect_timeout), 2 s). Default: [`PoolConfig::default`].
+    /// Sets all settings of the pools. Default: [`PoolConfig::default`].
     pub fn pool(mut self, pool: PoolConfig) -> Self {
         self.pool = pool;
         self
@@ -166,6 +165,17 @@ impl ClientBuilder {
     /// also the number of requests that one pod gets at a time from this client.
     pub fn max_connections_per_endpoint(mut self, limit: usize) -> Self {
         self.pool.max_connections_per_endpoint = limit;
+        self
+    }
+
+    /// Sets how long opening one connection may take: TCP, TLS and the HTTP/2 preface. Default:
+    /// 2 s. It must be longer than zero, and not longer than
+    /// [`max_lifetime`](PoolConfig::max_lifetime); otherwise [`build`](Self::build) fails.
+    ///
+    /// The connection is then opened to another pod, and this one is unhealthy.
+    /// [`per_try_timeout`](Self::per_try_timeout) begins afterwards.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.pool.connect_timeout = limit;
         self
     }
 

@@ -105,7 +105,7 @@ use crate::send::Sender;
 /// that is dropped after 50 ms or more.
 ///
 /// [`acquire_timeout`]: crate::ClientBuilder::acquire_timeout
-/// [`connect_timeout`]: headless::PoolConfig::connect_timeout
+/// [`connect_timeout`]: crate::ClientBuilder::connect_timeout
 /// [`per_try_timeout`]: crate::ClientBuilder::per_try_timeout
 /// [`request_timeout`]: crate::ClientBuilder::request_timeout
 /// [`body_idle_timeout`]: crate::ClientBuilder::body_idle_timeout

@@ -91,10 +91,8 @@ async fn an_attempt_to_connect_that_timed_out_before_is_told() {
         connection.rest().await;
     })
     .unwrap();
-    let mut pool = PoolConfig::default();
-    pool.connect_timeout = Duration::from_millis(50);
     let builder = raw::builder(&[pod.addr()]).await.protocol(Protocol::Http2);
-    let client = hasty(builder.pool(pool));
+    let client = hasty(builder.connect_timeout(Duration::from_millis(50)));
     let (error, cause) = failure(&client).await;
     assert!(matches!(cause, AcquireError::Unreachable { .. }), "{cause:?}");
     assert!(error.to_string().contains("no connection within 50ms"), "{error}");

@@ -31,8 +31,7 @@ impl ClientBuilder {
     /// [`Duration::MAX`], which sets no limit, needs a request timeout of `None`.
     ///
     /// Opening a connection (TCP, TLS handshake, HTTP/2 preface) is not part of it. That is bounded
-    /// by [`PoolConfig::connect_timeout`](headless::PoolConfig::connect_timeout), 2 s by default,
-    /// which [`pool`](Self::pool) sets.
+    /// by [`connect_timeout`](Self::connect_timeout), 2 s by default.
     ///
     /// When it passes, the attempt is given up. A request that may be [sent
     /// again](crate::Client#retries) goes to another pod, within the limits of all retries. Any
