@@ -34,7 +34,6 @@ impl Handle {
     pub(crate) async fn send(&self, request: &mut Request<RequestBody>) -> Result<Response<AnyIncoming>, Unanswered> {
         let state = &*self.0;
         declare_length(request);
-        let method = request.method().clone();
         let is_whole = request.body().is_end_stream();
         let now = Instant::now();
         state.last_use.send(now);
@@ -82,7 +81,7 @@ impl Handle {
         .await;
         waiting.end();
         let answer = answer?;
-        let length = match has_no_body(&method, answer.status()) {
+        let length = match has_no_body(request.method(), answer.status()) {
             true => Some(0),
             false => declared_length(answer.headers()),
         };
