@@ -17,11 +17,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless::{Discovery, EndpointStats, RefreshConfig};
+use headless::{Discovery, EndpointStats};
 use headless_http::{Client, ClientBuilder, Error, Protocol};
 use headless_testkit::{Address, Cluster, Pod, Roll, Termination, Workload};
 use headless_tests::support::load::{Failed, Load};
-use headless_tests::support::resolution::{NAMESPACE, resolver};
+use headless_tests::support::resolution::{NAMESPACE, refresh_at, resolver};
 use headless_tests::support::wait::until;
 use http::Method;
 use tokio::runtime::{Builder, Handle};
@@ -56,23 +56,6 @@ impl Scale {
                 second: Duration::from_millis(100),
             },
         }
-    }
-
-    /// The client's defaults, at the speed of time.
-    fn refresh(self) -> RefreshConfig {
-        let mut config = RefreshConfig::default();
-        for time in [
-            &mut config.min_poll,
-            &mut config.max_poll,
-            &mut config.retry_first,
-            &mut config.retry_max,
-            &mut config.negative_hold,
-            &mut config.replace_hold,
-            &mut config.min_reresolve_interval,
-        ] {
-            *time = time.mul_f64(self.second.as_secs_f64());
-        }
-        config
     }
 }
 
@@ -113,7 +96,7 @@ impl Scene {
             (web.start().await.unwrap(), cluster)
         };
         let (web, cluster) = pods.spawn(start).await.unwrap();
-        let discovery = Discovery::builder(resolver(cluster.dns_addr(), "web:http")).refresh(scale.refresh());
+        let discovery = Discovery::builder(resolver(cluster.dns_addr(), "web:http")).refresh(refresh_at(scale.second));
         let builder = Client::builder(discovery.start().await.unwrap()).protocol(protocol);
         let client = settings(builder).build().unwrap();
         Self {

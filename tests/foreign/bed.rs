@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use headless::{Discovery, RefreshConfig};
+use headless::Discovery;
 use headless_http::{Client, ClientBuilder, Pem, Tls, TlsProvider};
 use headless_testkit::{App, Cluster, Error, Pod, Termination, Workload};
-use headless_tests::support::resolution::{NAMESPACE, resolver};
+use headless_tests::support::resolution::{NAMESPACE, refresh_at, resolver};
 use headless_tests::support::wait::until;
 
 use crate::process::{Home, Processes};
@@ -81,7 +81,7 @@ impl Bed {
             Err(Error::ProgramEnded { pod, .. }) => panic!("{server}: {pod} ended: {}", printed(&sites)),
             Err(error) => panic!("{server}: {error}: {}", printed(&sites)),
         };
-        let discovery = Discovery::builder(resolver(cluster.dns_addr(), "web:http")).refresh(refresh());
+        let discovery = Discovery::builder(resolver(cluster.dns_addr(), "web:http")).refresh(refresh_at(SECOND));
         let builder = Client::builder(discovery.start().await.unwrap()).protocol(server.protocol);
         let builder = builder.request_timeout(Duration::from_secs(60));
         let client = match &identity {
@@ -159,23 +159,6 @@ fn app(
         sites.lock().unwrap().push(site.clone());
         processes.clone().run(pod, command, site.dir, server.program.graceful())
     })
-}
-
-/// The client's defaults, at the speed of time.
-fn refresh() -> RefreshConfig {
-    let mut config = RefreshConfig::default();
-    for time in [
-        &mut config.min_poll,
-        &mut config.max_poll,
-        &mut config.retry_first,
-        &mut config.retry_max,
-        &mut config.negative_hold,
-        &mut config.replace_hold,
-        &mut config.min_reresolve_interval,
-    ] {
-        *time = time.mul_f64(SECOND.as_secs_f64());
-    }
-    config
 }
 
 /// A certificate in the Service's name, and the CA that has issued it.

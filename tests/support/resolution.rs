@@ -1,9 +1,11 @@
-//! Resolvers, one resolution with its expected outcome, and endpoints as lines of text.
+//! Resolvers and how often they are asked, one resolution with its expected outcome, and endpoints
+//! as lines of text.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use headless::dns::{DnsResolver, DnsResolverBuilder};
-use headless::{Answer, Endpoint, Failure, FailureKind, FoundBy, Negative, Resolution, Resolve};
+use headless::{Answer, Endpoint, Failure, FailureKind, FoundBy, Negative, RefreshConfig, Resolution, Resolve};
 
 /// The namespace of every test.
 pub const NAMESPACE: &str = "shop";
@@ -153,4 +155,21 @@ fn line(endpoint: &Endpoint) -> String {
         Some(ordinal) => format!("{endpoint} #{ordinal}"),
         None => endpoint.to_string(),
     }
+}
+
+/// Returns the client's defaults, where a second of them takes `second`.
+pub fn refresh_at(second: Duration) -> RefreshConfig {
+    let mut config = RefreshConfig::default();
+    for time in [
+        &mut config.min_poll,
+        &mut config.max_poll,
+        &mut config.retry_first,
+        &mut config.retry_max,
+        &mut config.negative_hold,
+        &mut config.replace_hold,
+        &mut config.min_reresolve_interval,
+    ] {
+        *time = time.mul_f64(second.as_secs_f64());
+    }
+    config
 }
