@@ -8,7 +8,7 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Waker};
 
 use tokio::net::TcpStream;
@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use crate::first_bytes::{FirstBytes, WrongProtocol};
 use crate::intercept::{Intercept, Intercepted};
 use crate::protocol::Protocol;
+use crate::sync::lock;
 
 /// A TCP stream that fails with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) once it is
 /// aborted.
@@ -58,10 +59,6 @@ struct State {
 }
 
 impl State {
-    fn lock(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn check(&self) -> io::Result<()> {
         if self.is_aborted.load(Relaxed) {
             return Err(io::Error::new(
@@ -79,7 +76,7 @@ impl Intercept for AbortCheck {
         let reader = cx.waker();
         if !self.reader.as_ref().is_some_and(|known| known.will_wake(reader)) {
             self.reader = Some(reader.clone());
-            self.state.lock().clone_from(&self.reader);
+            lock(&self.state.reader).clone_from(&self.reader);
         }
         self.state.check()
     }
@@ -166,7 +163,7 @@ impl headless::AbortHandle for AbortHandle {
     fn abort(&self) {
         if let Some(state) = self.state.upgrade() {
             state.is_aborted.store(true, Relaxed);
-            if let Some(reader) = state.lock().take() {
+            if let Some(reader) = lock(&state.reader).take() {
                 reader.wake();
             }
         }

@@ -23,7 +23,7 @@ mod waiting;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +37,7 @@ pub(crate) use self::driver::{UnansweredPing, open};
 pub(crate) use self::incoming::Incoming;
 pub(crate) use self::liveness::KeepAlive;
 use crate::last_use::LastUse;
+use crate::sync::lock;
 
 /// How HTTP/2 is spoken.
 #[derive(Clone, Copy, Debug)]
@@ -189,7 +190,7 @@ impl Handle {
 
     /// Has `changed` called whenever the answer of one of the methods above may be another.
     pub(crate) fn watch(&self, changed: CapacityChanged) {
-        *self.0.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(changed);
+        *lock(&self.0.changed) = Some(changed);
     }
 }
 
@@ -197,7 +198,7 @@ impl ConnectionState {
     /// Tells the pool that it allows more or less than before. The lock orders this after
     /// [`Handle::watch`], or before what the pool reads after that.
     fn tell(&self) {
-        let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let changed = lock(&self.changed).clone();
         if let Some(changed) = changed {
             changed.notify();
         }

@@ -57,6 +57,7 @@ mod response;
 mod retry;
 mod route;
 mod send;
+mod sync;
 mod tcp;
 mod timer;
 #[cfg_attr(not(feature = "__tls"), path = "tls/unavailable.rs")]

@@ -5,7 +5,7 @@
 
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::error::BoxError;
 use crate::request_body::BoxedStream;
+use crate::sync::lock;
 
 /// The record of a stream. Dropping it ends the recording.
 pub(crate) struct Recording(Arc<Mutex<Record>>);
@@ -92,10 +93,6 @@ impl Recording {
             sent: 0,
         })
     }
-}
-
-fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
-    record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Record {

@@ -6,7 +6,7 @@ use std::any::Any;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use crate::counted::Counted;
 use crate::error::BoxError;
 use crate::framing;
 use crate::replay::Recording;
+use crate::sync::lock;
 
 /// The body of a request: nothing, bytes in memory, or a stream.
 ///
@@ -117,11 +118,7 @@ pub(crate) struct BodyFailure(Arc<Mutex<Option<BoxError>>>);
 
 impl BodyFailure {
     pub(crate) fn take(&self) -> Option<BoxError> {
-        self.lock().take()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<BoxError>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).take()
     }
 }
 
@@ -228,6 +225,18 @@ pub(crate) fn take(request: &mut Request<RequestBody>) -> Request<RequestBody> {
     mem::replace(request, Request::new(().into()))
 }
 
+/// Copies the head of a request, without the extensions.
+pub(crate) fn head_of<B>(request: &Request<B>) -> Request<()> {
+    let mut head = Request::new(());
+    head.method_mut().clone_from(request.method());
+    head.uri_mut().clone_from(request.uri());
+    *head.version_mut() = request.version();
+    if !request.headers().is_empty() {
+        head.headers_mut().clone_from(request.headers());
+    }
+    head
+}
+
 /// Takes the content out of `slot` if it is a `T`. Both types are known when this is compiled, so
 /// it costs nothing.
 fn taken<T: 'static>(slot: &mut dyn Any) -> Option<T> {
@@ -257,7 +266,7 @@ impl Body for RequestBody {
                     Some(Ok(frame))
                 }
                 Some(Err(error)) => {
-                    *failure.lock() = Some(error);
+                    *lock(&failure.0) = Some(error);
                     Some(Err(BodyFailed.into()))
                 }
                 None => None,

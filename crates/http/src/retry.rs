@@ -59,7 +59,7 @@ use crate::framing;
 use crate::options::chosen_endpoints;
 use crate::origin::Origin;
 use crate::protocol::Protocol;
-use crate::request_body::{KeptBody, RequestBody, take};
+use crate::request_body::{KeptBody, RequestBody, head_of, take};
 
 /// How often the requests of a client are sent again.
 pub(crate) struct RetryPolicy {
@@ -132,7 +132,7 @@ impl RetryPolicy {
     fn copy(&self, request: &mut Request<RequestBody>, protocol: Protocol) -> Option<Original> {
         let body = request.body_mut().keep(self.replay_buffer)?;
         let head = match protocol {
-            Protocol::Http1 => Some(Box::new(head_of(request))),
+            Protocol::Http1 => Some(Box::new(whole_head_of(request))),
             Protocol::Http2 => None,
         };
         Some(Original { head, body })
@@ -315,7 +315,7 @@ impl Retries<'_> {
             framing::settle(&mut again, self.origin.protocol()).ok()?;
             return Some(again);
         };
-        let mut again = head_of(head).map(|()| body);
+        let mut again = whole_head_of(head).map(|()| body);
         self.origin.prepare(&mut again).ok()?;
         Some(again)
     }
@@ -426,13 +426,9 @@ fn is_unanswered(classification: Classification, lease: &Lease<Connector>) -> bo
 
 const ENDED: &str = "the connection had ended";
 
-/// Copies the head of a request.
-fn head_of<B>(request: &Request<B>) -> Request<()> {
-    let mut copy = Request::new(());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
+/// Copies the head of a request, with the extensions.
+fn whole_head_of<B>(request: &Request<B>) -> Request<()> {
+    let mut copy = head_of(request);
+    copy.extensions_mut().clone_from(request.extensions());
     copy
 }

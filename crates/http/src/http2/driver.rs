@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::connector::HeadLimits;
 use crate::error::BoxError;
 use crate::intercept::{Intercept, Intercepted};
 use crate::last_use::LastUse;
+use crate::sync::lock;
 
 /// Runs a connection until it is closed: by the peer, because it does not answer a PING, or because
 /// its last handle was dropped and its last stream has ended.
@@ -269,7 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Driver<S> {
     fn unanswered_ping(&self) -> BoxError {
         let timeout = self.liveness.timeout();
         if let Some(state) = self.shared.state.upgrade() {
-            *state.unanswered_ping.lock().unwrap_or_else(PoisonError::into_inner) = Some(timeout);
+            *lock(&state.unanswered_ping) = Some(timeout);
         }
         UnansweredPing(timeout).into()
     }

@@ -5,8 +5,8 @@
 use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -24,7 +24,8 @@ use super::waiting::Waiting;
 use super::{ConnectionState, Handle};
 use crate::connection::{ExchangeError, Unanswered};
 use crate::incoming::Incoming as AnyIncoming;
-use crate::request_body::{BodyFailed, RequestBody, take};
+use crate::request_body::{BodyFailed, RequestBody, head_of, take};
+use crate::sync::lock;
 
 impl Handle {
     /// Sends `request`, of which the head stays, and waits for the head of its answer.
@@ -103,7 +104,7 @@ impl ConnectionState {
         }
         // Perhaps sooner than the driver says so.
         self.close();
-        match *self.unanswered_ping.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *lock(&self.unanswered_ping) {
             Some(timeout) if !error.is_go_away() => UnansweredPing(timeout).into(),
             _ => ExchangeError::Http2(error),
         }
@@ -126,18 +127,6 @@ fn has_no_body(method: &Method, status: StatusCode) -> bool {
 pub(super) fn takes_streams(sender: &mut SendRequest<Bytes>) -> bool {
     let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
     matches!(ready, Poll::Ready(Ok(())))
-}
-
-/// Copies the head of a request, without the extensions, for which h2 has no use.
-fn head_of(request: &Request<RequestBody>) -> Request<()> {
-    let mut head = Request::new(());
-    head.method_mut().clone_from(request.method());
-    head.uri_mut().clone_from(request.uri());
-    *head.version_mut() = request.version();
-    if !request.headers().is_empty() {
-        head.headers_mut().clone_from(request.headers());
-    }
-    head
 }
 
 /// SPEC(RFC 9110 8.6): the length is sent if it is known, unless the method has no body by itself

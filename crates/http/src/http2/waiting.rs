@@ -1,12 +1,13 @@
 //! [`Waiting`]: a request that waits for its peer, and what it means that it is given up.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{ConnectionState, Silence};
+use crate::sync::lock;
 
 /// A request that waits for the head of its answer, or for more of the body. If it is dropped
 /// while it waits, it was given up.
@@ -58,7 +59,7 @@ impl ConnectionState {
             return;
         }
         let since = {
-            let mut silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut silence = lock(&self.silence);
             match *silence {
                 Some(silence) if silence.reads == waited.reads && silence.since <= waited.since => silence.since,
                 _ => {

@@ -3,11 +3,13 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio_rustls::rustls::SignatureScheme;
 use tokio_rustls::rustls::client::ResolvesClientCert;
 use tokio_rustls::rustls::sign::CertifiedKey;
+
+use crate::sync::lock;
 
 /// Finds the client's certificate, and remembers that it was asked for. There is one for each
 /// endpoint.
@@ -39,7 +41,7 @@ impl ClientAuth {
 
     /// Returns the end of a sentence that names the CAs that the endpoint accepts, if it named any.
     pub(super) fn accepted(&self) -> String {
-        let authorities = self.authorities.lock().unwrap_or_else(PoisonError::into_inner);
+        let authorities = lock(&self.authorities);
         match authorities.is_empty() {
             true => String::new(),
             false => format!("; it accepts those issued by {}", authorities.join(", ")),
@@ -52,7 +54,7 @@ impl ResolvesClientCert for ClientAuth {
         self.was_asked.store(true, Relaxed);
         let names = hints.iter().take(MOST_NAMES).filter_map(|hint| common_name(hint));
         let names = names.map(|name| format!("`{name}`")).collect();
-        *self.authorities.lock().unwrap_or_else(PoisonError::into_inner) = names;
+        *lock(&self.authorities) = names;
         self.certificates.resolve(hints, schemes)
     }
 

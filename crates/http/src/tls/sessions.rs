@@ -7,13 +7,15 @@
 //! handshake is over, so nothing can be replayed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use headless::EndpointKey;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::client::Resumption;
 
 use super::client_auth::ClientAuth;
+
+use crate::sync::lock;
 
 /// The configuration for each endpoint, which differs in its session store only. Those of the
 /// endpoints connected to last are kept.
@@ -55,7 +57,7 @@ impl Sessions {
 
     /// Returns what one connection to `endpoint` begins with.
     pub(super) fn of(&self, endpoint: &EndpointKey) -> Session {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = lock(&self.recent);
         recent.connects += 1;
         let last_connect = recent.connects;
         if let Some(entry) = recent.configs.get_mut(endpoint) {
